@@ -1,0 +1,14 @@
+/* Functions whose every bit is defined: built from + - * /, fma, sqrt and floor in double, so that they give the same
+ * result with every compiler, libc and processor. No libm function besides sqrt, fma, floor and fabs is called anywhere
+ * in the library. Errors are below 2 units in the last place of double over the usual range (tests/check_base). */
+#ifndef RN_BASE_MATHS_H
+#define RN_BASE_MATHS_H
+
+double rn_exp(double x);            /* 0 below -745.2, inf above 709.8, NaN for NaN */
+double rn_log(double x);            /* -inf at 0, NaN below */
+double rn_log10(double x);
+double rn_pow(double x, double y);  /* x >= 0 */
+double rn_sin(double x);            /* |x| up to 2^20 */
+double rn_cos(double x);
+
+#endif

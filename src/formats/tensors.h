@@ -1,0 +1,45 @@
+/* Named tensors and string metadata: what every weight file comes down to. safetensors is the first reader and writer. */
+#ifndef RN_FORMATS_TENSORS_H
+#define RN_FORMATS_TENSORS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "base/error.h"
+
+typedef enum rn_dtype { RN_F32, RN_F16, RN_BF16, RN_F64, RN_I64, RN_I32, RN_U8, RN_BOOL } rn_dtype;
+
+typedef struct rn_tensor {
+    char *name;
+    rn_dtype dtype;
+    int dims;
+    int64_t shape[8];
+    int64_t count;          /* elements */
+    const void *data;       /* little-endian; may be unaligned: copy with rn_tensor_floats */
+} rn_tensor;
+
+typedef struct rn_tensors {
+    int count;
+    rn_tensor *items;       /* in the file's order */
+    int metadata_count;
+    char **keys, **values;  /* __metadata__ */
+    unsigned char *buffer;  /* owned bytes that data points into; NULL when the tensors point into the caller's memory */
+    size_t buffer_size;
+} rn_tensors;
+
+/* Checks every rule of the format (formats-and-protocols 1): sizes with overflow, holes, overlaps, duplicates, dtype, UTF-8.
+ * `name` stands for the file in messages. From memory: tensors point into `data`, which must outlive them. */
+int rn_safetensors_read(const char *path, rn_tensors *out, rn_error *err);
+int rn_safetensors_parse(const char *name, const void *data, size_t size, rn_tensors *out, rn_error *err);
+/* Atomic (base/file.h). Tensors are ordered by dtype size, then name; the header is padded to 8 bytes. The same tensors and metadata
+ * give the same bytes. */
+int rn_safetensors_write(const char *path, const rn_tensors *tensors, rn_error *err);
+void rn_tensors_free(rn_tensors *t);
+
+const rn_tensor *rn_tensors_find(const rn_tensors *t, const char *name);
+const char *rn_tensors_metadata(const rn_tensors *t, const char *key);
+/* Converts any dtype to float (F64 and integers rounded once). */
+void rn_tensor_floats(const rn_tensor *t, float *out);
+const char *rn_dtype_name(rn_dtype d);
+size_t rn_dtype_size(rn_dtype d);
+
+#endif

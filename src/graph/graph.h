@@ -1,0 +1,82 @@
+/* A network as data: values (tensors of one sample) and the operations between them.
+ *
+ * Shapes are those of one sample; H and W of every value follow from the input's when a plan is made. Parameters have
+ * PyTorch's names, shapes and order (conv [K][C][R][S], linear [out][in]) and lie in two flat arrays of the caller:
+ * `weights` (trained: conv and linear weights, biases, BN weight and bias) and `stats` (BN running_mean, running_var). */
+#ifndef RN_GRAPH_GRAPH_H
+#define RN_GRAPH_GRAPH_H
+
+#include <stdint.h>
+#include "base/error.h"
+
+typedef enum rn_op {
+    RN_OP_INPUT,    /* the batch tensor, a plain NCHW image */
+    RN_OP_CONV,     /* a: input; cross-correlation, no bias */
+    RN_OP_BN,       /* a: input */
+    RN_OP_RELU,     /* a */
+    RN_OP_ADD,      /* a: the block's function, b: the shortcut */
+    RN_OP_PADSHORT, /* a; option A: every stride-th pixel, zero channels appended */
+    RN_OP_MAXPOOL,  /* a; kernel, stride, pad */
+    RN_OP_AVGPOOL,  /* a; adaptive average pool to out_h x out_w, PyTorch's bins */
+    RN_OP_LINEAR    /* a: flattened in PyTorch's order (c, h, w); with bias */
+} rn_op;
+
+typedef enum rn_param_kind {
+    RN_PARAM_CONV, RN_PARAM_LINEAR, RN_PARAM_BIAS, RN_PARAM_BN_WEIGHT, RN_PARAM_BN_BIAS, /* in weights */
+    RN_PARAM_BN_MEAN, RN_PARAM_BN_VAR                                                   /* in stats */
+} rn_param_kind;
+
+typedef struct rn_param {
+    char name[96];        /* "layer2.0.conv1.weight" */
+    rn_param_kind kind;
+    int dims, shape[4];
+    int64_t offset, count; /* in floats, within weights or stats */
+    int node;             /* the operation that uses it */
+} rn_param;
+
+typedef struct rn_node {
+    rn_op op;
+    char name[96];        /* "layer2.0.conv1"; the name of the parameters, or of the operation where it has none ("pool") */
+    int a, b;             /* nodes that it reads; -1 where there is none */
+    int channels;         /* of its output */
+    int kernel_h, kernel_w, stride, pad; /* conv, max pool */
+    int out_h, out_w;     /* adaptive pool */
+    int in_h, in_w;       /* linear: the size of its input, fixed by the pool before it */
+    int weight, bias, mean, var; /* indices into params; -1 where there is none */
+    double eps;           /* BN */
+} rn_node;
+
+typedef struct rn_graph {
+    int in_channels;
+    int nodes_count, params_count;
+    rn_node *nodes;       /* in order of execution: a node reads only earlier ones */
+    rn_param *params;     /* in byte order of their names */
+    int64_t weights_count, stats_count; /* floats */
+    int embedding, logits; /* nodes; embedding is -1 where the network has none */
+} rn_graph;
+
+/* Building: append nodes (each returns its index, or -1 after a failed allocation), then finish. */
+int rn_graph_open(rn_graph **graph, int in_channels, rn_error *err); /* node 0 is the input */
+int rn_graph_conv(rn_graph *g, const char *name, int a, int channels, int kernel, int stride, int pad);
+int rn_graph_bn(rn_graph *g, const char *name, int a, double eps);
+int rn_graph_relu(rn_graph *g, int a);
+int rn_graph_add(rn_graph *g, const char *name, int a, int b);
+int rn_graph_padshort(rn_graph *g, const char *name, int a, int channels, int stride);
+int rn_graph_maxpool(rn_graph *g, const char *name, int a, int kernel, int stride, int pad);
+int rn_graph_avgpool(rn_graph *g, const char *name, int a, int out_h, int out_w);
+int rn_graph_linear(rn_graph *g, const char *name, int a, int in_h, int in_w, int outputs);
+/* Lays out the parameters in byte order of their names, offsets contiguous in that order, and checks the graph. */
+int rn_graph_finish(rn_graph *g, int embedding, int logits, rn_error *err);
+void rn_graph_close(rn_graph **graph);
+
+/* Output height and width of every node for an input of h x w, into sizes[nodes_count][2].
+ * RN_ERR_SHAPE, naming the node, where nothing is left. */
+int rn_graph_sizes(const rn_graph *g, int h, int w, int (*sizes)[2], rn_error *err);
+
+/* Index of the parameter of that name, or -1. */
+int rn_graph_param(const rn_graph *g, const char *name);
+
+/* Multiply-adds of convolutions and linear layers for one sample of h x w, and of one node. */
+int64_t rn_graph_macs(const rn_graph *g, const int (*sizes)[2], int node);
+
+#endif

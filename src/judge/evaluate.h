@@ -1,0 +1,39 @@
+/* Judging: a network's answers for the items of a data set, and what they say about it. */
+#ifndef RN_JUDGE_EVALUATE_H
+#define RN_JUDGE_EVALUATE_H
+
+#include "data/loader.h"
+#include "graph/infer.h"
+
+typedef struct rn_answers {
+    int items, classes;
+    int *item;            /* [items] index into the data set */
+    int *label;           /* [items] true class */
+    float *probability;   /* [items][classes], mean over the item's windows */
+    double *loss;         /* [items] -log of the true class's probability */
+    int bad;              /* items that could not be decoded and were skipped */
+} rn_answers;
+
+/* Runs the engine on every item of `part` (RN_PART_NONE: all), items decoded ahead on the loader's threads. In item order; the same bits for
+ * any number of threads. */
+int rn_answers_collect(rn_answers **answers, rn_infer *engine, rn_loader *loader, rn_dataset *dataset, rn_part part, rn_progress_fn progress, void *context, rn_error *err);
+void rn_answers_close(rn_answers **answers);
+
+typedef struct rn_class_metrics { int support, predicted; double precision, recall, f1; } rn_class_metrics;
+typedef struct rn_metrics {
+    int items, classes, correct;
+    double accuracy, macro_accuracy; /* macro: mean of recalls over classes present */
+    double top5;
+    double loss;                     /* mean */
+    double ece;                      /* expected calibration error, 15 equal bins (Guo et al. 2017) */
+    double wilson_low, wilson_high;  /* 95 % interval of accuracy (Wilson 1927) */
+    rn_class_metrics *per_class;     /* [classes] */
+    int *confusion;                  /* [classes true][classes predicted] */
+} rn_metrics;
+int rn_metrics_compute(const rn_answers *answers, rn_metrics **metrics, rn_error *err);
+void rn_metrics_close(rn_metrics **metrics);
+
+/* Softmax of one row in double, rounded once; the class order is the order of summation. */
+void rn_softmax(const float *logits, int classes, float *probability);
+
+#endif

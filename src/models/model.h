@@ -1,0 +1,44 @@
+/* The model file: one .safetensors with weights and a `resnet.config` metadata entry (JSON).
+ *
+ * The config's sections: "arithmetic" (RN_ARITHMETIC), "arch", "labels", "features" (media reads it), "training" (record without time, host, path,
+ * threads), "split" (digest, counts), "thresholds". Sections this build does not know are kept and written back. */
+#ifndef RN_MODELS_MODEL_H
+#define RN_MODELS_MODEL_H
+
+#include <jansson.h>
+#include "formats/tensors.h"
+#include "models/arch.h"
+
+/* Raised by any change of a kernel's contract or of the planner's algorithm table. */
+#define RN_ARITHMETIC 1
+
+typedef struct rn_model {
+    rn_arch arch;
+    rn_graph *graph;
+    float *weights, *stats;
+    json_t *config;       /* object with the sections; arch and labels inside it are rewritten on saving */
+    char **labels;        /* [arch.classes], UTF-8 */
+} rn_model;
+
+/* A fresh model with initial weights from rn_arch_init. labels may be NULL: "0", "1", ... */
+int rn_model_new(rn_model **model, const rn_arch *arch, const char *const *labels, rn_init init, int zero_last, uint64_t seed, rn_error *err);
+int rn_model_load(rn_model **model, const char *path, rn_error *err);
+int rn_model_parse(rn_model **model, const char *name, const void *data, size_t size, rn_error *err);
+/* As rn_model_load from tensors that were read already (a checkpoint holds more than a model). */
+int rn_model_from_tensors(rn_model **model, const char *name, const rn_tensors *tensors, rn_error *err);
+/* BN entries are written as PyTorch names them, num_batches_tracked (I64) included. NaN or infinite weights are refused by name
+ * on loading (RN_ERR_NUMBER) and saving. Same model, same bytes. */
+int rn_model_save(const rn_model *model, const char *path, rn_error *err);
+/* Appends the model's tensors and metadata to `out` (names and floats point into the model), for a checkpoint. */
+int rn_model_tensors(const rn_model *model, rn_tensors *out, rn_error *err);
+void rn_model_close(rn_model **model);
+
+/* A section of the config, or NULL. Borrowed. */
+json_t *rn_model_section(const rn_model *model, const char *name);
+
+/* Replaces the head for another class list (--init): weights of layers whose shape fits are kept, others are drawn anew. `report` gets one line
+ * per new or ignored tensor through the callback. */
+typedef void (*rn_text_fn)(void *context, const char *line);
+int rn_model_adopt(rn_model *model, const rn_model *from, uint64_t seed, rn_text_fn report, void *context, rn_error *err);
+
+#endif
