@@ -1,0 +1,251 @@
+/* Files read whole, and files written beside their name and renamed over it.
+ *
+ * Order of a commit: stdio flush, fsync of the file, rename, fsync of the folder. A crash at any moment leaves the old
+ * file or the new one. Devices and pipes (/dev/null, /dev/stdout) cannot be renamed over: they are written in place.
+ */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+const char *rn_errno_text(int number)
+{
+    switch (number) {
+    case ENOENT: return "No such file or folder";
+    case EACCES: return "Permission denied";
+    case EPERM: return "Operation not permitted";
+    case ENOSPC: return "No space left on device";
+    case EDQUOT: return "Disk quota exceeded";
+    case EROFS: return "Read-only file system";
+    case EISDIR: return "Is a folder";
+    case ENOTDIR: return "A part of the path is not a folder";
+    case EIO: return "Input or output error of the device";
+    case EMFILE: return "Too many open files in this process";
+    case ENFILE: return "Too many open files in the system";
+    case ENAMETOOLONG: return "Name too long";
+    case EFBIG: return "File too large";
+    case ELOOP: return "Too many links in the path";
+    case EEXIST: return "Exists already";
+    case ENOTEMPTY: return "Folder not empty";
+    case ENOMEM: return "Out of memory";
+    case EBUSY: return "Device or file busy";
+    case ETXTBSY: return "File is being executed";
+    case EPIPE: return "Broken pipe";
+    case EINTR: return "Interrupted";
+    case EAGAIN: return "Would block";
+    case EINVAL: return "Invalid argument";
+    case ENODEV:
+    case ENXIO: return "No such device";
+    case ESTALE: return "The network file is gone";
+    case EXDEV: return "On another device";
+    default: return "Unknown system error";
+    }
+}
+
+static int read_all(int fd, unsigned char *data, size_t size, size_t *got)
+{
+    *got = 0;
+    while (*got < size) {
+        ssize_t n = read(fd, data + *got, size - *got);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        if (n == 0)
+            break;
+        *got += (size_t)n;
+    }
+    return 0;
+}
+
+int rn_file_read(const char *path, size_t limit, unsigned char **data, size_t *size, rn_error *err)
+{
+    struct stat st;
+    unsigned char *bytes = NULL;
+    size_t want, got;
+    int status;
+
+    *data = NULL;
+    *size = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe without a writer must not hang */
+    if (fd < 0)
+        return rn_error_set(err, RN_ERR_IO, "%s: %s", path, rn_errno_text(errno));
+    if (fstat(fd, &st)) {
+        status = rn_error_set(err, RN_ERR_IO, "%s: %s", path, rn_errno_text(errno));
+        goto fail;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        status = rn_error_set(err, RN_ERR_IO, "%s: %s, a file is wanted", path, S_ISDIR(st.st_mode) ? "Is a folder" : "Is a device or pipe");
+        goto fail;
+    }
+    if (st.st_size < 0 || (unsigned long long)st.st_size > limit) {
+        status = rn_error_set(err, RN_ERR_FORMAT, "%s: %lld bytes, at most %zu can be read", path, (long long)st.st_size, limit);
+        goto fail;
+    }
+    want = (size_t)st.st_size;
+    bytes = want < SIZE_MAX ? malloc(want + 1) : NULL;
+    if (!bytes) {
+        status = rn_error_memory(err, path, want);
+        goto fail;
+    }
+    if (read_all(fd, bytes, want, &got)) {
+        status = rn_error_set(err, RN_ERR_IO, "%s: %s after %zu of %zu bytes", path, rn_errno_text(errno), got, want);
+        goto fail;
+    }
+    if (got != want) {
+        status = rn_error_set(err, RN_ERR_IO, "%s: the file shrank from %zu to %zu bytes while it was read", path, want, got);
+        goto fail;
+    }
+    bytes[want] = 0;
+    close(fd);
+    *data = bytes;
+    *size = want;
+    return 0;
+fail:
+    free(bytes);
+    close(fd);
+    return status;
+}
+
+static char *join(const char *a, const char *b)
+{
+    size_t n = strlen(a), m = strlen(b);
+    char *text = malloc(n + m + 1);
+    if (text) {
+        memcpy(text, a, n);
+        memcpy(text + n, b, m + 1);
+    }
+    return text;
+}
+
+int rn_save_open(rn_save *save, const char *path, rn_error *err)
+{
+    struct stat st;
+    int fd, status;
+    char suffix[32];
+
+    memset(save, 0, sizeof *save);
+    int exists = stat(path, &st) == 0;
+    if (exists && S_ISDIR(st.st_mode))
+        return rn_error_set(err, RN_ERR_IO, "%s: Is a folder, a file name is wanted", path);
+    save->path = join(path, "");
+    snprintf(suffix, sizeof suffix, ".tmp.%ld", (long)getpid());
+    if (!exists || S_ISREG(st.st_mode))
+        save->temporary = join(path, suffix);
+    if (!save->path || ((!exists || S_ISREG(st.st_mode)) && !save->temporary)) {
+        status = rn_error_memory(err, "a file name", strlen(path));
+        goto fail;
+    }
+    if (save->temporary) {
+        unlink(save->temporary); /* left by a killed process of the same number */
+        fd = open(save->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    } else {
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+    }
+    if (fd < 0) {
+        status = rn_error_set(err, RN_ERR_IO, "%s: %s", path, rn_errno_text(errno));
+        free(save->temporary);
+        save->temporary = NULL; /* not ours to remove */
+        goto fail;
+    }
+    if (exists && save->temporary && fchmod(fd, st.st_mode & 0777)) {
+        /* the new file keeps the permissions that umask gave it */
+    }
+    save->file = fdopen(fd, "wb");
+    if (!save->file) {
+        status = rn_error_set(err, RN_ERR_IO, "%s: %s", path, rn_errno_text(errno));
+        close(fd);
+        goto fail;
+    }
+    return 0;
+fail:
+    rn_save_drop(save);
+    return status;
+}
+
+static int save_failed(rn_save *save, int number, rn_error *err)
+{
+    return rn_error_set(err, RN_ERR_IO, "%s: %s after %llu bytes%s", save->path, rn_errno_text(number), save->written,
+        save->temporary ? "; what stood under this name before is unchanged" : "");
+}
+
+int rn_save_write(rn_save *save, const void *data, size_t size, rn_error *err)
+{
+    if (size == 0)
+        return 0;
+    errno = 0;
+    size_t done = fwrite(data, 1, size, save->file);
+    save->written += done;
+    if (done != size)
+        return save_failed(save, errno ? errno : EIO, err);
+    return 0;
+}
+
+static int sync_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = join(slash ? path : ".", "");
+    if (!folder) {
+        errno = ENOMEM;
+        return -1;
+    }
+    if (slash)
+        folder[slash == path ? 1 : slash - path] = 0;
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(folder);
+    if (fd < 0) /* a folder that may be written but not read: the rename itself still stands */
+        return errno == EACCES ? 0 : -1;
+    int bad = fsync(fd) && errno != EINVAL && errno != EROFS; /* some file systems cannot sync a folder */
+    int number = errno;
+    close(fd);
+    errno = number;
+    return bad ? -1 : 0;
+}
+
+int rn_save_commit(rn_save *save, rn_error *err)
+{
+    int status = 0;
+    errno = 0;
+    if (fflush(save->file) || ferror(save->file) || (save->temporary && fsync(fileno(save->file)))) {
+        status = save_failed(save, errno ? errno : EIO, err);
+        goto fail;
+    }
+    FILE *file = save->file;
+    save->file = NULL;
+    if (fclose(file)) {
+        status = save_failed(save, errno, err);
+        goto fail;
+    }
+    if (save->temporary) {
+        if (rename(save->temporary, save->path)) {
+            status = save_failed(save, errno, err);
+            goto fail;
+        }
+        free(save->temporary);
+        save->temporary = NULL;
+        if (sync_folder(save->path)) {
+            status = rn_error_set(err, RN_ERR_IO, "%s: written, but its folder could not be flushed to the disk: %s", save->path, rn_errno_text(errno));
+            goto fail;
+        }
+    }
+fail:
+    rn_save_drop(save);
+    return status;
+}
+
+void rn_save_drop(rn_save *save)
+{
+    if (save->file)
+        fclose(save->file);
+    if (save->temporary) {
+        unlink(save->temporary);
+        free(save->temporary);
+    }
+    free(save->path);
+    memset(save, 0, sizeof *save);
+}
