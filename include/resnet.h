@@ -100,7 +100,7 @@ RN_API int rn_model_parse(rn_model **model, const char *name, const void *data, 
 
 /* A new model with initial weights. `options` is a JSON object; keys as the options of `resnet arch`, all optional:
  * "arch" ("resnet18"), "width", "in_channels", "classes", "embedding", "shortcut" ("A", "B"), "pool" ("4x1"), "stem" ("3x3", "7x7"),
- * "init" ("pytorch", "he"), "zero_last" (true, false), "seed". labels: [classes] names, or NULL for "0", "1", ...
+ * "init_weights" ("pytorch", "he"), "zero_last" (true, false), "seed". labels: [classes] names, or NULL for "0", "1", ...
  * The same seed gives the same bits everywhere. */
 RN_API int rn_model_create(rn_model **model, const char *options, const char *const *labels, rn_error *err);
 
