@@ -10,8 +10,8 @@ typedef struct rn_arch {
     char name[24];     /* "resnet18" ... "resnet152", "resnet20" ... "resnet110" */
     int width;         /* 64; 16 for the CIFAR rows */
     int in_channels;   /* 1; 3 for the CIFAR rows */
-    int classes;       /* 9 */
-    int embedding;     /* 256; 0: the logits come straight from `fc` */
+    int classes;       /* 9; 10 for the CIFAR rows */
+    int embedding;     /* 256; 0 for the CIFAR rows: the logits come straight from `fc` */
     char shortcut;     /* 'B' 1x1 convolution with BN (default); 'A' zero padding (default of the CIFAR rows) */
     int pool_h, pool_w; /* 4x1; 1x1 for the CIFAR rows */
     rn_stem stem;
