@@ -10,7 +10,7 @@ typedef struct rn_answers {
     int *item;            /* [items] index into the data set */
     int *label;           /* [items] true class */
     float *probability;   /* [items][classes], mean over the item's windows */
-    double *loss;         /* [items] -log of the true class's probability */
+    double *loss;         /* [items] -log of the true class's probability (before it was rounded to float) */
     int bad;              /* items that could not be decoded and were skipped */
 } rn_answers;
 
@@ -18,6 +18,12 @@ typedef struct rn_answers {
  * any number of threads. */
 int rn_answers_collect(rn_answers **answers, rn_infer *engine, rn_loader *loader, rn_dataset *dataset, rn_part part, rn_progress_fn progress, void *context, rn_error *err);
 void rn_answers_close(rn_answers **answers);
+/* Room for answers of somebody else's making (tests, other engines): fields are zero. */
+int rn_answers_open(rn_answers **answers, int items, int classes, rn_error *err);
+/* The likeliest class of answer i, the first of equals. */
+int rn_answers_best(const rn_answers *answers, int i);
+/* The n answers with the largest loss, worst first, equal ones in item order, into order[n] (indices into the answers); returns how many. */
+int rn_answers_worst(const rn_answers *answers, int n, int *order);
 
 typedef struct rn_class_metrics { int support, predicted; double precision, recall, f1; } rn_class_metrics;
 typedef struct rn_metrics {
@@ -26,12 +32,16 @@ typedef struct rn_metrics {
     double top5;
     double loss;                     /* mean */
     double ece;                      /* expected calibration error, 15 equal bins (Guo et al. 2017) */
-    double wilson_low, wilson_high;  /* 95 % interval of accuracy (Wilson 1927) */
+    double wilson_low, wilson_high;  /* 95 % interval of accuracy (Wilson 1927); 0 and 1 without items */
     rn_class_metrics *per_class;     /* [classes] */
     int *confusion;                  /* [classes true][classes predicted] */
 } rn_metrics;
+/* Without items every figure is 0. A class without items has recall, precision and F1 0 and does not count in macro_accuracy. */
 int rn_metrics_compute(const rn_answers *answers, rn_metrics **metrics, rn_error *err);
 void rn_metrics_close(rn_metrics **metrics);
+
+/* 95 % interval of a share of `correct` among `items`. */
+void rn_wilson(int correct, int items, double *low, double *high);
 
 /* Softmax of one row in double, rounded once; the class order is the order of summation. */
 void rn_softmax(const float *logits, int classes, float *probability);
