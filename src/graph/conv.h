@@ -1,0 +1,68 @@
+/* Convolutions and linear layers over feature maps: packed weights, and the loops that call the row kernels.
+ *
+ * A linear layer is a convolution whose kernel is as large as its input and whose stride is its kernel: one output pixel a sample. Its rows run over
+ * samples. Everything here writes to disjoint places for each task, so the number of threads changes no bit. */
+#ifndef RN_GRAPH_CONV_H
+#define RN_GRAPH_CONV_H
+
+#include "base/threads.h"
+#include "graph/map.h"
+
+typedef struct rn_conv {
+    int channels_in, channels_out;
+    int kernel_h, kernel_w, stride_h, stride_w, pad;
+    int plain;                /* the input is the plain image */
+    int linear;
+    int blocks_in, blocks_out; /* blocks_in is 1 where plain */
+} rn_conv;
+
+/* How a step reads a feature map: as it lies, or through BN (and ReLU) that was not applied when it was written. */
+typedef struct rn_view {
+    const rn_map *map;
+    const float *scale, *shift; /* [blocks * 16]; NULL: as it lies */
+    int relu;
+} rn_view;
+
+/* --- packed weights ---------------------------------------------------------------------------------------------------- */
+
+/* Forward [k-block][c-block][r, s][16 c][16 k]; plain [k-block][c, r, s][16 k]. */
+int64_t rn_conv_forward_size(const rn_conv *c);
+/* Backward-data: for each residue of the stride (row, column) [c-block][k-block][its r, s, flipped][16 k][16 c]. */
+int64_t rn_conv_backward_size(const rn_conv *c);
+/* w [K][C][R][S]; scale [K] multiplies it in double, rounded once (folding), or NULL. */
+void rn_conv_pack_forward(const rn_conv *c, const float *w, const double *scale, float *packed, rn_pool *pool);
+void rn_conv_pack_backward(const rn_conv *c, const float *w, float *packed, rn_pool *pool);
+
+/* --- running ----------------------------------------------------------------------------------------------------------- */
+
+typedef struct rn_machine {
+    rn_kernels kernels;
+    rn_pool *pool;
+    float *scratch;           /* [threads][scratch_size] */
+    int64_t scratch_size;     /* floats for each thread */
+} rn_machine;
+
+/* Called for every finished row of 16 channels, in the task that made it. */
+typedef void (*rn_row_fn)(const void *context, int n, int block, int row, float *y);
+
+/* Floats of scratch that a thread needs for a step (forward through a view, backward-data, backward-weights). */
+int64_t rn_conv_scratch(const rn_conv *c, const rn_map *x, const rn_map *y);
+
+/* y = conv(x); y has no halo to keep unless the row function writes it. image: the plain input's pixel (0, 0) in a map
+ * of one channel a "block" (see rn_map_plain). */
+void rn_conv_forward(const rn_machine *m, const rn_conv *c, int n, const rn_view *x, const rn_map *y, const float *packed, rn_row_fn row, const void *context);
+
+/* Gives each row of dx = conv^T(dy) to the row function, which stores it: `y` there is a scratch row of dx.w pixels. */
+void rn_conv_backward(const rn_machine *m, const rn_conv *c, int n, const rn_map *dy, const rn_map *dx, const float *packed, rn_row_fn row, const void *context);
+
+/* dw [K][C][R][S], overwritten. x as it lies (with its halo), or plain. segments: room for rn_conv_segments(c, y, n). */
+int64_t rn_conv_segments(const rn_conv *c, const rn_map *dy, int n);
+void rn_conv_weights(const rn_machine *m, const rn_conv *c, int n, const rn_map *x, const rn_map *dy, rn_segment *segments, float *dw);
+
+/* Halo that dy needs so that backward-data reads zeros around it; halo of x is c->pad. */
+int rn_conv_dy_halo(const rn_conv *c, int h, int w);
+
+/* The plain input as a map: one "block" a channel, pixels one float apart, halo as the first layer pads. */
+rn_map rn_map_plain(int channels, int h, int w, int halo);
+
+#endif

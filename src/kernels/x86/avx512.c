@@ -1,0 +1,30 @@
+/* AVX-512: sixteen lanes are one register; tiles of 14 pixels x 32 output channels, or x 16 where one block is left. */
+#include "kernels/kernels.h"
+
+#include <stddef.h>
+
+#include "kernels/x86/vector_avx512.h"
+
+#define RN_NAME(name) rn_##name##_avx512
+#define TILE_MAX_1 14
+#define TILE_MAX_2 14
+#define WGRAD_ROWS 16
+#include "kernels/rows.inc"
+#include "kernels/conv.inc"
+#include "kernels/wgrad.inc"
+
+void rn_kernels_avx512(rn_kernels *table)
+{
+    table->conv_row = rn_conv_row_avx512;
+    table->wgrad_tile = rn_wgrad_tile_avx512;
+    table->affine_row = rn_affine_row_avx512;
+    table->merge_row = rn_merge_row_avx512;
+    table->sums_row = rn_sums_row_avx512;
+    table->mask_row = rn_mask_row_avx512;
+    table->bngrad_row = rn_bngrad_row_avx512;
+    table->finish_row = rn_finish_row_avx512;
+    table->add_row = rn_add_row_avx512;
+    table->maxpool_row = rn_maxpool_row_avx512;
+    table->k_blocks = 2;
+    table->level = "avx512";
+}
