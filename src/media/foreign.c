@@ -1,0 +1,98 @@
+/* Files that libsndfile does not open: what they are, and the ffmpeg line that makes a WAV of them. */
+#include "media/foreign.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+const char *rn_path_extension(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    const char *dot = strrchr(slash ? slash : path, '.');
+    return dot ? dot + 1 : "";
+}
+
+/* By the first bytes: extensions lie. NULL if unknown. */
+static const char *kind_of_bytes(const unsigned char *p, size_t size)
+{
+    static const unsigned char asf[4] = {0x30, 0x26, 0xb2, 0x75}, matroska[4] = {0x1a, 0x45, 0xdf, 0xa3};
+    if (size < 12)
+        return NULL;
+    if (!memcmp(p + 4, "ftyp", 4))
+        return "an MP4 or M4A file (AAC or ALAC)";
+    if (!memcmp(p, asf, 4))
+        return "a Windows Media file";
+    if (!memcmp(p, matroska, 4))
+        return "a Matroska or WebM file";
+    if (!memcmp(p, "#!AMR", 5))
+        return "an AMR file";
+    if (!memcmp(p, "ADIF", 4) || (p[0] == 0xff && (p[1] & 0xf6) == 0xf0))
+        return "an AAC file";
+    if (!memcmp(p, "wvpk", 4))
+        return "a WavPack file";
+    if (!memcmp(p, "MAC ", 4))
+        return "a Monkey's Audio file";
+    if (!memcmp(p, ".RMF", 4))
+        return "a RealMedia file";
+    if (!memcmp(p, "RIFF", 4) && !memcmp(p + 8, "AVI ", 4))
+        return "an AVI film";
+    return NULL;
+}
+
+static const char *kind_of_extension(const char *extension)
+{
+    static const char *const known[][2] = {
+        {"m4a", "M4A (AAC or ALAC)"}, {"m4b", "M4B (AAC)"}, {"mp4", "MP4"},           {"aac", "AAC"},       {"wma", "Windows Media"},
+        {"asf", "Windows Media"},     {"amr", "AMR"},       {"awb", "AMR wide band"}, {"3gp", "3GP"},       {"3ga", "3GP"},
+        {"mov", "QuickTime"},         {"mkv", "Matroska"},  {"mka", "Matroska"},      {"webm", "WebM"},     {"ape", "Monkey's Audio"},
+        {"wv", "WavPack"},            {"tta", "TTA"},       {"mpc", "Musepack"},      {"ac3", "AC-3"},      {"dts", "DTS"},
+        {"ra", "RealAudio"},          {"rm", "RealMedia"},  {"dsf", "DSD"},           {"avi", "AVI"},       {"spx", "Speex"},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (!strcasecmp(extension, known[i][0]))
+            return known[i][1];
+    return NULL;
+}
+
+/* `text` as one word of a shell: as it is if only harmless characters are in it, else in single quotes. */
+static void shell_word(const char *text, size_t length, const char *suffix, char *out, size_t size)
+{
+    static const char harmless[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./,:@%";
+    int plain = strspn(text, harmless) >= length;
+    size_t used = 0;
+    if (text[0] == '-') /* a name that ffmpeg would take for an option */
+        used += (size_t)snprintf(out, size, "./");
+    if (!plain && used + 1 < size)
+        out[used++] = '\'';
+    for (size_t i = 0; i < length && used + 6 < size; i++) {
+        if (text[i] == '\'') {
+            memcpy(out + used, "'\\''", 4);
+            used += 4;
+        } else {
+            out[used++] = text[i];
+        }
+    }
+    snprintf(out + used, size - used, "%s%s", suffix, plain ? "" : "'");
+}
+
+int rn_foreign_error(const char *path, const unsigned char *head, size_t head_size, long long size, rn_error *err)
+{
+    char in[400], out[400], kind[80];
+    const char *extension = rn_path_extension(path), *named = kind_of_extension(extension), *found = kind_of_bytes(head, head_size);
+    if (found)
+        snprintf(kind, sizeof kind, "%s", found);
+    else if (named)
+        snprintf(kind, sizeof kind, "%s", named);
+    else if (!strcasecmp(extension, "raw") || !strcasecmp(extension, "pcm"))
+        return rn_error_set(err, RN_ERR_FORMAT, "%s: no header. Say what it holds, for example: --raw s16le --rate 16000", path);
+    else
+        return rn_error_set(err, RN_ERR_FORMAT,
+                            "%s: not a sound file that this build reads, or its header is broken (%lld bytes). Remove it, or train with --skip-bad",
+                            path, size);
+    if (!strcmp(path, "standard input"))
+        return rn_error_set(err, RN_ERR_FORMAT, "%s: %s cannot be read here. Convert it on its way: ffmpeg -i - -ac 1 -f wav -", path, kind);
+    size_t stem = *extension ? (size_t)(extension - path) - 1 : strlen(path);
+    shell_word(path, strlen(path), "", in, sizeof in);
+    shell_word(path, stem, ".wav", out, sizeof out);
+    return rn_error_set(err, RN_ERR_FORMAT, "%s: %s cannot be read here. Convert it: ffmpeg -i %s -ac 1 %s", path, kind, in, out);
+}
