@@ -9,17 +9,17 @@
 typedef enum rn_dtype { RN_F32, RN_F16, RN_BF16, RN_F64, RN_I64, RN_I32, RN_U8, RN_BOOL } rn_dtype;
 
 typedef struct rn_tensor {
-    char *name;
+    char *name;             /* malloc'ed, freed by rn_tensors_free; so are keys and values below */
     rn_dtype dtype;
     int dims;
     int64_t shape[8];
     int64_t count;          /* elements */
-    const void *data;       /* little-endian; may be unaligned: copy with rn_tensor_floats */
+    const void *data;       /* little-endian, never freed by itself; may be unaligned: copy with rn_tensor_floats */
 } rn_tensor;
 
 typedef struct rn_tensors {
     int count;
-    rn_tensor *items;       /* in the file's order */
+    rn_tensor *items;       /* in the order of their data in the file */
     int metadata_count;
     char **keys, **values;  /* __metadata__ */
     unsigned char *buffer;  /* owned bytes that data points into; NULL when the tensors point into the caller's memory */
@@ -34,6 +34,11 @@ int rn_safetensors_parse(const char *name, const void *data, size_t size, rn_ten
  * give the same bytes. */
 int rn_safetensors_write(const char *path, const rn_tensors *tensors, rn_error *err);
 void rn_tensors_free(rn_tensors *t);
+
+/* Building a list to write (start from a zeroed rn_tensors): the name and the metadata are copied, the shape is checked for overflow,
+ * `data` is only pointed at and must stay until the list was written. A key that is there already gets the new value. */
+int rn_tensors_add(rn_tensors *t, const char *name, rn_dtype dtype, int dims, const int64_t *shape, const void *data, rn_error *err);
+int rn_tensors_set_metadata(rn_tensors *t, const char *key, const char *value, rn_error *err);
 
 const rn_tensor *rn_tensors_find(const rn_tensors *t, const char *name);
 const char *rn_tensors_metadata(const rn_tensors *t, const char *key);
