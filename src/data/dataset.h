@@ -16,8 +16,9 @@ typedef struct rn_item {
     char *path;        /* as it can be opened; "tensor 17" for the caller's tensors */
     char *name;        /* path relative to the data set, for messages and split files */
     int label;         /* index into labels */
-    char *source;      /* items of one source stay in one part; default: the path without extension... of the file */
-    double start_s, end_s; /* a segment of the file; end 0: whole */
+    char *source;      /* items of one source stay in one part; default: the path without extension, in a folder below the class's folder
+                        * (robin/0413.wav and wren/0413.wav share a source), in a manifest as it is written there */
+    double start_s, end_s; /* a segment of the file; end 0: to its end */
     double weight;     /* 1 */
     rn_part part;      /* from the manifest's `split` column, or from a split; RN_PART_NONE */
     char hash[33];     /* XXH3-128 of the file's bytes, hex; "" until rn_dataset_hash */
@@ -34,9 +35,11 @@ typedef struct rn_dataset {
     int c, h, w;         /* of tensor items and .npy items; 0 for sound */
     int warnings_count;
     char **warnings;     /* symlink loops, names twin in NFC and NFD, unknown extensions */
+    int warnings_extensions; /* so many of the last warnings are about unknown extensions */
 } rn_dataset;
 
-/* DATA is a folder with one sub-folder per class, or a manifest (.csv, .jsonl). Errors: no class, one class, unknown columns, missing files. */
+/* DATA is a folder with one sub-folder per class, or a manifest (.csv, .jsonl). Errors: no class, one class, unknown columns, missing files.
+ * Items are sorted by name, start and end in bytes, whatever the order of the folder or manifest. */
 int rn_dataset_open(rn_dataset **dataset, const char *path, const rn_sound_options *sound, rn_error *err);
 /* The caller's tensors, borrowed: x [n][c][h][w], labels [n] in [0, classes). sources may be NULL. */
 int rn_dataset_from_tensors(rn_dataset **dataset, const float *x, const int *labels, int n, int c, int h, int w, const char *const *label_names, int classes, const char *const *sources, rn_error *err);

@@ -1,0 +1,77 @@
+/* Inside src/data: a data set while it is being listed. Folder and manifest readers add items; finishing sorts them, numbers the
+ * labels and looks for what is odd about names. */
+#ifndef RN_DATA_LISTING_H
+#define RN_DATA_LISTING_H
+
+#include "data/dataset.h"
+
+#define RN_ITEMS_LIMIT (1 << 28)       /* items of one data set: indices stay far from int's end */
+#define RN_LABEL_LIMIT 255             /* bytes of a label */
+#define RN_WARNINGS_OF_A_KIND 20       /* then one line counts the rest */
+
+typedef struct rn_listing {
+    rn_dataset *dataset;
+    char **item_labels; /* [dataset->count] */
+    int capacity, labels_capacity, warnings_capacity;
+    struct { char extension[24]; int count; char *first; } unknown[64]; /* extensions that nothing here decodes */
+    int unknown_count;
+} rn_listing;
+
+/* One item as a reader found it; text is copied. */
+typedef struct rn_entry {
+    const char *path, *name, *label;
+    const char *source; /* NULL: the name without its extension */
+    double start_s, end_s, weight;
+    rn_part part;
+} rn_entry;
+
+int rn_listing_start(rn_listing *l, const char *path, const rn_sound_options *sound, rn_error *err);
+int rn_listing_add(rn_listing *l, const rn_entry *entry, rn_error *err);
+int rn_listing_warn(rn_listing *l, rn_error *err, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* 1 if an item can be made of this file, judged by its name; else its extension is counted for a warning (0), or memory is out (negative). */
+int rn_listing_wants(rn_listing *l, const char *path, const char *name, rn_error *err);
+int rn_listing_finish(rn_listing *l, rn_dataset **dataset, rn_error *err);
+void rn_listing_drop(rn_listing *l);
+
+int rn_listing_folder(rn_listing *l, const char *path, rn_error *err);
+int rn_listing_csv(rn_listing *l, const char *path, rn_error *err);
+int rn_listing_json_lines(rn_listing *l, const char *path, rn_error *err);
+
+/* manifest.c: one row of either kind of manifest. `line` is for messages. */
+typedef struct rn_row {
+    const char *path, *label, *split, *source;
+    double start_s, end_s, weight;
+} rn_row;
+int rn_listing_row(rn_listing *l, const char *manifest, long line, const rn_row *row, rn_error *err);
+/* Decimal digits only ("12", "0.25", "1e-3"), at most 15 significant ones: exact under every locale. Returns 0, or -1. */
+int rn_text_number(const char *text, double *value);
+
+/* csv.c: RFC 4180 with BOM, LF or CRLF. Fields live until the next call. */
+typedef struct rn_csv {
+    const char *name;
+    unsigned char *data;
+    size_t size, at;
+    long line;          /* of the record just read, 1-based */
+    long next_line;
+    char **fields;
+    int count, capacity;
+} rn_csv;
+int rn_csv_open(rn_csv *csv, const char *path, rn_error *err);
+int rn_csv_parse(rn_csv *csv, const char *name, const void *data, size_t size, rn_error *err); /* copies data */
+int rn_csv_next(rn_csv *csv, int *more, rn_error *err); /* *more = 0 at the end; blank lines are passed over */
+void rn_csv_close(rn_csv *csv);
+
+/* names.c */
+int rn_text_is_clean(const char *text);     /* valid UTF-8 without control characters */
+char *rn_text_printable(const char *text);  /* other bytes as \xNN; malloc'ed, NULL if memory is out */
+char *rn_text_twin_key(const char *text);   /* equal for NFC and NFD spellings; malloc'ed */
+const char *rn_text_extension(const char *path); /* after the last dot of the last part, "" if none */
+
+/* A hash of 128 bits as 32 hexadecimal digits, high word first. */
+void rn_hash_text(uint64_t high, uint64_t low, char text[33]);
+
+/* A part's name in a manifest or split file: train, validation (valid, val, dev), test. */
+int rn_part_parse(const char *text, rn_part *part);
+const char *rn_part_name(rn_part part);
+
+#endif
