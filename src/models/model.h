@@ -24,21 +24,31 @@ typedef struct rn_model {
 int rn_model_new(rn_model **model, const rn_arch *arch, const char *const *labels, rn_init init, int zero_last, uint64_t seed, rn_error *err);
 int rn_model_load(rn_model **model, const char *path, rn_error *err);
 int rn_model_parse(rn_model **model, const char *name, const void *data, size_t size, rn_error *err);
-/* As rn_model_load from tensors that were read already (a checkpoint holds more than a model). */
+/* As rn_model_load from tensors that were read already. A checkpoint holds more than a model, under names that begin with one of two
+ * prefixes: tensors "train.*" are left alone, and where there is any "ema.*" the network's tensors are taken from "ema.conv1.weight"
+ * and so on instead of "conv1.weight". Any other tensor that the network does not have is refused by name. */
+#define RN_MODEL_PREFIX_TRAIN "train."
+#define RN_MODEL_PREFIX_EMA "ema."
 int rn_model_from_tensors(rn_model **model, const char *name, const rn_tensors *tensors, rn_error *err);
-/* BN entries are written as PyTorch names them, num_batches_tracked (I64) included. NaN or infinite weights are refused by name
+/* BN entries are written as PyTorch names them, num_batches_tracked (I64, always 0) included. NaN or infinite weights are refused by name
  * on loading (RN_ERR_NUMBER) and saving. Same model, same bytes. */
 int rn_model_save(const rn_model *model, const char *path, rn_error *err);
-/* Appends the model's tensors and metadata to `out` (names and floats point into the model), for a checkpoint. */
+/* Appends the model's tensors and metadata to `out` for a checkpoint; the data point into the model. */
 int rn_model_tensors(const rn_model *model, rn_tensors *out, rn_error *err);
 void rn_model_close(rn_model **model);
 
 /* A section of the config, or NULL. Borrowed. */
 json_t *rn_model_section(const rn_model *model, const char *name);
 
-/* Replaces the head for another class list (--init): weights of layers whose shape fits are kept, others are drawn anew. `report` gets one line
- * per new or ignored tensor through the callback. */
-typedef void (*rn_text_fn)(void *context, const char *line);
+/* The section "arch": {"name": "resnet18", "width": 64, "in_channels": 1, "classes": 9, "embedding": 256, "shortcut": "B", "pool": "4x1",
+ * "stem": "3x3"}. Writing returns NULL without memory. Reading takes the name's defaults for missing keys and refuses unknown ones,
+ * since a network with something more would not be the same; `name` stands for the file in messages. */
+json_t *rn_arch_json(const rn_arch *arch);
+int rn_arch_from_json(rn_arch *arch, const char *name, const json_t *json, rn_error *err);
+
+/* Weights of another model (--init): tensors whose name and shape fit are copied, the others are drawn anew (PyTorch's distributions,
+ * `seed`). The layer of the logits is copied only if both have the same labels in the same order. `report` (may be NULL) gets one line
+ * per new or ignored tensor. RN_ERR_MISMATCH if nothing fits. */
 int rn_model_adopt(rn_model *model, const rn_model *from, uint64_t seed, rn_text_fn report, void *context, rn_error *err);
 
 #endif
