@@ -29,6 +29,8 @@ int rn_augment_from_json(rn_augment *a, const json_t *section, rn_error *err);
 /* In place or reallocated: *samples is malloc'ed. noise: samples of a noise recording at the same rate, or NULL for generated. */
 int rn_augment_samples(const rn_augment *a, int rate, uint64_t seed, uint32_t epoch, uint64_t position, const float *noise, int64_t noise_count,
                        float **samples, int64_t *count, rn_error *err);
+/* First column of the crop of `wanted` columns out of `have` (for rn_features_crop): drawn, or 0 where crop is 0 or nothing can move. */
+int64_t rn_augment_crop(const rn_augment *a, uint64_t seed, uint32_t epoch, uint64_t position, int64_t have, int64_t wanted);
 int rn_augment_changes_samples(const rn_augment *a); /* 0: features can be cached */
 void rn_augment_features(const rn_augment *a, uint64_t seed, uint32_t epoch, uint64_t position, float *x, int bins, int64_t frames);
 /* One lambda for a ghost batch: x[i] = lambda x[i] + (1 - lambda) x[pair[i]], pair a permutation inside the ghost batch. */

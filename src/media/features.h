@@ -6,6 +6,7 @@
 #define RN_MEDIA_FEATURES_H
 
 #include <jansson.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "base/error.h"
 
@@ -30,7 +31,11 @@ typedef struct rn_features {
 } rn_features;
 
 void rn_features_default(rn_features *f, rn_convention convention, int rate);
-int rn_features_check(const rn_features *f, rn_error *err); /* ranges; bins that catch no FFT bin are named */
+void rn_features_complete(rn_features *f); /* what follows from the rest: a plain spectrogram's bins. Call it after options were applied */
+/* Ranges. Kaldi filters that catch no FFT bin are named and refused, as Kaldi does; librosa and torchaudio go on with rows
+ * of zeros, and so do we: rn_features_empty_bins counts such rows and lists them ("3, 5, 9") for a warning. */
+int rn_features_check(const rn_features *f, rn_error *err);
+int rn_features_empty_bins(const rn_features *f, char *list, size_t size);
 json_t *rn_features_to_json(const rn_features *f);          /* new reference; complete */
 int rn_features_from_json(rn_features *f, const json_t *section, const char *file, rn_error *err); /* unknown or missing key: refused by name */
 
