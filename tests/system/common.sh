@@ -4,7 +4,6 @@
 set -u
 LC_ALL=C
 export LC_ALL
-unset RN_CPU_MASK
 program=$1
 synth=$2
 work=$(mktemp -d "${TMPDIR:-/tmp}/resnet-test.XXXXXX")

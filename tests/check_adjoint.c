@@ -1,0 +1,285 @@
+/* Convolutions and linear layers, forwards and backwards, under every instruction set: against plain loops in double, and against each
+ * other, <conv(x), dy> = <x, dgrad(dy)> = <w, wgrad>.
+ *
+ * The three are one trilinear form read in three ways, so the identity needs no reference and holds for every shape; the plain loops
+ * then tell which of the three is wrong. Sizes are odd on purpose: one pixel, less than a tile, one more than a tile, channels that
+ * fill no block of 16, strides that leave a rest, chunks of backward-weights that end inside a row.
+ *
+ * Memory that must not be read holds NaN, and what must not be written is looked at afterwards. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/cpu.h"
+#include "base/random.h"
+#include "graph/conv.h"
+
+typedef struct shape {
+    int n, channels_in, h, w, channels_out, kernel_h, kernel_w, stride, pad;
+    int kind; /* 0 convolution, 1 of the plain image, 2 linear */
+} shape;
+
+static const shape shapes[] = {
+    {1, 16, 1, 1, 16, 3, 3, 1, 1, 0},    {2, 16, 5, 7, 16, 3, 3, 1, 1, 0},    {1, 17, 4, 29, 33, 3, 3, 1, 1, 0},
+    {2, 8, 9, 15, 8, 3, 3, 1, 1, 0},     {1, 40, 3, 57, 24, 3, 3, 1, 1, 0},   {3, 16, 7, 14, 32, 3, 3, 2, 1, 0},
+    {2, 24, 8, 13, 40, 3, 3, 2, 1, 0},   {1, 16, 1, 2, 16, 3, 3, 2, 1, 0},    {1, 16, 2, 1, 16, 3, 3, 2, 1, 0},
+    {2, 20, 6, 31, 12, 1, 1, 1, 0, 0},   {2, 20, 7, 31, 36, 1, 1, 2, 0, 0},   {1, 64, 5, 8, 64, 1, 1, 2, 0, 0},
+    {3, 16, 40, 41, 16, 3, 3, 1, 1, 0},  {2, 16, 65, 64, 5, 1, 1, 1, 0, 0},   {1, 32, 14, 28, 16, 3, 3, 1, 1, 0},
+    {2, 9, 11, 12, 20, 7, 7, 2, 3, 0},   {1, 16, 6, 6, 48, 5, 5, 1, 2, 0},    {2, 16, 9, 10, 16, 5, 5, 2, 2, 0},
+    {2, 1, 13, 17, 8, 3, 3, 1, 1, 1},    {1, 1, 1, 1, 16, 3, 3, 1, 1, 1},     {2, 3, 31, 33, 16, 7, 7, 2, 3, 1},
+    {3, 3, 8, 9, 40, 3, 3, 1, 1, 1},     {2, 1, 64, 65, 17, 3, 3, 1, 1, 1},   {1, 1, 5, 5, 16, 7, 7, 2, 3, 1},
+    {5, 24, 4, 1, 10, 4, 1, 1, 0, 2},    {1, 16, 1, 1, 9, 1, 1, 1, 0, 2},     {33, 40, 3, 2, 40, 3, 2, 1, 0, 2},
+    {4097, 5, 1, 1, 3, 1, 1, 1, 0, 2},   {70, 64, 1, 1, 100, 1, 1, 1, 0, 2},
+};
+
+typedef struct layer {
+    shape s;
+    rn_conv c;
+    rn_map x, y, dy, dx;
+    float *x_memory, *y_memory, *dy_memory, *dx_memory; /* from the first halo pixel */
+    float *w, *dw, *forward, *backward, *scratch;
+    rn_segment *segments;
+    double *y_want, *dx_want, *dw_want, *y_scale, *dx_scale, *dw_scale; /* scale: the sum of absolute products */
+    rn_machine machine;
+} layer;
+
+static int64_t map_size(const rn_map *m, int n)
+{
+    return n * m->sample;
+}
+
+static float *map_memory(rn_map *m, int n, float fill)
+{
+    int64_t size = map_size(m, n);
+    float *memory = malloc((size_t)(size + 64) * sizeof *memory);
+    for (int64_t i = 0; i < size + 64; i++)
+        memory[i] = i < size ? fill : 12345; /* the last 64 are a fence */
+    m->data = memory + (m->row > m->w + 2 * m->halo ? rn_map_origin(m) : m->halo * (m->row + 1));
+    return memory;
+}
+
+static int fence_stands(const float *memory, const rn_map *m, int n)
+{
+    for (int i = 0; i < 64; i++)
+        if (memory[map_size(m, n) + i] != 12345)
+            return 0;
+    return 1;
+}
+
+/* Pixel (h, w) of channel c. */
+static float *at(const layer *l, const rn_map *m, int n, int c, int h, int w)
+{
+    if (l->c.plain && m == &l->x)
+        return m->data + n * m->sample + c * m->block + h * m->row + w;
+    return rn_map_at(m, n, c / RN_LANES, h) + (int64_t)w * RN_LANES + c % RN_LANES;
+}
+
+/* Values in [-1, 1), zeros in the halo and in lanes past the last channel. */
+static void fill_map(const layer *l, rn_map *m, float *memory, int n, rn_random *r)
+{
+    for (int64_t i = 0; i < map_size(m, n); i++)
+        memory[i] = 0;
+    for (int i = 0; i < n; i++)
+        for (int c = 0; c < m->channels; c++)
+            for (int h = 0; h < m->h; h++)
+                for (int w = 0; w < m->w; w++)
+                    *at(l, m, i, c, h, w) = (float)(rn_random_u32(r) >> 8) * 0x1p-23f - 1;
+}
+
+static void open_layer(layer *l, const shape *s, uint64_t seed)
+{
+    int linear = s->kind == 2, plain = s->kind == 1;
+    rn_random r;
+    l->s = *s;
+    l->c = (rn_conv){.channels_in = s->channels_in, .channels_out = s->channels_out, .kernel_h = s->kernel_h, .kernel_w = s->kernel_w,
+        .stride_h = linear ? s->kernel_h : s->stride, .stride_w = linear ? s->kernel_w : s->stride, .pad = s->pad, .plain = plain, .linear = linear,
+        .blocks_in = plain ? 1 : rn_blocks(s->channels_in), .blocks_out = rn_blocks(s->channels_out)};
+    int p = (s->h + 2 * s->pad - s->kernel_h) / l->c.stride_h + 1, q = (s->w + 2 * s->pad - s->kernel_w) / l->c.stride_w + 1;
+    l->x = plain ? rn_map_plain(s->channels_in, s->h, s->w, s->pad) : rn_map_shape(s->channels_in, s->h, s->w, s->pad);
+    l->y = rn_map_shape(s->channels_out, p, q, 0);
+    l->dy = rn_map_shape(s->channels_out, p, q, linear ? 0 : rn_conv_dy_halo(&l->c, s->h, s->w));
+    l->dx = rn_map_shape(s->channels_in, s->h, s->w, 0);
+    l->x_memory = map_memory(&l->x, s->n, 0);
+    l->y_memory = map_memory(&l->y, s->n, NAN);
+    l->dy_memory = map_memory(&l->dy, s->n, 0);
+    l->dx_memory = map_memory(&l->dx, s->n, NAN);
+    int64_t weights = (int64_t)s->channels_out * s->channels_in * s->kernel_h * s->kernel_w;
+    l->w = malloc((size_t)weights * sizeof(float));
+    l->dw = malloc((size_t)weights * sizeof(float));
+    l->forward = malloc((size_t)rn_conv_forward_size(&l->c) * sizeof(float));
+    l->backward = malloc((size_t)rn_conv_backward_size(&l->c) * sizeof(float));
+    l->segments = malloc((size_t)rn_conv_segments(&l->c, &l->dy, s->n) * sizeof *l->segments);
+    l->machine.scratch_size = rn_conv_scratch(&l->c, &l->x, &l->y) + 16;
+    l->scratch = malloc((size_t)l->machine.scratch_size * 2 * sizeof(float));
+    l->machine.scratch = l->scratch;
+    rn_random_start(&r, seed, RN_PURPOSE_TEST, 50, 0);
+    fill_map(l, &l->x, l->x_memory, s->n, &r);
+    fill_map(l, &l->dy, l->dy_memory, s->n, &r);
+    for (int64_t i = 0; i < weights; i++) {
+        l->w[i] = (float)(rn_random_u32(&r) >> 8) * 0x1p-23f - 1;
+        l->dw[i] = NAN;
+    }
+    for (int64_t i = 0; i < rn_conv_forward_size(&l->c); i++)
+        l->forward[i] = NAN;
+    for (int64_t i = 0; i < rn_conv_backward_size(&l->c); i++)
+        l->backward[i] = NAN;
+}
+
+static void close_layer(layer *l)
+{
+    void *owned[] = {l->x_memory, l->y_memory, l->dy_memory, l->dx_memory, l->w, l->dw, l->forward, l->backward, l->scratch, l->segments, l->y_want,
+                     l->dx_want, l->dw_want, l->y_scale, l->dx_scale, l->dw_scale};
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
+        free(owned[i]);
+}
+
+static int64_t dense(int c, int h, int w, const rn_map *m, int n)
+{
+    return (((int64_t)n * m->channels + c) * m->h + h) * m->w + w;
+}
+
+/* Every product of the trilinear form goes to the three sums that it belongs to. */
+static void plain_loops(layer *l)
+{
+    const shape *s = &l->s;
+    size_t ys = (size_t)(s->n * l->y.channels * l->y.h * l->y.w), xs = (size_t)(s->n * s->channels_in * s->h * s->w);
+    size_t ws = (size_t)(s->channels_out * s->channels_in * s->kernel_h * s->kernel_w);
+    l->y_want = calloc(ys, sizeof(double)), l->y_scale = calloc(ys, sizeof(double));
+    l->dx_want = calloc(xs, sizeof(double)), l->dx_scale = calloc(xs, sizeof(double));
+    l->dw_want = calloc(ws, sizeof(double)), l->dw_scale = calloc(ws, sizeof(double));
+    for (int n = 0; n < s->n; n++)
+        for (int k = 0; k < s->channels_out; k++)
+            for (int p = 0; p < l->y.h; p++)
+                for (int q = 0; q < l->y.w; q++) {
+                    int64_t iy = dense(k, p, q, &l->y, n);
+                    double dy = *at(l, &l->dy, n, k, p, q);
+                    for (int c = 0; c < s->channels_in; c++)
+                        for (int r = 0; r < s->kernel_h; r++)
+                            for (int t = 0; t < s->kernel_w; t++) {
+                                int h = p * l->c.stride_h - s->pad + r, w = q * l->c.stride_w - s->pad + t;
+                                if (h < 0 || h >= s->h || w < 0 || w >= s->w)
+                                    continue;
+                                int64_t ix = dense(c, h, w, &l->dx, n), iw = (((int64_t)k * s->channels_in + c) * s->kernel_h + r) * s->kernel_w + t;
+                                double x = *at(l, &l->x, n, c, h, w), wt = l->w[iw];
+                                l->y_want[iy] += x * wt, l->y_scale[iy] += fabs(x * wt);
+                                l->dx_want[ix] += dy * wt, l->dx_scale[ix] += fabs(dy * wt);
+                                l->dw_want[iw] += dy * x, l->dw_scale[iw] += fabs(dy * x);
+                            }
+                }
+}
+
+/* Rounding of a chain of K products: 4 sqrt(K) eps S. */
+static int close_enough(double have, double want, double terms, double scale)
+{
+    return fabs(have - want) <= 4 * sqrt(terms + 1) * 0x1p-24 * scale + 1e-30;
+}
+
+static void store_row(const void *context, int n, int block, int row, float *y)
+{
+    const rn_map *dx = context;
+    memcpy(rn_map_at(dx, n, block, row), y, (size_t)dx->w * RN_LANES * sizeof *y);
+}
+
+static void run(layer *l)
+{
+    rn_pool *pool = l->machine.pool;
+    rn_view view = {.map = &l->x};
+    rn_conv_pack_forward(&l->c, l->w, NULL, l->forward, pool);
+    rn_conv_forward(&l->machine, &l->c, l->s.n, &view, &l->y, l->forward, NULL, NULL);
+    rn_conv_weights(&l->machine, &l->c, l->s.n, &l->x, &l->dy, l->segments, l->dw);
+    if (!l->c.plain) { /* nothing lies below the image */
+        rn_conv_pack_backward(&l->c, l->w, l->backward, pool);
+        rn_conv_backward(&l->machine, &l->c, l->s.n, &l->dy, &l->dx, l->backward, store_row, &l->dx);
+    }
+}
+
+/* Sums of products with the other side of the pairing; each value against the loops on the way. Returns how many are wrong. */
+static int judge_map(const layer *l, const rn_map *m, const double *want, const double *scale, double terms, const rn_map *other, double *sum)
+{
+    int bad = 0;
+    *sum = 0;
+    for (int n = 0; n < l->s.n; n++)
+        for (int c = 0; c < m->channels; c++)
+            for (int h = 0; h < m->h; h++)
+                for (int w = 0; w < m->w; w++) {
+                    double have = *at(l, m, n, c, h, w);
+                    bad += !close_enough(have, want[dense(c, h, w, m, n)], terms, scale[dense(c, h, w, m, n)]);
+                    *sum += have * *at(l, other, n, c, h, w);
+                }
+    return bad;
+}
+
+static int judge(const layer *l, const char *level)
+{
+    const shape *s = &l->s;
+    double by_y, by_x, by_w = 0, size = 0;
+    int64_t weights = (int64_t)s->channels_out * s->channels_in * s->kernel_h * s->kernel_w;
+    int bad_w = 0, bad_x = 0, bad_y = judge_map(l, &l->y, l->y_want, l->y_scale, (double)weights / s->channels_out, &l->dy, &by_y);
+    if (!l->c.plain)
+        bad_x = judge_map(l, &l->dx, l->dx_want, l->dx_scale, (double)weights / s->channels_in, &l->x, &by_x);
+    for (int64_t i = 0; i < weights; i++) {
+        bad_w += !close_enough(l->dw[i], l->dw_want[i], (double)s->n * l->y.h * l->y.w, l->dw_scale[i]);
+        by_w += (double)l->dw[i] * l->w[i];
+        size += l->dw_scale[i] * fabs(l->w[i]);
+    }
+    double bound = 1e-6 * size;
+    int agree = fabs(by_y - by_w) <= bound && (l->c.plain || fabs(by_y - by_x) <= bound);
+    int fences = fence_stands(l->y_memory, &l->y, s->n) && fence_stands(l->dx_memory, &l->dx, s->n) && fence_stands(l->x_memory, &l->x, s->n);
+    int lanes = 0; /* past the last channel: zeros, since the next layer multiplies them */
+    for (int n = 0; n < s->n; n++)
+        for (int c = s->channels_out; c < l->y.blocks * RN_LANES; c++)
+            lanes += *at(l, &l->y, n, c, l->y.h - 1, l->y.w - 1) != 0;
+    if (bad_y || bad_x || bad_w || !agree || !fences || lanes) {
+        print_error("%s: n %d, %d x %d x %d -> %d, kernel %dx%d, stride %d, kind %d: %d of y, %d of dx, %d of dw wrong; forms %.9g (y), %.9g (x), %.9g (w)%s%s\n",
+                    level, s->n, s->channels_in, s->h, s->w, s->channels_out, s->kernel_h, s->kernel_w, s->stride, s->kind, bad_y, bad_x, bad_w, by_y,
+                    l->c.plain ? by_y : by_x, by_w, fences ? "" : "; written past the end", lanes ? "; lanes past the last channel are not zero" : "");
+        return 1;
+    }
+    return 0;
+}
+
+static void check_level(void **state)
+{
+    const char *level = *state;
+    rn_pool *pool = NULL;
+    rn_error err = {0};
+    int wrong = 0;
+    assert_int_equal(rn_cpu_limit(level), 0);
+    if (strcmp(rn_cpu_level(), level)) {
+        print_message("this processor has no %s\n", level);
+        rn_cpu_limit(NULL);
+        skip();
+    }
+    assert_int_equal(rn_pool_open(&pool, 2, &err), 0);
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        layer l = {0};
+        rn_kernels_open(&l.machine.kernels);
+        assert_string_equal(l.machine.kernels.level, level);
+        l.machine.pool = pool;
+        open_layer(&l, &shapes[i], i + 1);
+        plain_loops(&l);
+        run(&l);
+        wrong += judge(&l, level);
+        close_layer(&l);
+    }
+    rn_pool_close(&pool);
+    rn_cpu_limit(NULL);
+    assert_int_equal(wrong, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        {"c", check_level, NULL, NULL, "c"},
+        {"fma", check_level, NULL, NULL, "fma"},
+        {"avx2", check_level, NULL, NULL, "avx2"},
+        {"avx512", check_level, NULL, NULL, "avx512"},
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
