@@ -1,0 +1,113 @@
+/* resnet info: what this machine runs with, or what is inside a model file. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+
+static json_int_t number_of(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+static void print_words(const char *head, const json_t *list, const char *between)
+{
+    size_t i;
+    json_t *value;
+    printf("%s", head);
+    json_array_foreach(list, i, value)
+        printf("%s%s", i ? between : "", json_string_value(value));
+    printf("%s\n", json_array_size(list) ? "" : "none");
+}
+
+static void print_machine(const json_t *all)
+{
+    printf("resnet       %s\n", text_of(all, "version"));
+    printf("arithmetic   %lld   (models and checkpoints of one number give the same bits)\n", number_of(all, "arithmetic"));
+    printf("isa          %s   ", text_of(all, "isa"));
+    print_words("(the processor has ", json_object_get(all, "cpu"), ", ");
+    printf("threads      %lld   (what the process may really use)\n", number_of(all, "threads"));
+    print_words("features     ", json_object_get(all, "features"), "\n             ");
+}
+
+/* One value of a section on one line; objects and lists as compact JSON. */
+static void print_section(const char *head, const json_t *section)
+{
+    const char *key;
+    json_t *value;
+    printf("%s\n", head);
+    json_object_foreach((json_t *)section, key, value) {
+        char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(10));
+        printf("  %-20s %s\n", key, json_is_string(value) ? json_string_value(value) : text ? text : "");
+        rn_text_free(text);
+    }
+}
+
+static void print_labels(const json_t *labels)
+{
+    size_t i, column = 13;
+    json_t *label;
+    printf("labels       ");
+    json_array_foreach(labels, i, label) {
+        const char *text = json_string_value(label);
+        if (i == 40) {
+            char count[32];
+            printf(" ... %s in all", text_count(count, (int64_t)json_array_size(labels)));
+            break;
+        }
+        if (column + strlen(text) + 2 > 100) {
+            printf("\n             ");
+            column = 13;
+        }
+        printf("%s%s", text, i + 1 < json_array_size(labels) ? ", " : "");
+        column += strlen(text) + 2;
+    }
+    printf("\n");
+}
+
+static void print_model(const json_t *all)
+{
+    const json_t *arch = json_object_get(all, "arch"), *input = json_object_get(all, "input");
+    char a[32], b[32];
+    printf("model        %s (%s)\n", text_of(all, "path"), text_bytes(a, number_of(all, "bytes")));
+    printf("network      %s, width %lld, shortcut %s, stem %s, pool %s, embedding %lld\n", text_of(arch, "name"), number_of(arch, "width"),
+           text_of(arch, "shortcut"), text_of(arch, "stem"), text_of(arch, "pool"), number_of(arch, "embedding"));
+    printf("parameters   %s   (arithmetic %lld)\n", text_count(a, number_of(all, "parameters")), number_of(all, "arithmetic"));
+    if (json_integer_value(json_array_get(input, 1)))
+        printf("input        %lldx%lldx%lld   (a session for one of them holds %s)\n", json_integer_value(json_array_get(input, 0)),
+               json_integer_value(json_array_get(input, 1)), json_integer_value(json_array_get(input, 2)), text_bytes(b, number_of(all, "session_bytes")));
+    else
+        printf("input        %lld channels, any size\n", json_integer_value(json_array_get(input, 0)));
+    print_labels(json_object_get(all, "labels"));
+    static const char *const sections[] = {"features", "training", "split", "thresholds"};
+    for (int i = 0; i < 4; i++)
+        if (json_object_get(all, sections[i]))
+            print_section(sections[i], json_object_get(all, sections[i]));
+}
+
+int verb_info(const command *c)
+{
+    rn_error err = {0};
+    char *result = NULL;
+    int model = c->arguments_count > 0;
+    if (model ? rn_tools_model(c->arguments[0], &result, &err) : rn_tools_machine(&result, &err))
+        return fail_with(&err);
+    json_t *all = take_result(result);
+    if (!all)
+        return EXIT_WORK;
+    if (!model && option_text(c, "threads"))
+        json_object_set_new(all, "threads", json_integer(option_integer(c, "threads", 1)));
+    if (option_flag(c, "json"))
+        print_json(all);
+    else if (model)
+        print_model(all);
+    else
+        print_machine(all);
+    json_decref(all);
+    return EXIT_DONE;
+}

@@ -1,0 +1,189 @@
+/* Messages, numbers for people, JSON, the live line, and signals. */
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+void complain(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("resnet: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+}
+
+int fail_with(const rn_error *err)
+{
+    if (err->code == RN_ERR_CANCELLED) {
+        complain("%s", err->text);
+        return EXIT_STOPPED;
+    }
+    complain("%s", err->text[0] ? err->text : rn_error_meaning(err->code));
+    return err->code == RN_ERR_ARG ? EXIT_USE : EXIT_WORK;
+}
+
+static volatile sig_atomic_t stopped;
+
+/* The first signal asks the work to end in good order; the second has its usual effect. */
+static void on_signal(int number)
+{
+    stopped = 1;
+    signal(number, SIG_DFL);
+}
+
+void signals_watch(void)
+{
+    struct sigaction action = {0};
+    action.sa_handler = on_signal;
+    sigemptyset(&action.sa_mask);
+    action.sa_flags = SA_RESTART;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+int signals_stopped(void)
+{
+    return stopped;
+}
+
+double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void progress_start(progress *p, const char *what)
+{
+    memset(p, 0, sizeof *p);
+    p->what = what;
+    p->started = seconds_now();
+    p->live = isatty(STDERR_FILENO);
+}
+
+int progress_step(void *context, int64_t done, int64_t total)
+{
+    progress *p = context;
+    double now = seconds_now(), spent = now - p->started;
+    char a[32], b[32], left[32] = "";
+    if (stopped)
+        return 1;
+    if (!p || !p->live || spent < 2 || now - p->shown < 0.2)
+        return 0;
+    p->shown = now;
+    p->visible = 1;
+    double rate = (double)(done - p->first) / spent;
+    fprintf(stderr, "\r\033[K%s  %s of %s", p->what, text_count(a, done), text_count(b, total));
+    if (rate > 0 && total > done)
+        fprintf(stderr, "   %.*f/s   %s left", rate < 10 ? 1 : 0, rate, text_duration(left, (double)(total - done) / rate));
+    fflush(stderr);
+    return 0;
+}
+
+void progress_end(progress *p)
+{
+    if (p->visible)
+        fputs("\r\033[K", stderr);
+    p->visible = 0;
+}
+
+const char *text_count(char buffer[32], int64_t n)
+{
+    char digits[32];
+    int length = snprintf(digits, sizeof digits, "%lld", (long long)(n < 0 ? -n : n)), at = 0;
+    if (n < 0)
+        buffer[at++] = '-';
+    for (int i = 0; i < length; i++) {
+        if (i && (length - i) % 3 == 0)
+            buffer[at++] = ',';
+        buffer[at++] = digits[i];
+    }
+    buffer[at] = 0;
+    return buffer;
+}
+
+const char *text_bytes(char buffer[32], int64_t n)
+{
+    if (n < 1000)
+        snprintf(buffer, 32, "%lld bytes", (long long)n);
+    else if (n < 1000000)
+        snprintf(buffer, 32, "%.1f kB", 1e-3 * (double)n);
+    else if (n < 1000000000)
+        snprintf(buffer, 32, "%.1f MB", 1e-6 * (double)n);
+    else
+        snprintf(buffer, 32, "%.2f GB", 1e-9 * (double)n);
+    return buffer;
+}
+
+const char *text_duration(char buffer[32], double seconds)
+{
+    if (seconds < 0)
+        snprintf(buffer, 32, "?");
+    else if (seconds < 9.95)
+        snprintf(buffer, 32, "%.1f s", seconds);
+    else if (seconds < 99.5)
+        snprintf(buffer, 32, "%.0f s", seconds);
+    else if (seconds < 5970)
+        snprintf(buffer, 32, "%.0f min", seconds / 60);
+    else
+        snprintf(buffer, 32, "%.1f h", seconds / 3600);
+    return buffer;
+}
+
+static void print_with(const json_t *value, size_t flags)
+{
+    char *text = json_dumps(value, flags | JSON_ENCODE_ANY | JSON_REAL_PRECISION(10));
+    if (!text) {
+        complain("no memory to print the result");
+        return;
+    }
+    puts(text);
+    free(text);
+}
+
+void print_json(const json_t *value)
+{
+    print_with(value, JSON_INDENT(2));
+}
+
+void print_json_line(const json_t *value)
+{
+    print_with(value, JSON_COMPACT);
+}
+
+json_t *take_result(char *text)
+{
+    json_t *value = text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
+    rn_text_free(text);
+    if (!value)
+        complain("no memory for the result");
+    return value;
+}
+
+int finish_output(int status)
+{
+    errno = 0;
+    if (fflush(stdout) || ferror(stdout)) {
+        complain("standard output: %s", errno ? strerror(errno) : "a write failed");
+        return status ? status : EXIT_WORK;
+    }
+    return status;
+}
+
+char *options_text(const command *c)
+{
+    json_t *object = options_object(c);
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    json_decref(object);
+    if (!text)
+        complain("no memory for the options");
+    return text;
+}

@@ -1,0 +1,276 @@
+/* The verbs and their options. Each row is parsed, checked, printed by --help, completed by the shell and passed to the library. */
+#include "cli.h"
+
+#define END {NULL, NULL, OPTION_FLAG, 0, 0, 0, NULL, NULL, NULL}
+#define FLAG(name, pass, help) {name, NULL, OPTION_FLAG, pass, 0, 0, NULL, help, NULL}
+#define INTEGER(name, pass, low, high, help) {name, "N", OPTION_INTEGER, pass, low, high, NULL, help, NULL}
+#define NUMBER(name, value, pass, low, high, help) {name, value, OPTION_NUMBER, pass, low, high, NULL, help, NULL}
+#define TEXT(name, value, pass, help) {name, value, OPTION_TEXT, pass, 0, 0, NULL, help, NULL}
+#define PATH(name, value, pass, help) {name, value, OPTION_PATH, pass, 0, 0, NULL, help, NULL}
+#define CHOICE(name, pass, choices, help) {name, "X", OPTION_CHOICE, pass, 0, 0, choices, help, NULL}
+
+#define RAW_CHOICES "s16le|s24le|s32le|f32le|u8|mulaw|alaw|gsm"
+
+/* How a network is described, for `arch` and `bench`. */
+#define NETWORK_ROWS \
+    {"input", "CxHxW", OPTION_SHAPE, 1, 0, 0, NULL, "channels, rows and columns of the input [1x64x200; 3x224x224 with the 7x7 stem]", NULL}, \
+    INTEGER("width", 1, 1, 4096, "channels of the first stage [64; 16 for the CIFAR rows]"), \
+    INTEGER("in-channels", 1, 1, 4096, "channels of the input [1; 3 for the CIFAR rows]"), \
+    INTEGER("classes", 1, 1, 1000000, "number of classes [9]"), \
+    INTEGER("embedding", 1, 0, 65536, "numbers of the embedding; 0: the logits come straight from the pool [256]"), \
+    CHOICE("shortcut", 1, "A|B", "where shapes change: A zero padding, B 1x1 convolution [B]"), \
+    {"pool", "HxW", OPTION_SIZE, 1, 0, 0, NULL, "bins of the average pool [4x1]", NULL}, \
+    CHOICE("stem", 1, "3x3|7x7", "3x3 stride 1, or 7x7 stride 2 with max pool [3x3]")
+
+/* How sound is read, for every verb that reads some. --rate is the raw rate here. */
+#define RAW_ROWS \
+    CHOICE("raw", 0, RAW_CHOICES, "headerless samples of this kind [the file says]"), \
+    INTEGER("rate", 0, 1, 1000000, "samples per second of headerless input"), \
+    INTEGER("channels", 0, 1, 64, "channels of headerless input [1]"), \
+    INTEGER("channel", 0, 0, 64, "take this channel, counting from 1; 0: the mean of all [as trained]")
+
+#define WINDOW_ROWS \
+    NUMBER("window", "S", 0, 0.01, 3600, "seconds of a window [recordings up to 30 s whole; else the length trained on]"), \
+    NUMBER("hop", "S", 0, 0.001, 3600, "seconds from one window to the next [the window's length]")
+
+static const option_row arch_options[] = {NETWORK_ROWS, END};
+
+static const option_row bench_options[] = {
+    NETWORK_ROWS,
+    INTEGER("batch", 1, 1, 65536, "inputs of one run [1; 16 with --train]"),
+    FLAG("train", 1, "time a training step: forward, loss, backward, optimiser"),
+    INTEGER("ghost-batch", 1, 1, 65536, "largest part of a batch that has its own batch statistics [32]"),
+    FLAG("layers", 1, "a line for every layer as well"),
+    NUMBER("seconds", "S", 1, 0.01, 86400, "how long to measure [3]"), END};
+
+static const option_row info_options[] = {END};
+
+static const option_row data_options[] = {
+    CHOICE("raw", 0, RAW_CHOICES, "headerless samples of this kind [the file says]"),
+    INTEGER("rate", 0, 1, 1000000, "samples per second of headerless files"),
+    INTEGER("channels", 0, 1, 64, "channels of headerless files [1]"),
+    INTEGER("channel", 0, 0, 64, "take this channel, counting from 1; 0: the mean of all [0]"),
+    NUMBER("min-seconds", "S", 1, 0, 3600, "shorter recordings are findings [0.5]"), END};
+
+static const option_row split_options[] = {
+    CHOICE("raw", 0, RAW_CHOICES, "headerless samples of this kind [the file says]"),
+    INTEGER("rate", 0, 1, 1000000, "samples per second of headerless files"),
+    INTEGER("channels", 0, 1, 64, "channels of headerless files [1]"),
+    INTEGER("channel", 0, 0, 64, "take this channel, counting from 1; 0: the mean of all [0]"),
+    PATH("out", "FILE", 0, "where to write the split, CSV; also -o [split.csv]"),
+    INTEGER("split-seed", 1, 0, 9007199254740992.0, "another seed, another split [0]"),
+    NUMBER("train", "P", 1, 0, 1, "share of the training part [0.7]"),
+    NUMBER("validation", "P", 1, 0, 1, "share of the validation part [0.15]"),
+    NUMBER("test", "P", 1, 0, 1, "share of the test part [0.15]"), END};
+
+#define KEYED(name, value, kind, low, high, choices, key, help) {name, value, kind, 1, low, high, choices, help, key}
+#define SEED_MOST 9007199254740992.0
+
+static const option_row train_options[] = {
+    PATH("out", "RUN", 0, "folder for the model, checkpoints and logs; also -o"),
+    FLAG("resume", 0, "go on with RUN where it stopped"),
+    FLAG("resume-arithmetic", 0, "as --resume, also from a checkpoint made under another arithmetic"),
+    FLAG("dry-run", 0, "print defaults, parts, memory and estimated time, and stop"),
+    PATH("config", "FILE", 0, "options from a JSON file such as RUN/config.json; the command line goes before"),
+    /* network */
+    KEYED("arch", "NAME", OPTION_TEXT, 0, 0, NULL, "arch.name", "network [resnet18]"),
+    KEYED("width", "N", OPTION_INTEGER, 1, 4096, NULL, "arch.width", "channels of the first stage [64; 16 for the CIFAR rows]"),
+    KEYED("in-channels", "N", OPTION_INTEGER, 1, 4096, NULL, "arch.in_channels", "channels of the input [as the data have]"),
+    KEYED("classes", "N", OPTION_INTEGER, 1, 1000000, NULL, "arch.classes", "number of classes [as the data have]"),
+    KEYED("embedding", "N", OPTION_INTEGER, 0, 65536, NULL, "arch.embedding", "numbers of the embedding; 0: none [256]"),
+    KEYED("shortcut", "X", OPTION_CHOICE, 0, 0, "A|B", "arch.shortcut", "where shapes change: A zero padding, B 1x1 convolution [B]"),
+    KEYED("pool", "HxW", OPTION_SIZE, 0, 0, NULL, "arch.pool", "bins of the average pool [4x1]"),
+    KEYED("stem", "X", OPTION_CHOICE, 0, 0, "3x3|7x7", "arch.stem", "3x3 stride 1, or 7x7 stride 2 with max pool [3x3]"),
+    KEYED("init", "MODEL", OPTION_PATH, 0, 0, NULL, NULL, "start from this model's weights; another class list replaces the head"),
+    CHOICE("init-weights", 1, "pytorch|he", "initial weights: PyTorch's distributions, or He's fan-out normal [pytorch]"),
+    FLAG("zero-last", 1, "the last batch normalisation of each block starts at 0"),
+    TEXT("freeze", "LAYERS", 1, "layers that stay as they are: prefixes, separated by commas (conv1,bn1,layer1)"),
+    /* data */
+    KEYED("split", "FILE", OPTION_PATH, 0, 0, NULL, "split_file", "take this split instead of making one"),
+    KEYED("split-seed", "N", OPTION_INTEGER, 0, SEED_MOST, NULL, "split.seed", "another seed, another split [0]"),
+    KEYED("split-train", "P", OPTION_NUMBER, 0, 1, NULL, "split.train", "share of the training part [0.7]"),
+    KEYED("split-validation", "P", OPTION_NUMBER, 0, 1, NULL, "split.validation", "share of the validation part [0.15]"),
+    KEYED("split-test", "P", OPTION_NUMBER, 0, 1, NULL, "split.test", "share of the test part [0.15]"),
+    FLAG("no-validation", 1, "no validation part; the last epoch is the best"),
+    FLAG("no-test", 1, "no test part"),
+    FLAG("skip-bad", 1, "leave out recordings that can't be decoded, and count them [an error that names them]"),
+    NUMBER("min-seconds", "S", 1, 0, 3600, "shorter recordings count as bad [0.1]"),
+    CHOICE("balance", 1, "none|sampling|weights", "unequal classes: draw each equally often, or weigh the loss [none]"),
+    TEXT("class-weights", "W,W", 1, "weights of the classes in the loss, in the order of the labels"),
+    CHOICE("raw", 0, RAW_CHOICES, "headerless recordings of this kind [the file says]"),
+    INTEGER("raw-rate", 0, 1, 1000000, "samples per second of headerless recordings"),
+    INTEGER("raw-channels", 0, 1, 64, "channels of headerless recordings [1]"),
+    /* features */
+    KEYED("rate", "HZ", OPTION_INTEGER, 1, 1000000, NULL, "features.rate", "samples per second [the commonest of the data, up to 48,000]"),
+    KEYED("seconds", "S", OPTION_NUMBER, 0.01, 3600, NULL, "features.seconds", "length of a training sample [the median length, 1 to 5]"),
+    KEYED("channel", "N", OPTION_INTEGER, 0, 64, NULL, "features.channel", "take this channel, counting from 1; 0: the mean of all [0]"),
+    KEYED("convention", "X", OPTION_CHOICE, 0, 0, "kaldi|librosa|torchaudio|spectrogram", "features.convention", "whose filter banks [kaldi]"),
+    KEYED("bins", "N", OPTION_INTEGER, 1, 4096, NULL, "features.bins", "frequency bands [64]"),
+    KEYED("window-ms", "MS", OPTION_NUMBER, 0.1, 10000, NULL, "features.window_ms", "length of an analysis window [25]"),
+    KEYED("hop-ms", "MS", OPTION_NUMBER, 0.05, 10000, NULL, "features.hop_ms", "from one analysis window to the next [10]"),
+    KEYED("fft-window", "X", OPTION_CHOICE, 0, 0, "hamming|hann|povey|rectangular", "features.window", "shape of the analysis window [hamming]"),
+    KEYED("low-hz", "HZ", OPTION_NUMBER, 0, 500000, NULL, "features.low_hz", "lowest frequency [20]"),
+    KEYED("high-hz", "HZ", OPTION_NUMBER, -500000, 500000, NULL, "features.high_hz", "highest frequency; 0 or less: below half the rate [0]"),
+    KEYED("preemphasis", "X", OPTION_NUMBER, 0, 1, NULL, "features.preemphasis", "pre-emphasis [0.97]"),
+    KEYED("amplitude", "X", OPTION_NUMBER, 1e-9, 1e9, NULL, "features.amplitude", "samples are multiplied by this [32768]"),
+    KEYED("scale", "X", OPTION_CHOICE, 0, 0, "ln|db|power|magnitude", "features.scale", "logarithm, decibels, power or magnitude [ln]"),
+    KEYED("normalise", "X", OPTION_CHOICE, 0, 0, "none|mean|mean_variance", "features.normalise", "per band over the whole recording [mean]"),
+    /* augmentation */
+    FLAG("no-augment", 0, "none of what follows, except random crops"),
+    KEYED("no-crop", NULL, OPTION_FLAG, 0, 0, NULL, "!augment.crop", "always from the start of the recording"),
+    KEYED("gain-db", "DB", OPTION_NUMBER, 0, 60, NULL, "augment.gain_db", "random gain up to plus or minus this [6]"),
+    KEYED("shift", "S", OPTION_NUMBER, 0, 60, NULL, "augment.shift_s", "random shift in time up to this [0: the crop does it]"),
+    KEYED("speed", "X", OPTION_NUMBER, 0, 0.5, NULL, "augment.speed", "random speed, 1 plus or minus this [0]"),
+    KEYED("noise", "P", OPTION_NUMBER, 0, 1, NULL, "augment.noise_probability", "how often noise is added [0.5]"),
+    KEYED("noise-snr-low", "DB", OPTION_NUMBER, -60, 120, NULL, "augment.noise_snr_low_db", "lowest signal-to-noise ratio drawn [5]"),
+    KEYED("noise-snr-high", "DB", OPTION_NUMBER, -60, 120, NULL, "augment.noise_snr_high_db", "highest signal-to-noise ratio drawn [30]"),
+    KEYED("noise-folder", "FOLDER", OPTION_PATH, 0, 0, NULL, "augment.noise_folder", "recordings of noise [generated noise]"),
+    KEYED("mask-time", "N", OPTION_INTEGER, 0, 10000, NULL, "augment.mask_time", "SpecAugment: frames of a mask, at most [10]"),
+    KEYED("mask-frequency", "N", OPTION_INTEGER, 0, 4096, NULL, "augment.mask_frequency", "SpecAugment: bands of a mask, at most [8]"),
+    KEYED("mask-count", "N", OPTION_INTEGER, 0, 100, NULL, "augment.mask_count", "SpecAugment: masks of each kind [1]"),
+    KEYED("mixup", "A", OPTION_NUMBER, 0, 100, NULL, "augment.mixup", "mixes pairs, shares drawn from Beta(A, A) [0: off]"),
+    /* steps */
+    INTEGER("epochs", 1, 1, 1000000, "times through the training part [by the size of the data]"),
+    INTEGER("batch", 1, 1, 1048576, "samples of a step [by the size of the data]"),
+    INTEGER("ghost-batch", 1, 1, 1048576, "largest part of a batch that has its own batch statistics [32]"),
+    NUMBER("lr", "X", 1, 0, 1000, "learning rate [by the optimiser and the batch]"),
+    CHOICE("optimiser", 1, "sgd|adamw", "optimiser [sgd]"),
+    NUMBER("momentum", "X", 1, 0, 0.9999999, "of sgd [0.9]"),
+    KEYED("no-nesterov", NULL, OPTION_FLAG, 0, 0, NULL, "!nesterov", "plain momentum"),
+    NUMBER("beta1", "X", 1, 0, 0.9999999, "of adamw [0.9]"),
+    NUMBER("beta2", "X", 1, 0, 0.9999999, "of adamw [0.999]"),
+    NUMBER("epsilon", "X", 1, 0, 1, "of adamw [1e-8]"),
+    NUMBER("weight-decay", "X", 1, 0, 10, "weight decay [5e-4]"),
+    FLAG("decay-all", 1, "batch normalisation and biases decay too"),
+    CHOICE("schedule", 1, "cosine|step|constant", "of the learning rate [cosine]"),
+    NUMBER("lr-end", "X", 1, 0, 1, "the cosine ends at this share of the rate [0]"),
+    NUMBER("step-epochs", "N", 1, 0, 1e6, "step schedule: epochs between steps [a third of the run]"),
+    NUMBER("step-factor", "X", 1, 0, 1, "step schedule: factor of a step [0.1]"),
+    NUMBER("warmup-epochs", "N", 1, 0, 1e6, "epochs of rising rate [5 % of the run, one at most]"),
+    INTEGER("warmup-steps", 1, 0, 2147483647.0, "the same in steps"),
+    NUMBER("label-smoothing", "X", 1, 0, 1, "label smoothing [0]"),
+    NUMBER("clip", "X", 1, 0, 1e30, "largest norm of the gradient; 0: none [0]"),
+    NUMBER("ema", "X", 1, 0, 0.9999999, "decay of averaged weights; 0: none [0]"),
+    INTEGER("seed", 1, 0, SEED_MOST, "of weights, order and augmentation [0]"),
+    INTEGER("patience", 1, 0, 1000000, "stop after so many epochs without a better one; 0: never [0]"),
+    /* watching */
+    NUMBER("checkpoint-minutes", "M", 1, 0, 1e6, "a checkpoint within the epoch, so often [5]"),
+    INTEGER("cache-mb", 1, 0, 2147483647.0, "memory for features [1024]"),
+    INTEGER("loader-threads", 1, 0, 4096, "threads that decode [half of --threads]"),
+    INTEGER("log-steps", 1, 1, 2147483647.0, "a line in log.jsonl every so many steps [10]"), END};
+
+static const option_row eval_options[] = {
+    CHOICE("part", 1, "train|validation|test|all", "which part of the split to judge [test; all without a split]"),
+    PATH("split", "FILE", 1, "the split of the training [split.csv beside MODEL]"),
+    FLAG("skip-bad", 1, "leave out recordings that can't be decoded, and count them"),
+    INTEGER("worst", 1, 0, 100000, "how many of the worst files to name [10]"),
+    INTEGER("cache-mb", 1, 0, 2147483647.0, "memory for features [1024]"),
+    CHOICE("raw", 0, RAW_CHOICES, "headerless recordings of this kind [the file says]"),
+    INTEGER("rate", 0, 1, 1000000, "samples per second of headerless recordings"),
+    INTEGER("channels", 0, 1, 64, "channels of headerless recordings [1]"), END};
+
+static const option_row predict_options[] = {
+    INTEGER("top", 0, 1, 1000000, "how many labels to print [3]"),
+    NUMBER("min-prob", "P", 0, 0, 1, "below this probability the answer is \"unknown\" [0]"),
+    TEXT("background", "LABEL", 0, "a label that counts as nothing heard: the answer is \"none\""),
+    WINDOW_ROWS, RAW_ROWS, END};
+
+static const option_row embed_options[] = {
+    PATH("out", "FILE", 0, "X.npy (with X.paths.txt beside it) or X.csv; also -o [CSV to standard output]"),
+    FLAG("l2", 0, "scale every embedding to length 1"),
+    WINDOW_ROWS, RAW_ROWS, END};
+
+static const option_row run_options[] = {
+    PATH("logits", "OUT.npy", 0, "write the logits, N x classes"),
+    PATH("embedding", "OUT.npy", 0, "write the embeddings, N x embedding"),
+    INTEGER("batch", 0, 1, 65536, "inputs of one run; the result is the same bits [8]"), END};
+
+static const option_row dump_options[] = {
+    TEXT("stage", "STAGE", 0, "decode, resample, features, or layer:NAME"),
+    PATH("out", "X.npy", 0, "where to write it; also -o"),
+    FLAG("list", 0, "print the stages and their shapes"),
+    RAW_ROWS, END};
+
+const verb verbs[] = {
+    {"arch", "[NAME]", "layers, shapes, parameters and multiply-adds of a network",
+     "Prints the table of a network: layer, output, parameters, multiply-adds (MACs). Without NAME, the list of\n"
+     "names. specN and netN are what the benchmarks call resnetN on spectrograms and on ImageNet pictures.",
+     "  resnet arch resnet18 --width 16 --classes 6 --input 1x64x300\n"
+     "  resnet arch net50 --json",
+     arch_options, 0, 1, verb_arch},
+    {"info", "[MODEL]", "what this machine runs with, or what is inside a model",
+     "Without MODEL: version, arithmetic, instruction set, threads, and the libraries in this build.\n"
+     "With MODEL: network, labels, features, training record, and the memory that a session needs.",
+     "  resnet info\n"
+     "  resnet info run/model.safetensors",
+     info_options, 0, 1, verb_info},
+    {"data check", "DATA", "decodes everything and says what is wrong",
+     "Finds what would spoil a training: bad, empty, silent, clipped or short recordings, duplicates, one content\n"
+     "in two classes or parts, classes with too few items, unknown extensions. Says how well the level of the\n"
+     "recordings alone tells the classes apart. Exit status 1 if there is an error among the findings.\n"
+     "DATA is a folder with one sub-folder per class, or a manifest (.csv or .jsonl with path,label and optional\n"
+     "split, source, start, end, weight).",
+     "  resnet data check birds\n"
+     "  resnet data check birds --json",
+     data_options, 1, 1, verb_data_check},
+    {"data stats", "DATA", "counts, durations and rates per class",
+     "Counts items and sources of each class, with durations and sample rates.",
+     "  resnet data stats birds",
+     data_options, 1, 1, verb_data_stats},
+    {"data split", "DATA", "writes a split into train, validation and test",
+     "Splits by source (a speaker, a recording, a prompt), so that nothing heard in training is judged later, and\n"
+     "writes who is in which part. `train --split FILE` and `eval --split FILE` take it.",
+     "  resnet data split birds --out birds.split.csv\n"
+     "  resnet train birds --out run --split birds.split.csv",
+     split_options, 1, 1, verb_data_split},
+    {"train", "DATA --out RUN", "a data set becomes a model",
+     "Trains a network on DATA: a folder with one sub-folder per class, or a manifest (.csv or .jsonl with\n"
+     "path,label and optional split, source, start, end, weight). Items are recordings, or .npy arrays (CxHxW).\n"
+     "One label per item. What is not said is taken from the data, printed first and stored.\n"
+     "Ctrl-C writes a checkpoint; the same command with --resume goes on and ends with the same model.",
+     "  resnet train birds --out run\n"
+     "  resnet train birds --out run --epochs 40 --width 32 --mixup 0.2\n"
+     "  resnet train birds --out run --resume\n"
+     "  resnet train birds --config run/config.json --out again     the same model, bit for bit",
+     train_options, 1, 1, verb_train},
+    {"eval", "MODEL DATA", "judges a model on recordings that it has not heard",
+     "Accuracy with its 95 % interval, macro accuracy, precision, recall and F1 per class, the confusion table,\n"
+     "calibration, the worst files, and what the level alone would reach. Reads split.csv beside MODEL, checks that\n"
+     "it is the training's, and judges the test part.",
+     "  resnet eval run/model.safetensors birds\n"
+     "  resnet eval run/model.safetensors other_birds --part all",
+     eval_options, 2, 2, verb_eval},
+    {"predict", "MODEL PATH...", "names what is in recordings",
+     "Names what is in recordings. PATH is a file, a folder (searched), or - for standard input.\n"
+     "Recordings up to 30 s are answered whole; longer ones and standard input window by window.",
+     "  resnet predict run/model.safetensors garden.flac\n"
+     "  garden.flac   0.0 -  3.0 s   robin 97.1 %   wren 1.9 %   unknown 0.6 %\n"
+     "  arecord -q -t raw -f S16_LE -r 16000 | resnet predict run/model.safetensors - --raw s16le --rate 16000",
+     predict_options, 2, -1, verb_predict},
+    {"embed", "MODEL PATH...", "recordings become vectors",
+     "Writes the embedding of every recording (of every window of a long one): a CSV with path, start, end and\n"
+     "numbers, or one .npy array with the paths beside it, one a line.",
+     "  resnet embed run/model.safetensors birds -o birds.npy      birds.npy and birds.paths.txt\n"
+     "  resnet embed run/model.safetensors garden.flac --l2",
+     embed_options, 2, -1, verb_embed},
+    {"run", "MODEL IN.npy", "the network alone, on tensors",
+     "Runs the network on an array of C x H x W or N x C x H x W numbers, without any feature extraction.",
+     "  resnet run run/model.safetensors in.npy --logits logits.npy --embedding embedding.npy",
+     run_options, 2, 2, verb_run},
+    {"dump", "MODEL [PATH]", "every stage from a file to the answer, as .npy",
+     "Writes one stage of the way from a recording to the logits, to compare it with another program's. PATH is a\n"
+     "recording, or a .npy array for the network. layer:NAME is what the step of that name writes, after batch\n"
+     "normalisation and ReLU. --list prints the stages.",
+     "  resnet dump run/model.safetensors --list\n"
+     "  resnet dump run/model.safetensors garden.flac --stage features -o features.npy\n"
+     "  resnet dump run/model.safetensors garden.flac --stage layer:layer1.0.conv1 -o layer.npy",
+     dump_options, 1, 2, verb_dump},
+    {"bench", "ARCH|MODEL", "how fast a network runs here",
+     "Times inference, or with --train a whole training step, on random input: median, smallest, spread, GFLOP/s,\n"
+     "and the share of the processor's peak of fused multiply-adds, measured in the same run.\n"
+     "specN and netN are resnetN on spectrograms (1x64x200) and on ImageNet pictures (3x224x224).",
+     "  resnet bench spec18 --batch 16 --train --threads 2\n"
+     "  resnet bench net50 --layers\n"
+     "  resnet bench run/model.safetensors --json",
+     bench_options, 1, 1, verb_bench},
+    {NULL, NULL, NULL, NULL, NULL, NULL, 0, 0, NULL}};
