@@ -30,6 +30,10 @@ int rn_model_parse(rn_model **model, const char *name, const void *data, size_t 
 #define RN_MODEL_PREFIX_TRAIN "train."
 #define RN_MODEL_PREFIX_EMA "ema."
 int rn_model_from_tensors(rn_model **model, const char *name, const rn_tensors *tensors, rn_error *err);
+/* The arrays of `graph` from the tensors "<prefix>conv1.weight" and so on ("" for a model's own): names, shapes, types and numbers are
+ * checked. For a checkpoint, which knows its graph. `network` names it in messages ("resnet18 of width 64"). */
+int rn_model_weights(const rn_graph *graph, const char *network, const char *name, const rn_tensors *tensors, const char *prefix, float *weights,
+    float *stats, rn_error *err);
 /* BN entries are written as PyTorch names them, num_batches_tracked (I64, always 0) included. NaN or infinite weights are refused by name
  * on loading (RN_ERR_NUMBER) and saving. Same model, same bytes. */
 int rn_model_save(const rn_model *model, const char *path, rn_error *err);

@@ -1,0 +1,326 @@
+/* The model file: reading, checking against the network that its config describes, writing.
+ *
+ * Everything is checked before memory for the weights is taken: the file's tensors must be there with the right shapes, so a config that
+ * promises a huge network costs nothing.
+ */
+#include "models/model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cpu.h"
+#include "models/config.h"
+
+#define CONFIG_KEY "resnet.config"
+
+static const int64_t no_batches; /* num_batches_tracked, which a fixed momentum does not use */
+
+void rn_model_close(rn_model **model)
+{
+    rn_model *m = model ? *model : NULL;
+    if (!m)
+        return;
+    rn_labels_free(&m->labels, m->arch.classes);
+    rn_graph_close(&m->graph);
+    free(m->weights);
+    free(m->stats);
+    json_decref(m->config);
+    free(m);
+    *model = NULL;
+}
+
+json_t *rn_model_section(const rn_model *model, const char *name)
+{
+    return json_object_get(model->config, name);
+}
+
+static int allocate(rn_model *m, rn_error *err)
+{
+    m->weights = malloc((size_t)m->graph->weights_count * sizeof *m->weights);
+    m->stats = malloc((size_t)m->graph->stats_count * sizeof *m->stats);
+    if (!m->weights || !m->stats)
+        return rn_error_memory(err, "the weights", (unsigned long long)(m->graph->weights_count + m->graph->stats_count) * sizeof(float));
+    return 0;
+}
+
+int rn_model_new(rn_model **model, const rn_arch *arch, const char *const *labels, rn_init init, int zero_last, uint64_t seed, rn_error *err)
+{
+    int status;
+    json_t *list = NULL;
+    *model = NULL;
+    rn_model *m = calloc(1, sizeof *m);
+    if (!m)
+        return rn_error_memory(err, "a model", sizeof *m);
+    m->arch = *arch;
+    if ((status = rn_arch_graph(arch, &m->graph, err)))
+        goto fail;
+    if (!(list = rn_labels_json(labels, arch->classes))) {
+        status = rn_error_set(err, RN_ERR_ARG, "The labels cannot be stored: one is not UTF-8, or memory is short");
+        goto fail;
+    }
+    if ((status = rn_labels_read("labels", list, arch->classes, &m->labels, err)) || (status = allocate(m, err)))
+        goto fail;
+    m->config = json_pack("{s:i, s:o, s:O}", "arithmetic", RN_ARITHMETIC, "arch", rn_arch_json(arch), "labels", list);
+    if (!m->config) {
+        status = rn_error_memory(err, "a model's description", sizeof *m);
+        goto fail;
+    }
+    rn_arch_init(m->graph, init, zero_last, seed, m->weights, m->stats);
+    json_decref(list);
+    *model = m;
+    return 0;
+fail:
+    json_decref(list);
+    rn_model_close(&m);
+    return status;
+}
+
+typedef struct shape_text {
+    char text[100];
+} shape_text;
+
+static shape_text text_of_shape(int dims, const int64_t *shape)
+{
+    shape_text s = {{0}};
+    if (!dims)
+        strcpy(s.text, "one number");
+    for (int d = 0; d < dims; d++) {
+        size_t n = strlen(s.text);
+        snprintf(s.text + n, sizeof s.text - n, "%s%lld", d ? "x" : "", (long long)shape[d]);
+    }
+    return s;
+}
+
+static const rn_tensor *find_prefixed(const rn_tensors *tensors, const char *prefix, const char *name)
+{
+    size_t n = strlen(prefix);
+    for (int i = 0; i < tensors->count; i++)
+        if (strncmp(tensors->items[i].name, prefix, n) == 0 && strcmp(tensors->items[i].name + n, name) == 0)
+            return &tensors->items[i];
+    return NULL;
+}
+
+static int check_tensor(const rn_param *p, const rn_tensor *t, const char *network, const char *name, rn_error *err)
+{
+    int64_t want[4];
+    int same = t && t->dims == p->dims;
+    for (int d = 0; d < p->dims; d++) {
+        want[d] = p->shape[d];
+        same = same && t->shape[d] == want[d];
+    }
+    if (!t)
+        return rn_error_set(err, RN_ERR_SHAPE, "%s: %s is missing, %s wants it with %s", name, p->name, network, text_of_shape(p->dims, want).text);
+    if (!same) {
+        char hint[40] = "";
+        if (strcmp(p->name, "conv1.weight") == 0 && t->dims == 4 && t->shape[0] != want[0])
+            snprintf(hint, sizeof hint, ": try --width %lld", (long long)t->shape[0]);
+        return rn_error_set(err, RN_ERR_SHAPE, "%s: %s is %s, %s wants %s%s", name, p->name, text_of_shape(t->dims, t->shape).text, network,
+            text_of_shape(p->dims, want).text, hint);
+    }
+    if (t->dtype != RN_F32 && t->dtype != RN_F16 && t->dtype != RN_BF16 && t->dtype != RN_F64)
+        return rn_error_set(err, RN_ERR_FORMAT, "%s: %s has dtype %s, a floating-point type is wanted", name, p->name, rn_dtype_name(t->dtype));
+    return 0;
+}
+
+/* A value that is not finite, or a variance below zero, would reach every answer. */
+static int check_numbers(const rn_param *p, const float *x, const char *name, rn_error *err)
+{
+    for (int64_t i = 0; i < p->count; i++) {
+        if (!isfinite(x[i]))
+            return rn_error_set(err, RN_ERR_NUMBER, "%s: %s has a value that is not finite (%s at %lld)", name, p->name,
+                isnan(x[i]) ? "NaN" : "an infinity", (long long)i);
+        if (p->kind == RN_PARAM_BN_VAR && x[i] < 0)
+            return rn_error_set(err, RN_ERR_NUMBER, "%s: %s has a negative variance (at %lld)", name, p->name, (long long)i);
+    }
+    return 0;
+}
+
+static float *place(const rn_param *p, float *weights, float *stats)
+{
+    return (p->kind >= RN_PARAM_BN_MEAN ? stats : weights) + p->offset;
+}
+
+static int check_tensors(const rn_graph *graph, const char *network, const char *name, const rn_tensors *tensors, const char *prefix, rn_error *err)
+{
+    for (int i = 0; i < graph->params_count; i++) {
+        int status = check_tensor(&graph->params[i], find_prefixed(tensors, prefix, graph->params[i].name), network, name, err);
+        if (status)
+            return status;
+    }
+    return 0;
+}
+
+int rn_model_weights(const rn_graph *graph, const char *network, const char *name, const rn_tensors *tensors, const char *prefix, float *weights,
+    float *stats, rn_error *err)
+{
+    int status = check_tensors(graph, network, name, tensors, prefix, err);
+    for (int i = 0; !status && i < graph->params_count; i++) {
+        const rn_param *p = &graph->params[i];
+        float *x = place(p, weights, stats);
+        rn_tensor_floats(find_prefixed(tensors, prefix, p->name), x);
+        status = check_numbers(p, x, name, err);
+    }
+    return status;
+}
+
+/* Is "bn1.num_batches_tracked" the counter of a BN that the network has? */
+static int is_counter(const rn_graph *graph, const char *name)
+{
+    static const char suffix[] = "num_batches_tracked";
+    char mean[sizeof graph->params->name];
+    size_t n = strlen(name), m = sizeof suffix - 1;
+    if (n <= m || n - m + sizeof "running_mean" > sizeof mean || strcmp(name + n - m, suffix) != 0)
+        return 0;
+    memcpy(mean, name, n - m);
+    strcpy(mean + n - m, "running_mean");
+    return rn_graph_param(graph, mean) >= 0;
+}
+
+static int starts_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* Refuses tensors that the network does not have; tells whether there are averaged ones. */
+static int sort_tensors(const rn_graph *graph, const char *network, const char *name, const rn_tensors *tensors, int *averaged, rn_error *err)
+{
+    *averaged = 0;
+    for (int i = 0; i < tensors->count; i++) {
+        const char *tensor = tensors->items[i].name;
+        if (starts_with(tensor, RN_MODEL_PREFIX_TRAIN))
+            continue;
+        if (starts_with(tensor, RN_MODEL_PREFIX_EMA)) {
+            *averaged = 1;
+            tensor += strlen(RN_MODEL_PREFIX_EMA);
+        }
+        if (rn_graph_param(graph, tensor) < 0 && !is_counter(graph, tensor))
+            return rn_error_set(err, RN_ERR_SHAPE, "%s: %.100s is in the file, but %s has no such tensor", name, tensor, network);
+    }
+    return 0;
+}
+
+static int read_config(const char *name, const rn_tensors *tensors, json_t **config, rn_error *err)
+{
+    const char *text = rn_tensors_metadata(tensors, CONFIG_KEY);
+    json_error_t why;
+    if (!text)
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: there is no " CONFIG_KEY " in its metadata, so its network, labels and features are unknown; "
+            "a file that resnet train wrote has it", name);
+    *config = json_loads(text, JSON_REJECT_DUPLICATES, &why);
+    if (!*config)
+        return rn_error_set(err, RN_ERR_FORMAT, "%s: its " CONFIG_KEY " is not valid JSON: %.100s", name, why.text);
+    if (!json_is_object(*config))
+        return rn_error_set(err, RN_ERR_FORMAT, "%s: its " CONFIG_KEY " is not a JSON object", name);
+    return 0;
+}
+
+int rn_model_from_tensors(rn_model **model, const char *name, const rn_tensors *tensors, rn_error *err)
+{
+    int status, averaged;
+    char network[80];
+    rn_error why;
+    *model = NULL;
+    rn_model *m = calloc(1, sizeof *m);
+    if (!m)
+        return rn_error_memory(err, "a model", sizeof *m);
+    if ((status = read_config(name, tensors, &m->config, err)) || (status = rn_arch_from_json(&m->arch, name, json_object_get(m->config, "arch"), err)))
+        goto fail;
+    if ((status = rn_arch_graph(&m->arch, &m->graph, &why))) {
+        status = rn_error_set(err, status == RN_ERR_ARG ? RN_ERR_FORMAT : status, "%s: %s", name, why.text);
+        goto fail;
+    }
+    snprintf(network, sizeof network, "%s of width %d", m->arch.name, m->arch.width);
+    if ((status = rn_labels_read(name, json_object_get(m->config, "labels"), m->arch.classes, &m->labels, err)) ||
+        (status = sort_tensors(m->graph, network, name, tensors, &averaged, err)))
+        goto fail;
+    const char *prefix = averaged ? RN_MODEL_PREFIX_EMA : "";
+    if ((status = check_tensors(m->graph, network, name, tensors, prefix, err)) || (status = allocate(m, err)) ||
+        (status = rn_model_weights(m->graph, network, name, tensors, prefix, m->weights, m->stats, err)))
+        goto fail;
+    *model = m;
+    return 0;
+fail:
+    rn_model_close(&m);
+    return status;
+}
+
+int rn_model_load(rn_model **model, const char *path, rn_error *err)
+{
+    rn_tensors tensors = {0};
+    unsigned state = rn_fp_enter();
+    *model = NULL;
+    int status = rn_safetensors_read(path, &tensors, err);
+    if (!status)
+        status = rn_model_from_tensors(model, path, &tensors, err);
+    rn_tensors_free(&tensors);
+    rn_fp_leave(state);
+    return status;
+}
+
+int rn_model_parse(rn_model **model, const char *name, const void *data, size_t size, rn_error *err)
+{
+    rn_tensors tensors = {0};
+    unsigned state = rn_fp_enter();
+    *model = NULL;
+    int status = rn_safetensors_parse(name, data, size, &tensors, err);
+    if (!status)
+        status = rn_model_from_tensors(model, name, &tensors, err);
+    rn_tensors_free(&tensors);
+    rn_fp_leave(state);
+    return status;
+}
+
+static int add_metadata(const rn_model *model, rn_tensors *out, rn_error *err)
+{
+    json_t *config = json_copy(model->config), *arch = rn_arch_json(&model->arch);
+    json_t *labels = rn_labels_json((const char *const *)model->labels, model->arch.classes);
+    char *text = NULL;
+    int status = 0, bad = !config || !arch || !labels || json_object_set(config, "arch", arch) || json_object_set(config, "labels", labels);
+    if (!bad)
+        text = json_dumps(config, JSON_COMPACT | JSON_SORT_KEYS);
+    if (!text)
+        status = rn_error_memory(err, "a model's description", sizeof *model);
+    else if (!(status = rn_tensors_set_metadata(out, "format", "pt", err)))
+        status = rn_tensors_set_metadata(out, CONFIG_KEY, text, err);
+    free(text);
+    json_decref(labels);
+    json_decref(arch);
+    json_decref(config);
+    return status;
+}
+
+int rn_model_tensors(const rn_model *model, rn_tensors *out, rn_error *err)
+{
+    const rn_graph *g = model->graph;
+    for (int i = 0; i < g->params_count; i++) {
+        const rn_param *p = &g->params[i];
+        int64_t shape[4];
+        for (int d = 0; d < p->dims; d++)
+            shape[d] = p->shape[d];
+        int status = rn_tensors_add(out, p->name, RN_F32, p->dims, shape, place(p, model->weights, model->stats), err);
+        if (!status && p->kind == RN_PARAM_BN_MEAN) {
+            char counter[sizeof p->name + 24];
+            snprintf(counter, sizeof counter, "%s.num_batches_tracked", g->nodes[p->node].name);
+            status = rn_tensors_add(out, counter, RN_I64, 0, NULL, &no_batches, err);
+        }
+        if (status)
+            return status;
+    }
+    return add_metadata(model, out, err);
+}
+
+int rn_model_save(const rn_model *model, const char *path, rn_error *err)
+{
+    rn_tensors tensors = {0};
+    int status = 0;
+    for (int i = 0; !status && i < model->graph->params_count; i++)
+        status = check_numbers(&model->graph->params[i], place(&model->graph->params[i], model->weights, model->stats), path, err);
+    if (!status)
+        status = rn_model_tensors(model, &tensors, err);
+    if (!status)
+        status = rn_safetensors_write(path, &tensors, err);
+    rn_tensors_free(&tensors);
+    return status;
+}
