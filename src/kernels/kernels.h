@@ -114,6 +114,13 @@ typedef struct rn_maxgrad_row {
     int rows, kernel, stride, pad, w, pixels;
 } rn_maxgrad_row;
 
+/* sums[0..15]: chain of fma(sum, 0.999, 0.001) from 1, `steps` long. Faster versions run several such chains side by side. */
+typedef struct rn_peak {
+    int64_t steps;
+    float *sums;
+    int *chains; /* written: how many ran side by side; flops = 2 * 16 * steps * chains */
+} rn_peak;
+
 typedef struct rn_kernels {
 #define RN_KERNEL(name, type) void (*name)(const type *);
 #include "kernels/list.inc"

@@ -8,6 +8,8 @@
 #define RN_NAME(name) rn_##name##_avx2
 #define TILE_MAX_1 6
 #define WGRAD_ROWS 6
+#define PEAK_CHAINS 6
+#define PEAK_EACH EACH_6
 #include "kernels/rows.inc"
 #include "kernels/conv.inc"
 #include "kernels/wgrad.inc"
@@ -24,6 +26,7 @@ void rn_kernels_avx2(rn_kernels *table)
     table->finish_row = rn_finish_row_avx2;
     table->add_row = rn_add_row_avx2;
     table->maxpool_row = rn_maxpool_row_avx2;
+    table->peak = rn_peak_avx2;
     table->k_blocks = 1;
     table->level = "avx2";
 }

@@ -9,6 +9,8 @@
 #define TILE_MAX_1 14
 #define TILE_MAX_2 14
 #define WGRAD_ROWS 16
+#define PEAK_CHAINS 12
+#define PEAK_EACH EACH_12
 #include "kernels/rows.inc"
 #include "kernels/conv.inc"
 #include "kernels/wgrad.inc"
@@ -25,6 +27,7 @@ void rn_kernels_avx512(rn_kernels *table)
     table->finish_row = rn_finish_row_avx512;
     table->add_row = rn_add_row_avx512;
     table->maxpool_row = rn_maxpool_row_avx512;
+    table->peak = rn_peak_avx512;
     table->k_blocks = 2;
     table->level = "avx512";
 }

@@ -1,0 +1,381 @@
+/* The planner of training: steps in order of the graph, gradients in reverse, buffers by lifetime.
+ *
+ * Times: step t forwards is t, its way back is 2 * steps - 1 - t. A map lives from the step that makes it to the last one that reads it
+ * on the way back; gradients only within the way back, so they take the place of what is not needed any more. */
+#include "graph/learn_plan.h"
+
+#include <stdlib.h>
+
+rn_view rn_learn_view(const rn_learn *e, int node)
+{
+    const rn_learn_value *v = &e->values[node];
+    rn_view view = {.map = &e->maps[v->map], .relu = v->relu};
+    if (v->norm >= 0) {
+        view.scale = e->norms[v->norm].scale;
+        view.shift = e->norms[v->norm].shift;
+    }
+    return view;
+}
+
+/* --- steps and values ------------------------------------------------------------------------------------------------------ */
+
+static void mark_below(rn_learn *e)
+{
+    const rn_graph *g = e->graph;
+    for (int i = 0; i < g->nodes_count; i++) {
+        const rn_node *n = &g->nodes[i];
+        int own = (n->weight >= 0 && e->trained[n->weight]) || (n->bias >= 0 && e->trained[n->bias]);
+        e->below[i] = own || (n->a >= 0 && e->below[n->a]) || (n->b >= 0 && e->below[n->b]);
+    }
+}
+
+static void add_norm(rn_learn *e, int node)
+{
+    const rn_node *bn = &e->graph->nodes[node];
+    rn_norm *norm = &e->norms[e->norms_count++];
+    *norm = (rn_norm){.node = node, .conv = bn->a, .frozen = !e->trained[bn->weight], .gradient = e->below[node]};
+}
+
+static int norm_of(const rn_learn *e, int node)
+{
+    for (int i = 0; i < e->norms_count; i++)
+        if (e->norms[i].node == node)
+            return i;
+    return -1;
+}
+
+static rn_learn_step *add_step(rn_learn *e, rn_learn_kind kind, int node, int in, int out)
+{
+    rn_learn_step *s = &e->steps[e->steps_count++];
+    *s = (rn_learn_step){.kind = kind, .node = node, .in = in, .out = out, .norm = -1, .norm_a = -1, .shortcut = -1, .stride = 1, .from = -1,
+        .dy_buffer = -1, .x_buffer = -1, .pad_from = -1};
+    s->wants_dx = in >= 0 && e->below[in];
+    return s;
+}
+
+static void add_layer(rn_learn *e, int i, rn_learn_kind kind)
+{
+    rn_learn_step *s = add_step(e, kind, i, e->graph->nodes[i].a, i);
+    s->conv = rn_layer_conv(e->graph, i);
+    s->trained = e->trained[e->graph->nodes[i].weight];
+    s->forward = e->packed_size;
+    e->packed_size += rn_conv_forward_size(&s->conv);
+    s->backward = e->packed_size;
+    if (s->wants_dx)
+        e->packed_size += rn_conv_backward_size(&s->conv);
+}
+
+/* ReLU behind an addition: the block's end, the only place where a block's value is written. */
+static void add_merge(rn_learn *e, int relu)
+{
+    const rn_graph *g = e->graph;
+    const rn_node *add = &g->nodes[g->nodes[relu].a];
+    rn_learn_step *s = add_step(e, RN_LEARN_MERGE, g->nodes[relu].a, -1, relu);
+    s->norm_a = norm_of(e, add->a);
+    s->shortcut = add->b;
+    if (g->nodes[add->b].op == RN_OP_PADSHORT) {
+        s->shortcut = g->nodes[add->b].a;
+        s->stride = g->nodes[add->b].stride;
+    }
+}
+
+static void list_steps(rn_learn *e)
+{
+    const rn_graph *g = e->graph;
+    for (int i = 0; i < g->nodes_count; i++) {
+        const rn_node *n = &g->nodes[i];
+        rn_learn_value *v = &e->values[i];
+        *v = (rn_learn_value){.map = i, .norm = -1, .gradient = -1};
+        switch (n->op) {
+        case RN_OP_CONV: add_layer(e, i, RN_LEARN_CONV); break;
+        case RN_OP_LINEAR: add_layer(e, i, RN_LEARN_LINEAR); break;
+        case RN_OP_MAXPOOL: add_step(e, RN_LEARN_MAXPOOL, i, n->a, i); break;
+        case RN_OP_AVGPOOL: add_step(e, RN_LEARN_AVGPOOL, i, n->a, i); break;
+        case RN_OP_BN:
+            add_norm(e, i);
+            v->map = n->a;
+            v->norm = e->norms_count - 1;
+            break;
+        case RN_OP_RELU:
+            if (g->nodes[n->a].op == RN_OP_ADD) {
+                add_merge(e, i);
+            } else {
+                *v = e->values[n->a];
+                v->relu = 1;
+            }
+            break;
+        default: v->map = n->op == RN_OP_INPUT ? i : -1; break; /* additions and option A's shortcut are part of the merge */
+        }
+    }
+    for (int t = 0; t < e->steps_count; t++) {
+        rn_learn_step *s = &e->steps[t];
+        if (s->kind != RN_LEARN_CONV)
+            continue;
+        int bn = rn_layer_reader(g, s->node, RN_OP_BN), relu = rn_layer_reader(g, bn, RN_OP_RELU), add = rn_layer_reader(g, bn, RN_OP_ADD);
+        s->norm = norm_of(e, bn);
+        s->from = add < 0 ? relu : rn_layer_reader(g, add, RN_OP_RELU);
+    }
+}
+
+/* --- buffers ------------------------------------------------------------------------------------------------------------------ */
+
+static int add_buffer(rn_learn *e, int64_t size, int first, int last)
+{
+    e->buffers[e->buffers_count] = (rn_buffer){.size = size, .first = first, .last = last};
+    return e->buffers_count++;
+}
+
+static void extend(rn_learn *e, int buffer, int time)
+{
+    if (buffer >= 0 && e->buffers[buffer].last < time)
+        e->buffers[buffer].last = time;
+}
+
+static int halo_wanted(const rn_learn *e, int node)
+{
+    int halo = 0;
+    for (int t = 0; t < e->steps_count; t++)
+        if (e->steps[t].in == node && e->steps[t].kind == RN_LEARN_CONV && e->steps[t].conv.pad > halo)
+            halo = e->steps[t].conv.pad;
+    return halo;
+}
+
+static int forward_maps(rn_learn *e, int h, int w, rn_error *err)
+{
+    const rn_graph *g = e->graph;
+    int end = 2 * e->steps_count;
+    e->maps[0] = rn_map_plain(g->in_channels, h, w, halo_wanted(e, 0));
+    e->map_buffer[0] = add_buffer(e, e->maps[0].sample * e->max_n, 0, end);
+    for (int t = 0; t < e->steps_count; t++) {
+        const rn_learn_step *s = &e->steps[t];
+        int halo = e->values[s->out].norm < 0 && s->kind != RN_LEARN_CONV ? halo_wanted(e, s->out) : 0; /* a raw y is read through a view */
+        e->maps[s->out] = rn_map_shape(g->nodes[s->out].channels, e->sizes[s->out][0], e->sizes[s->out][1], halo);
+        if (e->maps[s->out].sample > INT32_MAX)
+            return rn_error_set(err, RN_ERR_SHAPE, "%s: one sample of %d x %d needs %lld floats in this layer, above 2^31: use shorter crops",
+                                g->nodes[s->node].name, h, w, (long long)e->maps[s->out].sample);
+        int last = e->below[s->out] ? end : t + 1;
+        e->map_buffer[s->out] = add_buffer(e, e->maps[s->out].sample * e->max_n, t, last);
+    }
+    /* A map that nothing needs on the way back still lives until its last reader forwards. */
+    for (int t = 0; t < e->steps_count; t++) {
+        const rn_learn_step *s = &e->steps[t];
+        if (s->in >= 0)
+            extend(e, e->map_buffer[e->values[s->in].map], t);
+        if (s->shortcut >= 0)
+            extend(e, e->map_buffer[e->values[s->shortcut].map], t);
+        if (s->norm_a >= 0)
+            extend(e, e->map_buffer[e->norms[s->norm_a].conv], t);
+        if (s->trained && s->in >= 0)
+            extend(e, e->map_buffer[e->values[s->in].map], end);
+    }
+    return 0;
+}
+
+/* The gradient buffer of a node's value, made at `time` unless it is there. */
+static int gradient_of(rn_learn *e, int node, int halo, int time)
+{
+    rn_learn_value *v = &e->values[node];
+    if (v->gradient >= 0) {
+        extend(e, v->gradient, time);
+        return v->gradient;
+    }
+    const rn_map *m = &e->maps[v->map];
+    v->dmap = rn_map_shape(m->channels, m->h, m->w, halo);
+    v->gradient = add_buffer(e, v->dmap.sample * e->max_n, time, time);
+    return v->gradient;
+}
+
+/* Halo that dy of the convolution behind a view wants. */
+static int dy_halo(const rn_learn *e, const rn_learn_step *s)
+{
+    const rn_map *x = &e->maps[e->values[s->in].map];
+    return s->wants_dx ? rn_conv_dy_halo(&s->conv, x->h, x->w) : 0;
+}
+
+static const rn_learn_step *conv_behind(const rn_learn *e, int view)
+{
+    for (int t = 0; t < e->steps_count; t++)
+        if (e->steps[t].kind == RN_LEARN_CONV && e->steps[t].node == e->values[view].map)
+            return &e->steps[t];
+    return NULL;
+}
+
+static int contributions(const rn_learn *e, int node)
+{
+    int count = 0;
+    for (int t = 0; t < e->steps_count; t++)
+        count += e->steps[t].in == node || (e->steps[t].kind == RN_LEARN_MERGE && e->steps[t].shortcut == node);
+    return count;
+}
+
+/* The gradient that a step gives to the value it reads: where it goes and how it meets what is there. */
+static int give(rn_learn *e, rn_learn_step *s, int time, rn_error *err)
+{
+    rn_learn_value *v = &e->values[s->in];
+    if (!s->wants_dx)
+        return 0;
+    if (v->readers == 0)
+        v->readers = contributions(e, s->in);
+    s->last = --v->readers == 0;
+    if (v->readers == 0)
+        v->readers = -1;
+    s->meet = v->gradient >= 0 ? RN_MEET_ADD : RN_MEET_WRITE;
+    if (s->pad_from >= 0) {
+        s->meet = RN_MEET_PADSHORT;
+        extend(e, e->values[s->pad_from].gradient, time);
+    }
+    if (s->meet != RN_MEET_WRITE && (!s->last || s->kind != RN_LEARN_CONV))
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: its input is read in an order that training does not support: the first convolution of a block must come before its shortcut",
+                            e->graph->nodes[s->node].name);
+    int halo = v->norm >= 0 && conv_behind(e, s->in) ? dy_halo(e, conv_behind(e, s->in)) : 0;
+    gradient_of(e, s->in, halo, time);
+    return 0;
+}
+
+/* Which step hands on option A's gradient: the convolution that reads the same value. */
+static void give_padshort(rn_learn *e, const rn_learn_step *merge)
+{
+    for (int t = 0; t < e->steps_count; t++)
+        if (e->steps[t].kind == RN_LEARN_CONV && e->steps[t].in == merge->shortcut) {
+            e->steps[t].pad_from = merge->out;
+            e->steps[t].pad_stride = merge->stride;
+        }
+}
+
+static void back_merge(rn_learn *e, rn_learn_step *s, int time)
+{
+    rn_learn_value *out = &e->values[s->out], *in = &e->values[s->shortcut];
+    if (!e->below[s->out])
+        return;
+    extend(e, out->gradient, time);
+    int projection = e->graph->nodes[s->shortcut].op == RN_OP_BN; /* reads the merge's gradient by itself */
+    if (projection || !e->below[s->shortcut])
+        return;
+    if (in->readers == 0)
+        in->readers = contributions(e, s->shortcut);
+    in->readers--;
+    if (s->stride > 1 || e->graph->nodes[e->graph->nodes[s->node].b].op == RN_OP_PADSHORT) {
+        give_padshort(e, s);
+    } else { /* identity: the block's input has the same gradient to begin with, in the same place */
+        in->gradient = out->gradient;
+        in->dmap = out->dmap;
+    }
+}
+
+static int back_conv(rn_learn *e, rn_learn_step *s, int time, rn_error *err)
+{
+    const rn_map *y = &e->maps[s->node], *x = &e->maps[e->values[s->in].map];
+    rn_learn_value *from = &e->values[s->from];
+    if (!e->below[s->out] || (!s->trained && !s->wants_dx))
+        return 0;
+    int halo = dy_halo(e, s), view = e->graph->nodes[s->from].op == RN_OP_RELU && from->map == s->node;
+    extend(e, from->gradient, time);
+    s->dy = rn_map_shape(y->channels, y->h, y->w, halo);
+    if (!view || from->dmap.halo < halo)
+        s->dy_buffer = add_buffer(e, s->dy.sample * e->max_n, time, time);
+    if (s->trained && e->values[s->in].norm >= 0) {
+        s->x = rn_map_shape(x->channels, x->h, x->w, s->conv.pad);
+        s->x_buffer = add_buffer(e, s->x.sample * e->max_n, time, time);
+    }
+    return give(e, s, time, err);
+}
+
+static int back_steps(rn_learn *e, rn_error *err)
+{
+    for (int t = e->steps_count - 1; t >= 0; t--) {
+        rn_learn_step *s = &e->steps[t];
+        int time = 2 * e->steps_count - 1 - t, status = 0;
+        if (s->kind == RN_LEARN_LINEAR && e->below[s->out])
+            gradient_of(e, s->out, 0, time);
+        if (s->kind == RN_LEARN_MERGE)
+            back_merge(e, s, time);
+        else if (s->kind == RN_LEARN_CONV)
+            status = back_conv(e, s, time, err);
+        else if (e->below[s->out]) {
+            extend(e, e->values[s->out].gradient, time);
+            status = give(e, s, time, err);
+        }
+        if (status)
+            return status;
+    }
+    return 0;
+}
+
+/* Room that several steps share: row sums, segments, and the threads' scratch. */
+static void shared_buffers(rn_learn *e)
+{
+    int64_t sums = 0, segments = 0, scratch = 0, want;
+    for (int t = 0; t < e->steps_count; t++) {
+        const rn_learn_step *s = &e->steps[t];
+        const rn_map *out = &e->maps[s->out];
+        if (s->kind == RN_LEARN_CONV && (want = (int64_t)e->max_n * out->h * out->blocks * 2 * RN_LANES) > sums)
+            sums = want;
+        if (s->kind == RN_LEARN_CONV || s->kind == RN_LEARN_LINEAR) {
+            if ((want = rn_conv_segments(&s->conv, out, e->max_n)) > segments)
+                segments = want;
+            if ((want = rn_conv_scratch(&s->conv, &e->maps[e->values[s->in].map], out)) > scratch)
+                scratch = want;
+        }
+        if ((s->kind == RN_LEARN_MAXPOOL || s->kind == RN_LEARN_AVGPOOL) && (want = rn_layer_pool_scratch(&e->maps[e->values[s->in].map])) > scratch)
+            scratch = want;
+    }
+    int end = 2 * e->steps_count;
+    e->partial[0] = add_buffer(e, sums, 0, end);
+    e->partial[1] = add_buffer(e, sums, 0, end);
+    e->segments = add_buffer(e, segments * (int64_t)(sizeof(rn_segment) / sizeof(float)), 0, end);
+    e->machine.scratch_size = (scratch + 15) / 16 * 16;
+    e->scratch = add_buffer(e, e->machine.scratch_size * rn_pool_threads(e->machine.pool), 0, end);
+}
+
+static float *at(const rn_learn *e, int buffer)
+{
+    return e->arena.memory + e->buffers[buffer].offset;
+}
+
+static void resolve(rn_learn *e)
+{
+    e->maps[0].data = at(e, e->map_buffer[0]) + e->maps[0].halo * (e->maps[0].row + 1);
+    for (int t = 0; t < e->steps_count; t++) {
+        rn_learn_step *s = &e->steps[t];
+        rn_map *m = &e->maps[s->out];
+        m->data = at(e, e->map_buffer[s->out]) + rn_map_origin(m);
+    }
+    for (int i = 0; i < e->graph->nodes_count; i++)
+        if (e->values[i].gradient >= 0)
+            e->values[i].dmap.data = at(e, e->values[i].gradient) + rn_map_origin(&e->values[i].dmap);
+    for (int t = 0; t < e->steps_count; t++) {
+        rn_learn_step *s = &e->steps[t];
+        if (s->dy_buffer >= 0)
+            s->dy.data = at(e, s->dy_buffer) + rn_map_origin(&s->dy);
+        else if (s->from >= 0)
+            s->dy = e->values[s->from].dmap;
+        if (s->x_buffer >= 0)
+            s->x.data = at(e, s->x_buffer) + rn_map_origin(&s->x);
+        else if (s->in >= 0)
+            s->x = e->maps[e->values[s->in].map];
+    }
+    e->machine.scratch = at(e, e->scratch);
+}
+
+int rn_learn_plan(rn_learn *e, int h, int w, rn_error *err)
+{
+    mark_below(e);
+    list_steps(e);
+    int status = rn_graph_sizes(e->graph, h, w, e->sizes, err);
+    if (!status)
+        status = forward_maps(e, h, w, err);
+    if (!status)
+        status = back_steps(e, err);
+    if (status)
+        return status;
+    shared_buffers(e);
+    int *order = calloc((size_t)e->buffers_count, sizeof *order);
+    if (!order)
+        return rn_error_memory(err, "the plan", (unsigned long long)e->buffers_count * sizeof *order);
+    int64_t total = rn_arena_place(e->buffers, e->buffers_count, order);
+    free(order);
+    status = rn_arena_reserve(&e->arena, total, "the activations of a ghost batch: try a smaller --ghost-batch or shorter crops", err);
+    if (!status)
+        resolve(e);
+    return status;
+}
