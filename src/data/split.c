@@ -18,7 +18,6 @@
 
 typedef struct rn_source {
     const char *name;
-    int items;       /* that have no part yet */
     int part;        /* RN_PART_NONE until known */
     int begin, end;  /* its items in `member` */
 } rn_source;
@@ -120,11 +119,10 @@ static int list_sources(rn_splitting *s, rn_error *err)
         int item = keys[i].item;
         s->member[i] = item;
         if (!i || keys[i].start != keys[i - 1].start)
-            s->sources[s->count++] = (rn_source){keys[i].text, 0, RN_PART_NONE, i, i};
+            s->sources[s->count++] = (rn_source){keys[i].text, RN_PART_NONE, i, i};
         rn_source *source = &s->sources[s->count - 1];
         source->end = i + 1;
         rn_part part = d->items[item].part;
-        source->items += part == RN_PART_NONE;
         if (part != RN_PART_NONE && source->part != RN_PART_NONE && source->part != (int)part)
             status = rn_error_set(err, RN_ERR_DATA, "%s: source \"%.200s\" is in %s and in %s (item %.200s); items of one source, or with the same content, must "
                                   "be in one part", d->path, source->name, rn_part_name((rn_part)source->part), rn_part_name(part), d->items[item].name);
