@@ -153,7 +153,7 @@ static int forward_maps(rn_learn *e, int h, int w, rn_error *err)
         if (e->maps[s->out].sample > INT32_MAX)
             return rn_error_set(err, RN_ERR_SHAPE, "%s: one sample of %d x %d needs %lld floats in this layer, above 2^31: use shorter crops",
                                 g->nodes[s->node].name, h, w, (long long)e->maps[s->out].sample);
-        int last = e->below[s->out] ? end : t + 1;
+        int last = e->below[s->out] ? end - 1 - t : t; /* its own way back is the last to need it */
         e->map_buffer[s->out] = add_buffer(e, e->maps[s->out].sample * e->max_n, t, last);
     }
     /* A map that nothing needs on the way back still lives until its last reader forwards. */
@@ -166,7 +166,7 @@ static int forward_maps(rn_learn *e, int h, int w, rn_error *err)
         if (s->norm_a >= 0)
             extend(e, e->map_buffer[e->norms[s->norm_a].conv], t);
         if (s->trained && s->in >= 0)
-            extend(e, e->map_buffer[e->values[s->in].map], end);
+            extend(e, e->map_buffer[e->values[s->in].map], end - 1 - t);
     }
     return 0;
 }

@@ -1,0 +1,211 @@
+/* Training, backwards.
+ *
+ * The last step that gives a value its gradient also receives it: for each finished row it adds what the shortcut brought, masks by
+ * ReLU (recomputed from y, or from the block's output), and takes BN's backward sums while the row is in L1. Then a, b, c of the BN are known,
+ * and the convolution behind it makes dy = fma(a, dz, fma(b, y, c)) and from that dw and dx. */
+#include "graph/learn_run.h"
+
+typedef struct receiving {
+    const rn_learn *e;
+    const rn_learn_step *s;
+    const rn_map *gate;         /* ReLU's mask comes from here; NULL: no ReLU */
+    int norm[2], norms;         /* whose backward sums are taken */
+} receiving;
+
+/* The norms whose backward sums belong to the value of `node`: its own, or those that a merge adds up. */
+static int norms_of(const rn_learn *e, int node, int which[2])
+{
+    const rn_learn_value *v = &e->values[node];
+    int count = 0;
+    if (v->norm >= 0) {
+        which[count++] = v->norm;
+        return count;
+    }
+    for (int t = 0; t < e->steps_count; t++)
+        if (e->steps[t].kind == RN_LEARN_MERGE && e->steps[t].out == node) {
+            which[count++] = e->steps[t].norm_a;
+            int shortcut = e->steps[t].shortcut;
+            if (e->graph->nodes[shortcut].op == RN_OP_BN)
+                which[count++] = e->values[shortcut].norm;
+        }
+    return count;
+}
+
+static receiving receive(const rn_learn *e, const rn_learn_step *s)
+{
+    const rn_learn_value *v = &e->values[s->in];
+    receiving r = {.e = e, .s = s};
+    r.norms = s->last ? norms_of(e, s->in, r.norm) : 0;
+    if (e->graph->nodes[s->in].op == RN_OP_RELU)
+        r.gate = &e->maps[v->map];
+    return r;
+}
+
+/* Masks and sums a row of the gradient in place. */
+static void receive_row(const receiving *r, int n, int block, int row, float *dz)
+{
+    const rn_learn *e = r->e;
+    const rn_learn_value *v = &e->values[r->s->in];
+    rn_mask_row call = {.dz = dz, .pixels = v->dmap.w};
+    if (r->gate) {
+        call.gate = rn_map_at(r->gate, n, block, row);
+        if (v->norm >= 0) {
+            call.gate_scale = e->norms[v->norm].scale + block * RN_LANES;
+            call.gate_shift = e->norms[v->norm].shift + block * RN_LANES;
+        }
+    }
+    for (int j = 0; j < r->norms; j++) {
+        const rn_norm *norm = &e->norms[r->norm[j]];
+        const rn_map *y = &e->maps[norm->conv];
+        call.y[j] = rn_map_at(y, n, block, row);
+        call.mean[j] = norm->mean + block * RN_LANES;
+        call.sums[j] = rn_learn_partial(e, j, y, n, row, block);
+    }
+    e->machine.kernels.mask_row(&call);
+}
+
+/* For gradients that were written in place (pooling). */
+static void place_row(const void *context, int n, int block, int row, float *dz)
+{
+    const receiving *r = context;
+    if (r->s->last)
+        receive_row(r, n, block, row, dz);
+}
+
+/* For backward-data, whose rows come in scratch: where they meet what is there, the convolution's plus the shortcut's. */
+static void conv_row(const void *context, int n, int block, int row, float *dx)
+{
+    const receiving *r = context;
+    const rn_learn *e = r->e;
+    const rn_map *to = &e->values[r->s->in].dmap;
+    float *dz = rn_map_at(to, n, block, row);
+    rn_add_row add = {.a = dx, .b = dz, .dst = dz, .a_pixel = RN_LANES, .b_pixel = RN_LANES, .dst_pixel = RN_LANES, .pixels = to->w};
+    if (r->s->meet == RN_MEET_ADD) {
+        e->machine.kernels.add_row(&add);
+    } else {
+        memcpy(dz, dx, (size_t)to->w * RN_LANES * sizeof *dz);
+    }
+    if (r->s->meet == RN_MEET_PADSHORT && row % r->s->pad_stride == 0) {
+        const rn_map *from = &e->values[r->s->pad_from].dmap;
+        add.b = rn_map_at(from, n, block, row / r->s->pad_stride);
+        add.a_pixel = add.dst_pixel = (int64_t)r->s->pad_stride * RN_LANES;
+        add.pixels = from->w;
+        e->machine.kernels.add_row(&add);
+    }
+    if (r->s->last)
+        receive_row(r, n, block, row, dz);
+}
+
+/* After the last row: gamma's and beta's gradients, and the coefficients of dy. */
+static void received(rn_learn *e, const receiving *r)
+{
+    for (int j = 0; j < r->norms; j++)
+        rn_norm_backward(e, &e->norms[r->norm[j]], j);
+}
+
+typedef struct passing {
+    const rn_learn *e;
+    const rn_learn_step *s;
+} passing;
+
+/* dy of one block of one sample from dz, with its halo. */
+static void dy_task(void *context, int task, int thread)
+{
+    const passing *p = context;
+    const rn_learn *e = p->e;
+    const rn_norm *norm = &e->norms[p->s->norm];
+    const rn_map *dz = &e->values[p->s->from].dmap, *y = &e->maps[p->s->node], *dy = &p->s->dy;
+    int block = task % y->blocks, n = task / y->blocks;
+    rn_bngrad_row call = {.a = norm->a + block * RN_LANES, .b = norm->b + block * RN_LANES, .c = norm->c + block * RN_LANES, .pixels = y->w};
+    (void)thread;
+    for (int row = 0; row < y->h; row++) {
+        call.dz = rn_map_at(dz, n, block, row);
+        call.y = rn_map_at(y, n, block, row);
+        call.dst = rn_map_at(dy, n, block, row);
+        e->machine.kernels.bngrad_row(&call);
+        rn_map_zero_halo(dy, n, block, row);
+    }
+}
+
+/* The activated input of a convolution, for dw. */
+static void x_task(void *context, int task, int thread)
+{
+    const passing *p = context;
+    const rn_learn *e = p->e;
+    rn_view in = rn_learn_view(e, p->s->in);
+    int block = task % in.map->blocks, n = task / in.map->blocks;
+    rn_affine_row call = {.scale = in.scale + block * RN_LANES, .shift = in.shift + block * RN_LANES, .relu = in.relu, .pixels = in.map->w};
+    (void)thread;
+    for (int row = 0; row < in.map->h; row++) {
+        call.y = rn_map_at(in.map, n, block, row);
+        call.dst = rn_map_at(&p->s->x, n, block, row);
+        e->machine.kernels.affine_row(&call);
+        rn_map_zero_halo(&p->s->x, n, block, row);
+    }
+}
+
+static rn_segment *segments(const rn_learn *e)
+{
+    return (rn_segment *)(void *)(e->arena.memory + e->buffers[e->segments].offset);
+}
+
+static void conv_backward(rn_learn *e, const rn_learn_step *s)
+{
+    passing p = {e, s};
+    const rn_node *node = &e->graph->nodes[s->node];
+    if (!s->trained && !s->wants_dx)
+        return;
+    rn_pool_run(e->machine.pool, e->n * e->maps[s->node].blocks, dy_task, &p);
+    if (s->trained) {
+        if (s->x_buffer >= 0)
+            rn_pool_run(e->machine.pool, e->n * s->x.blocks, x_task, &p);
+        rn_conv_weights(&e->machine, &s->conv, e->n, &s->x, &s->dy, segments(e), e->grads + e->graph->params[node->weight].offset);
+    }
+    if (s->wants_dx) {
+        receiving r = receive(e, s);
+        rn_conv_backward(&e->machine, &s->conv, e->n, &s->dy, &e->values[s->in].dmap, e->packed + s->backward, conv_row, &r);
+        received(e, &r);
+    }
+}
+
+static void linear_backward(rn_learn *e, const rn_learn_step *s)
+{
+    const rn_node *node = &e->graph->nodes[s->node];
+    const rn_map *dy = &e->values[s->out].dmap;
+    if (e->trained[node->weight])
+        rn_conv_weights(&e->machine, &s->conv, e->n, &e->maps[e->values[s->in].map], dy, segments(e), e->grads + e->graph->params[node->weight].offset);
+    float *db = e->grads + e->graph->params[node->bias].offset;
+    for (int k = 0; k < node->channels; k++) { /* one chain over the samples */
+        float sum = 0;
+        for (int n = 0; n < e->n; n++)
+            sum += dy->data[n * dy->sample + k];
+        db[k] = sum;
+    }
+    if (s->wants_dx)
+        rn_conv_backward(&e->machine, &s->conv, e->n, dy, &e->values[s->in].dmap, e->packed + s->backward, NULL, NULL);
+}
+
+void rn_learn_step_backward(rn_learn *e, const rn_learn_step *s)
+{
+    if (!e->below[s->out])
+        return;
+    const rn_learn_value *out = &e->values[s->out];
+    receiving r;
+    rn_view in;
+    switch (s->kind) {
+    case RN_LEARN_CONV: conv_backward(e, s); return;
+    case RN_LEARN_LINEAR: linear_backward(e, s); return;
+    case RN_LEARN_MERGE: return; /* its readers masked and summed its gradient, and both its branches read that */
+    case RN_LEARN_MAXPOOL:
+    case RN_LEARN_AVGPOOL: break;
+    }
+    if (!s->wants_dx)
+        return;
+    r = receive(e, s);
+    in = rn_learn_view(e, s->in);
+    if (s->kind == RN_LEARN_MAXPOOL)
+        rn_layer_maxpool_back(&e->machine, &e->graph->nodes[s->node], e->n, &in, &out->dmap, &e->values[s->in].dmap, place_row, &r);
+    else
+        rn_layer_avgpool_back(&e->machine, e->n, &out->dmap, &e->values[s->in].dmap, place_row, &r);
+    received(e, &r);
+}

@@ -1,0 +1,73 @@
+/* Training, forwards: convolutions that leave their row sums, and the ends of blocks. */
+#include "graph/learn_run.h"
+
+typedef struct rows {
+    const rn_learn *e;
+    const rn_learn_step *s;
+} rows;
+
+/* Behind every row of a convolution, while it is in L1: BN's sums, shifted by the running mean. */
+static void sum_row(const void *context, int n, int block, int row, float *y)
+{
+    const rows *r = context;
+    const rn_map *map = &r->e->maps[r->s->node];
+    r->e->machine.kernels.sums_row(&(rn_sums_row){.y = y, .mean = r->e->norms[r->s->norm].center + block * RN_LANES, .pixels = map->w,
+        .sums = rn_learn_partial(r->e, 0, map, n, row, block)});
+}
+
+static void bias_row(const void *context, int n, int block, int row, float *y)
+{
+    const rows *r = context;
+    const rn_node *node = &r->e->graph->nodes[r->s->node];
+    const rn_param *bias = &r->e->graph->params[node->bias];
+    float lanes[RN_LANES] = {0};
+    int count = node->channels - block * RN_LANES;
+    (void)n;
+    (void)row;
+    memcpy(lanes, r->e->weights + bias->offset + block * RN_LANES, (size_t)(count < RN_LANES ? count : RN_LANES) * sizeof *lanes);
+    r->e->machine.kernels.finish_row(&(rn_finish_row){.y = y, .bias = lanes, .pixels = 1});
+}
+
+static void merge_task(void *context, int task, int thread)
+{
+    const rows *r = context;
+    const rn_learn *e = r->e;
+    const rn_norm *norm = &e->norms[r->s->norm_a];
+    const rn_map *y = &e->maps[norm->conv], *out = &e->maps[r->s->out];
+    rn_view shortcut = rn_learn_view(e, r->s->shortcut);
+    int block = task % out->blocks, n = task / out->blocks;
+    rn_merge_row call = {.scale = norm->scale + block * RN_LANES, .shift = norm->shift + block * RN_LANES, .pixels = out->w};
+    (void)thread;
+    if (block < shortcut.map->blocks) {
+        call.shortcut_pixel = (int64_t)r->s->stride * RN_LANES;
+        call.shortcut_relu = shortcut.relu;
+        if (shortcut.scale) {
+            call.shortcut_scale = shortcut.scale + block * RN_LANES;
+            call.shortcut_shift = shortcut.shift + block * RN_LANES;
+        }
+    }
+    for (int p = 0; p < out->h; p++) {
+        call.y = rn_map_at(y, n, block, p);
+        call.dst = rn_map_at(out, n, block, p);
+        call.shortcut = block < shortcut.map->blocks ? rn_map_at(shortcut.map, n, block, p * r->s->stride) : NULL;
+        e->machine.kernels.merge_row(&call);
+        rn_map_zero_halo(out, n, block, p);
+    }
+}
+
+void rn_learn_step_forward(rn_learn *e, const rn_learn_step *s)
+{
+    rows r = {e, s};
+    const rn_map *out = &e->maps[s->out];
+    rn_view in = s->in >= 0 ? rn_learn_view(e, s->in) : (rn_view){0};
+    switch (s->kind) {
+    case RN_LEARN_CONV:
+        rn_conv_forward(&e->machine, &s->conv, e->n, &in, out, e->packed + s->forward, e->norms[s->norm].frozen ? NULL : sum_row, &r);
+        rn_norm_forward(e, &e->norms[s->norm]);
+        break;
+    case RN_LEARN_MERGE: rn_pool_run(e->machine.pool, e->n * out->blocks, merge_task, &r); break;
+    case RN_LEARN_MAXPOOL: rn_layer_maxpool(&e->machine, &e->graph->nodes[s->node], e->n, &in, out); break;
+    case RN_LEARN_AVGPOOL: rn_layer_avgpool(&e->machine, e->n, &in, out); break;
+    case RN_LEARN_LINEAR: rn_conv_forward(&e->machine, &s->conv, e->n, &in, out, e->packed + s->forward, bias_row, &r); break;
+    }
+}
