@@ -1,5 +1,4 @@
 /* What the public header says of a model besides loading and saving, which models/model.c does itself. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,25 +70,10 @@ char *rn_model_config(const rn_model *model, const char *section)
     return value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
 }
 
-/* Frames of the trained length. The rule is media's (media/features.h, whose code a build without sound does not have; check_api
- * compares the two): Kaldi counts whole windows, the others centre their first window on the first sample. */
-static int trained_frames(const json_t *features)
-{
-    double rate = json_number_value(json_object_get(features, "rate")), seconds = json_number_value(json_object_get(features, "seconds"));
-    double window = json_number_value(json_object_get(features, "window_ms")), hop = json_number_value(json_object_get(features, "hop_ms"));
-    const char *convention = json_string_value(json_object_get(features, "convention"));
-    if (!convention || !(rate >= 1 && rate <= 1e7 && seconds > 0 && seconds < 1e5 && window > 0 && window < 1e6 && hop > 0 && hop < 1e6))
-        return 0;
-    int64_t samples = (int64_t)floor(rate * seconds + 0.5), length = (int64_t)(rate * window * 0.001), step = (int64_t)(rate * hop * 0.001);
-    if (step < 1 || length < 1 || samples < length)
-        return 0;
-    int64_t frames = 1 + (strcmp(convention, "kaldi") == 0 ? samples - length : samples) / step;
-    return frames < 1000000 ? (int)frames : 0;
-}
-
+/* The trainer stores the shape of a training sample as the section "input". */
 void rn_model_input(const rn_model *model, int *channels, int *height, int *width)
 {
-    const json_t *input = json_object_get(model->config, "input"), *features = rn_model_section(model, "features");
+    const json_t *input = json_object_get(model->config, "input");
     *channels = model->arch.in_channels;
     *height = *width = 0;
     if (json_array_size(input) == 3) {
@@ -97,13 +81,6 @@ void rn_model_input(const rn_model *model, int *channels, int *height, int *widt
         if (h > 0 && w > 0 && h < 1000000 && w < 1000000) {
             *height = (int)h;
             *width = (int)w;
-        }
-    } else if (features) {
-        json_int_t bins = json_integer_value(json_object_get(features, "bins"));
-        int frames = trained_frames(features);
-        if (bins > 0 && bins < 1000000 && frames > 0) {
-            *height = (int)bins;
-            *width = frames;
         }
     }
 }

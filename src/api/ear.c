@@ -1,0 +1,246 @@
+/* Windows of a recording, and what the network says about each.
+ *
+ * Window k covers samples [k hop, k hop + window). Where the last one that fits does not reach the end, one more ends at the end. A
+ * recording up to 30 s (unless windows were asked for, or the sound is live), or shorter than a window, is one window. Features are
+ * normalised over the window, as in judging (data/supply.h), so `predict` and `eval` give the same bits for the same recording.
+ *
+ * Memory of a stream: one window and one hop, or 30 s while it may still turn out to be short. */
+#include "api/ear.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cpu.h"
+#include "judge/evaluate.h"
+
+#define WHOLE_S 30.0 /* as RN_WHOLE_S of data/supply.h; check_api compares the two */
+
+static void ear_close(rn_ear **ear)
+{
+    rn_ear *e = *ear;
+    if (!e)
+        return;
+    rn_extractor_close(&e->extractor);
+    free(e->logits);
+    free(e->probability);
+    free(e->embedding);
+    free(e);
+    *ear = NULL;
+}
+
+int rn_ear_get(rn_session *s, const char *name, rn_ear **ear, rn_error *err)
+{
+    const json_t *section = rn_model_section(s->model, "features");
+    int status = 0, classes = s->model->arch.classes, embedding = s->model->arch.embedding;
+    *ear = s->ear;
+    if (s->ear)
+        return 0;
+    rn_ear *e = calloc(1, sizeof *e);
+    if (!e)
+        return rn_error_memory(err, "listening", sizeof *e);
+    e->logits = malloc((size_t)classes * sizeof(float));
+    e->probability = malloc((size_t)classes * sizeof(float));
+    e->embedding = malloc((size_t)(embedding + 1) * sizeof(float));
+    if (!e->logits || !e->probability || !e->embedding)
+        status = rn_error_memory(err, "an answer", (size_t)(2 * classes + embedding) * sizeof(float));
+    else if (section && !(status = rn_features_from_json(&e->features, section, "the model", err))) {
+        if (s->model->arch.in_channels != 1)
+            status = rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: the network takes %d channels, sound features have one", name, s->model->arch.in_channels);
+        else
+            status = rn_extractor_open(&e->extractor, &e->features, err);
+    }
+    if (status) {
+        ear_close(&e);
+        return status;
+    }
+    s->ear_close = ear_close;
+    *ear = s->ear = e;
+    return 0;
+}
+
+static int raw_kind(const char *name, rn_raw *raw)
+{
+    static const char *const names[] = {"s16le", "s24le", "s32le", "f32le", "u8", "mulaw", "alaw", "gsm"};
+    static const rn_raw kinds[] = {RN_RAW_S16LE, RN_RAW_S24LE, RN_RAW_S32LE, RN_RAW_F32LE, RN_RAW_U8, RN_RAW_MULAW, RN_RAW_ALAW, RN_RAW_GSM};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strcmp(name, names[i]) == 0) {
+            *raw = kinds[i];
+            return 0;
+        }
+    return -1;
+}
+
+int rn_listen_sound(const rn_listen *listen, const rn_features *features, rn_sound_options *options, rn_error *err)
+{
+    memset(options, 0, sizeof *options);
+    if (features) {
+        options->rate = features->rate;
+        options->channel = features->channel;
+    }
+    if (!listen)
+        return 0;
+    if (listen->channel < 0 || listen->raw_rate < 0 || listen->raw_channels < 0)
+        return rn_error_set(err, RN_ERR_ARG, "--channel, --rate and --channels may not be negative");
+    if (listen->channel)
+        options->channel = listen->channel;
+    if (listen->raw && raw_kind(listen->raw, &options->raw))
+        return rn_error_set(err, RN_ERR_ARG, "--raw %s: want s16le, s24le, s32le, f32le, u8, mulaw, alaw or gsm", listen->raw);
+    options->raw_rate = listen->raw_rate ? listen->raw_rate : options->raw == RN_RAW_GSM ? 8000 : 0;
+    options->raw_channels = listen->raw_channels ? listen->raw_channels : 1;
+    if (options->raw && !options->raw_rate)
+        return rn_error_set(err, RN_ERR_ARG, "--raw %s: headerless samples do not say their rate: add --rate HZ", listen->raw);
+    if (!options->raw && listen->raw_rate)
+        return rn_error_set(err, RN_ERR_ARG, "--rate %d belongs to headerless samples: add --raw s16le (or another kind)", listen->raw_rate);
+    return 0;
+}
+
+int rn_hearing_start(rn_hearing *h, rn_session *session, const rn_listen *listen, int live, const char *name, rn_answer_fn fn, void *context, rn_error *err)
+{
+    int status;
+    memset(h, 0, sizeof *h);
+    h->session = session;
+    h->name = name;
+    h->fn = fn;
+    h->context = context;
+    h->background = -1;
+    if (listen)
+        h->listen = *listen;
+    if ((status = rn_ear_get(session, name, &h->ear, err)))
+        return status;
+    if (h->listen.background && (h->background = rn_model_find_label(session->model, h->listen.background)) < 0)
+        return rn_error_set(err, RN_ERR_ARG, "--background %s: the model has no such label (%s and %d others)", h->listen.background, session->model->labels[0],
+                            session->model->arch.classes - 1);
+    if (!(h->listen.min_probability >= 0 && h->listen.min_probability <= 1))
+        return rn_error_set(err, RN_ERR_ARG, "--min-prob %g: want 0 to 1", h->listen.min_probability);
+    if (!h->ear->extractor)
+        return 0; /* arrays only */
+    h->features = h->ear->features;
+    double window = h->listen.window_s, hop = h->listen.hop_s, rate = h->features.rate;
+    if (!(window >= 0 && window <= 3600) || !(hop >= 0 && hop <= 3600))
+        return rn_error_set(err, RN_ERR_ARG, "--window %g, --hop %g: want at most 3600 s", window, hop);
+    h->whole = live || window > 0 || hop > 0 ? 0 : (int64_t)(WHOLE_S * rate);
+    h->window = (int64_t)floor((window > 0 ? window : h->features.seconds) * rate + 0.5);
+    h->hop = hop > 0 ? (int64_t)floor(hop * rate + 0.5) : h->window;
+    if (rn_features_frames(&h->features, h->window) < 1 || h->hop < 1)
+        return rn_error_set(err, RN_ERR_ARG, "--window %g: shorter than one analysis window of %g ms", window, h->features.window_ms);
+    if ((double)h->window > WHOLE_S * rate)
+        h->features.seconds = (double)h->window / rate; /* one piece although it is long */
+    return 0;
+}
+
+void rn_hearing_end(rn_hearing *h)
+{
+    free(h->buffer);
+    memset(h, 0, sizeof *h);
+}
+
+int rn_hearing_network(rn_hearing *h, const float *x, int height, int width, double start_s, double end_s, rn_error *err)
+{
+    const rn_model *model = h->session->model;
+    rn_ear *ear = h->ear;
+    int classes = model->arch.classes, wanted = h->listen.want_embedding && model->arch.embedding, best = 0;
+    int status = rn_infer_run(h->session->engine, 1, height, width, x, ear->logits, wanted ? ear->embedding : NULL, err);
+    if (status)
+        return status;
+    for (int i = 0; i < classes; i++)
+        if (!isfinite(ear->logits[i]))
+            return rn_error_set(err, RN_ERR_NUMBER, "%s: the network's answer is not a finite number; `resnet dump` shows the layer where it begins", h->name);
+    rn_softmax(ear->logits, classes, ear->probability);
+    for (int i = 1; i < classes; i++)
+        if (ear->probability[i] > ear->probability[best])
+            best = i;
+    rn_answer answer = {start_s, end_s, best, model->labels[best], ear->probability[best], classes, ear->probability, ear->logits, wanted ? ear->embedding : NULL};
+    if (answer.confidence < h->listen.min_probability)
+        answer.label = "unknown";
+    else if (best == h->background)
+        answer.label = "none";
+    if (h->fn && h->fn(h->context, &answer))
+        return rn_error_set(err, RN_ERR_CANCELLED, "%s: stopped after %.1f s", h->name, end_s);
+    return 0;
+}
+
+/* One window: samples [first, first + count) of the recording. */
+static int answer_window(rn_hearing *h, const float *samples, int64_t first, int64_t count, rn_error *err)
+{
+    rn_views views;
+    rn_error inner = {0};
+    double rate = h->features.rate;
+    int status = rn_views_make(h->ear->extractor, &h->features, samples, count, (double)first / rate, &views, &inner);
+    if (status)
+        return rn_error_set(err, status, "%s: %s", h->name, inner.text);
+    for (int i = 0; i < views.windows && !status; i++)
+        status = rn_hearing_network(h, views.x + (size_t)i * (size_t)views.h * (size_t)views.w, views.h, views.w, views.start_s[i], views.end_s[i], err);
+    rn_views_free(&views);
+    h->covered = first + count;
+    return status;
+}
+
+/* Every window that lies within samples [origin, end), which `at` points to. */
+static int answer_ready(rn_hearing *h, const float *at, int64_t origin, int64_t end, rn_error *err)
+{
+    int status = 0;
+    for (; h->next + h->window <= end && !status; h->next += h->hop)
+        status = answer_window(h, at + (h->next - origin), h->next, h->window, err);
+    return status;
+}
+
+/* What is left at the end of a recording of `end` samples. */
+static int answer_rest(rn_hearing *h, const float *at, int64_t origin, int64_t end, rn_error *err)
+{
+    if (end == 0)
+        return rn_error_set(err, RN_ERR_DATA, "%s: 0 samples", h->name);
+    if (end <= h->whole || end < h->window)
+        return answer_window(h, at, 0, end, err);
+    int status = answer_ready(h, at, origin, end, err);
+    if (!status && h->covered < end)
+        status = answer_window(h, at + (end - h->window - origin), end - h->window, h->window, err);
+    return status;
+}
+
+int rn_hearing_whole(rn_hearing *h, const float *samples, int64_t count, rn_error *err)
+{
+    return answer_rest(h, samples, 0, count, err);
+}
+
+/* Samples before the next window are not needed, except the last `window` of them, which the final window may want. */
+static void forget(rn_hearing *h)
+{
+    int64_t end = h->origin + h->count, first = h->next < end - h->window ? h->next : end - h->window;
+    if (first <= h->origin)
+        return;
+    int64_t drop = first - h->origin;
+    memmove(h->buffer, h->buffer + drop, (size_t)(h->count - drop) * sizeof(float));
+    h->origin = first;
+    h->count -= drop;
+}
+
+int rn_hearing_push(rn_hearing *h, const float *samples, int64_t count, rn_error *err)
+{
+    int status = 0;
+    while (count > 0 && !status) {
+        int64_t most = h->whole > h->window ? h->whole : h->window, take = count < most ? count : most;
+        if (h->count + take > h->room) {
+            int64_t room = h->count + take + h->window;
+            float *larger = realloc(h->buffer, (size_t)room * sizeof(float));
+            if (!larger)
+                return rn_error_memory(err, "sound", (unsigned long long)room * sizeof(float));
+            h->buffer = larger;
+            h->room = room;
+        }
+        memcpy(h->buffer + h->count, samples, (size_t)take * sizeof(float));
+        h->count += take;
+        samples += take;
+        count -= take;
+        if (h->origin + h->count <= h->whole)
+            continue; /* it may still be short */
+        status = answer_ready(h, h->buffer, h->origin, h->origin + h->count, err);
+        forget(h);
+    }
+    return status;
+}
+
+int rn_hearing_finish(rn_hearing *h, rn_error *err)
+{
+    return answer_rest(h, h->buffer, h->origin, h->origin + h->count, err);
+}

@@ -1,0 +1,53 @@
+/* Listening: recordings and streams to windows, features, the network, and answers. */
+#ifndef RN_API_EAR_H
+#define RN_API_EAR_H
+
+#include "api/session.h"
+#include "data/loader.h"
+#include "media/features.h"
+#include "media/sound.h"
+
+/* What a session keeps between recordings: the model's extractor, and room for one answer. */
+struct rn_ear {
+    rn_features features;
+    rn_extractor *extractor;
+    float *logits, *probability, *embedding;
+};
+
+/* The session's ear, made on first use. RN_ERR_UNSUPPORTED if the model has no features. */
+int rn_ear_get(rn_session *session, const char *name, rn_ear **ear, rn_error *err);
+
+/* One recording or stream being heard. */
+typedef struct rn_hearing {
+    rn_session *session;
+    rn_ear *ear;
+    rn_listen listen;       /* the strings in it are the caller's */
+    rn_features features;   /* the model's; its length is the window's where that is above 30 s */
+    int background;         /* index of the label, or -1 */
+    rn_answer_fn fn;
+    void *context;
+    const char *name;       /* for messages */
+    int64_t window, hop;    /* samples */
+    int64_t whole;          /* recordings up to this many samples are one window; 0: always windows */
+    int64_t next;           /* first sample of the next window */
+    int64_t covered;        /* end of the last window that was answered */
+    int64_t origin, count;  /* samples [origin, origin + count) are in the buffer */
+    float *buffer;
+    int64_t room;
+} rn_hearing;
+
+/* live: windows from the first sample. */
+int rn_hearing_start(rn_hearing *h, rn_session *session, const rn_listen *listen, int live, const char *name, rn_answer_fn fn, void *context, rn_error *err);
+int rn_hearing_push(rn_hearing *h, const float *samples, int64_t count, rn_error *err);
+int rn_hearing_finish(rn_hearing *h, rn_error *err);
+/* A whole recording that lies in memory: the same windows as by pushing, nothing copied. */
+int rn_hearing_whole(rn_hearing *h, const float *samples, int64_t count, rn_error *err);
+void rn_hearing_end(rn_hearing *h);
+
+/* Runs the network on x [1][c][h][w] and answers. */
+int rn_hearing_network(rn_hearing *h, const float *x, int height, int width, double start_s, double end_s, rn_error *err);
+
+/* How sound is to be read for this listening: rate 0 stays the file's own. */
+int rn_listen_sound(const rn_listen *listen, const rn_features *features, rn_sound_options *options, rn_error *err);
+
+#endif
