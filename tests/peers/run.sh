@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# The tests that need Python: what the program writes, read by TensorBoard's, safetensors' and NumPy's own readers. Usage: tests/peers/run.sh BUILD
+set -euo pipefail
+source=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+build=$(cd "$1" && pwd)
+venv=$build/peers
+[ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check numpy safetensors tensorboard
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+gcc -O1 "$source/tests/system/synth.c" -o synth -lm
+./synth set 3 12 600 8000
+"$build/resnet" train set --out run --width 16 --epochs 3 --batch 8 --seconds 0.6 --log-steps 1 >train.txt 2>&1 || { cat train.txt; exit 1; }
+"$build/resnet" embed run/model.safetensors set -o embedding.npy
+"$venv/bin/python" "$source/tests/peers/files.py" run embedding.npy
+"$venv/bin/python" "$source/tests/peers/events.py" run
