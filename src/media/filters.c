@@ -32,7 +32,8 @@ void rn_frame_of(const rn_features *f, rn_frame *frame)
         for (frame->fft = 2; frame->fft < frame->window;)
             frame->fft *= 2;
     frame->low_hz = f->low_hz;
-    frame->high_hz = f->high_hz > 0 ? f->high_hz : 0.5 * f->rate + f->high_hz;
+    double nyquist = f->convention == RN_TORCHAUDIO ? f->rate / 2 : 0.5 * f->rate; /* sr // 2, as there */
+    frame->high_hz = f->high_hz > 0 ? f->high_hz : nyquist + f->high_hz;
 }
 
 void rn_window_make(const rn_features *f, const rn_frame *frame, double *out)
@@ -91,7 +92,7 @@ int rn_spectrogram_bins(const rn_features *f, const rn_frame *frame, int *first)
     return count;
 }
 
-/* edges[bins + 2], in what the triangle is linear in; scale: Kaldi's axis is mel, the others' Hz. */
+/* edges[bins + 2], in what the triangle is linear in: mel for Kaldi, Hz for the others. */
 static void edges_make(const rn_features *f, const rn_frame *frame, double *edges)
 {
     double low = to_mel(f->convention, frame->low_hz), high = to_mel(f->convention, frame->high_hz);
@@ -135,6 +136,8 @@ int rn_filters_open(rn_filters *out, const rn_features *f, const rn_frame *frame
         edges_make(f, frame, edges);
     for (int k = 0; k <= last; k++) {
         double hz = (double)k * f->rate / frame->fft;
+        if (f->convention == RN_TORCHAUDIO) /* its bins are spread evenly over [0, sr // 2], in odd transforms too */
+            hz = (double)k * (f->rate / 2) / (frame->fft / 2);
         axis[k] = f->convention == RN_KALDI ? to_mel(RN_KALDI, hz) : hz;
     }
     for (int b = 0, from = 0; b < bins; b++) {
