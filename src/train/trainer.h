@@ -62,7 +62,7 @@ typedef enum rn_resume {
 } rn_resume;
 
 /* Checks, splits, resolves defaults, decodes every item once, and takes the memory of the whole run. The data set must outlive the
- * trainer; its parts, hashes and bad marks are set here. folder NULL: nothing is written, and rn_trainer_model has the result.
+ * trainer, which sets its parts and bad marks and gives them back as they were when it is closed. folder NULL: nothing is written, and rn_trainer_model has the result.
  *
  * Resuming: the caller loads RUN/config.json into the options where it exists and puts the user's changes on top; a difference from
  * the checkpoint other than in watching options is refused by name (RN_ERR_MISMATCH), and so is other data. */
