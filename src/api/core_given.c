@@ -210,7 +210,7 @@ void rn_given_network(rn_given *g, const char *name, rn_arch *arch, int *height,
     }
 }
 
-char *rn_json_text(json_t *value, rn_error *err)
+char *rn_result_text(json_t *value, rn_error *err)
 {
     char *text = value ? json_dumps(value, JSON_COMPACT) : NULL;
     json_decref(value);

@@ -33,6 +33,6 @@ void rn_given_network(rn_given *g, const char *name, rn_arch *arch, int *height,
 int rn_network_known(const char *name);
 
 /* The JSON of an object as text, and the object freed; NULL without memory (err is filled). */
-char *rn_json_text(json_t *value, rn_error *err);
+char *rn_result_text(json_t *value, rn_error *err);
 
 #endif

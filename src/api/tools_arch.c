@@ -107,7 +107,7 @@ int rn_tools_arch(const char *options, char **result, rn_error *err)
         rn_given_network(&given, NULL, &arch, &height, &width);
     if ((status = rn_given_close(&given)) || (status = describe(&arch, height, width, &table, err)))
         return status;
-    *result = rn_json_text(table, err);
+    *result = rn_result_text(table, err);
     return *result ? 0 : RN_ERR_MEMORY;
 }
 
@@ -132,6 +132,6 @@ int rn_tools_arch_list(char **result, rn_error *err)
         json_object_del(table, "warnings");
         json_array_append_new(list, table);
     }
-    *result = rn_json_text(list, err);
+    *result = rn_result_text(list, err);
     return *result ? 0 : RN_ERR_MEMORY;
 }

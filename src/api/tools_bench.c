@@ -316,7 +316,7 @@ int rn_tools_bench(const char *options, rn_progress_fn progress, void *context, 
     if ((status = measure(b, progress, context, err)))
         goto fail;
     again = rn_bench_fma_peak(rn_pool_threads(b->pool));
-    *result = rn_json_text(report(b, again > peak ? again : peak, macs, first), err);
+    *result = rn_result_text(report(b, again > peak ? again : peak, macs, first), err);
     status = *result ? 0 : RN_ERR_MEMORY;
 fail:
     bench_close(b);

@@ -38,7 +38,7 @@ int rn_tools_machine(char **result, rn_error *err)
     json_array_append_new(features, json_string("fft: KissFFT"));
     json_array_append_new(features, json_sprintf("hashes: xxHash %d.%d.%d", XXH_VERSION_MAJOR, XXH_VERSION_MINOR, XXH_VERSION_RELEASE));
     json_array_append_new(features, json_sprintf("json: Jansson %s", jansson_version_str()));
-    *result = rn_json_text(json_pack("{s:s, s:i, s:s, s:o, s:i, s:o}", "version", rn_version(), "arithmetic", RN_ARITHMETIC, "isa", rn_cpu_level(), "cpu",
+    *result = rn_result_text(json_pack("{s:s, s:i, s:s, s:o, s:i, s:o}", "version", rn_version(), "arithmetic", RN_ARITHMETIC, "isa", rn_cpu_level(), "cpu",
                                      cpu, "threads", rn_threads_available(), "features", features),
                            err);
     return *result ? 0 : RN_ERR_MEMORY;
@@ -75,7 +75,7 @@ int rn_tools_model(const char *path, char **result, rn_error *err)
     for (size_t i = 0; all && i < sizeof sections / sizeof sections[0]; i++)
         if (rn_model_section(model, sections[i]))
             json_object_set(all, sections[i], rn_model_section(model, sections[i]));
-    *result = rn_json_text(all, err);
+    *result = rn_result_text(all, err);
     status = *result ? 0 : RN_ERR_MEMORY;
 fail:
     rn_model_close(&model);

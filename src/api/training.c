@@ -157,7 +157,7 @@ int rn_training_run(rn_training *t, rn_training_result *result, rn_error *err)
 
 char *rn_training_options(const rn_training *t)
 {
-    return rn_json_text(rn_train_options_to_json(rn_trainer_options(t->trainer), !t->tensors), NULL);
+    return rn_result_text(rn_train_options_to_json(rn_trainer_options(t->trainer), !t->tensors), NULL);
 }
 
 int rn_training_take_model(rn_training *t, rn_model **model, rn_error *err)
@@ -198,7 +198,7 @@ int rn_training_plan(rn_training *t, char **result, rn_error *err)
         return rn_error_memory(err, "a plan", sizeof *plan);
     int status = rn_trainer_plan(t->trainer, plan, err);
     if (!status) {
-        *result = rn_json_text(plan_object(plan, t->data->dataset), err);
+        *result = rn_result_text(plan_object(plan, t->data->dataset), err);
         status = *result ? 0 : RN_ERR_MEMORY;
     }
     rn_train_plan_free(plan);
@@ -220,7 +220,7 @@ int rn_training_estimate(rn_data *data, const char *options, const rn_training_w
     if (!plan || !o)
         status = rn_error_memory(err, "a plan", sizeof *plan);
     else if (!(status = read_options(o, options, NULL, 0, err)) && !(status = rn_train_dry_run(data->dataset, o, &inner, plan, err))) {
-        *result = rn_json_text(plan_object(plan, data->dataset), err);
+        *result = rn_result_text(plan_object(plan, data->dataset), err);
         status = *result ? 0 : RN_ERR_MEMORY;
     }
     if (plan)
