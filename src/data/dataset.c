@@ -217,7 +217,8 @@ static int compare_paths(const void *a, const void *b)
     return order ? order : (p->item > q->item) - (p->item < q->item);
 }
 
-int rn_dataset_hash(rn_dataset *d, rn_pool *pool, rn_error *err)
+/* bad: NULL makes a file that cannot be read an error. */
+static int hash_items(rn_dataset *d, rn_pool *pool, int *bad, rn_error *err)
 {
     int status = 0, files = 0;
     size_t n = (size_t)d->count;
@@ -242,7 +243,11 @@ int rn_dataset_hash(rn_dataset *d, rn_pool *pool, rn_error *err)
     for (int f = 0; f < files; f++) {
         for (int i = first[f] + 1; i < first[f + 1]; i++)
             memcpy(d->items[order[i]].hash, d->items[order[first[f]]].hash, sizeof d->items[0].hash);
-        if (failed[f] && (worst < 0 || order[first[f]] < worst)) {
+        for (int i = first[f]; failed[f] && failed[f] != ENOMEM && bad && i < first[f + 1]; i++) {
+            *bad += !d->items[order[i]].bad;
+            d->items[order[i]].bad = 1;
+        }
+        if (failed[f] && (!bad || failed[f] == ENOMEM) && (worst < 0 || order[first[f]] < worst)) {
             worst = order[first[f]];
             number = failed[f];
         }
@@ -255,4 +260,35 @@ fail:
     free(first);
     free(failed);
     return status;
+}
+
+int rn_dataset_hash(rn_dataset *d, rn_pool *pool, rn_error *err)
+{
+    return hash_items(d, pool, NULL, err);
+}
+
+int rn_dataset_hash_skip_bad(rn_dataset *d, rn_pool *pool, int *bad, rn_error *err)
+{
+    *bad = 0;
+    return hash_items(d, pool, bad, err);
+}
+
+static int compare_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+int rn_dataset_sources(const rn_dataset *d)
+{
+    const char **names = malloc(((size_t)d->count + 1) * sizeof *names);
+    int sources = 0;
+    if (!names)
+        return -1;
+    for (int i = 0; i < d->count; i++)
+        names[i] = d->items[i].source;
+    qsort(names, (size_t)d->count, sizeof *names, compare_text);
+    for (int i = 0; i < d->count; i++)
+        sources += !i || strcmp(names[i], names[i - 1]);
+    free(names);
+    return sources;
 }

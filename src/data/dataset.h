@@ -43,7 +43,10 @@ typedef struct rn_dataset {
 int rn_dataset_open(rn_dataset **dataset, const char *path, const rn_sound_options *sound, rn_error *err);
 /* The caller's tensors, borrowed: x [n][c][h][w], labels [n] in [0, classes). sources may be NULL. */
 int rn_dataset_from_tensors(rn_dataset **dataset, const float *x, const int *labels, int n, int c, int h, int w, const char *const *label_names, int classes, const char *const *sources, rn_error *err);
-int rn_dataset_hash(rn_dataset *dataset, rn_pool *pool, rn_error *err); /* fills every item's hash */
+int rn_dataset_hash(rn_dataset *dataset, rn_pool *pool, rn_error *err); /* fills every item's hash; all that can be, before an error */
+/* The same, but a file that cannot be read is marked bad and counted instead of being an error (--skip-bad). */
+int rn_dataset_hash_skip_bad(rn_dataset *dataset, rn_pool *pool, int *bad, rn_error *err);
+int rn_dataset_sources(const rn_dataset *dataset); /* how many different sources; -1 if memory is out */
 void rn_dataset_close(rn_dataset **dataset);
 
 #endif

@@ -170,65 +170,13 @@ int rn_loader_views(rn_loader *l, int item, rn_views *views, rn_error *err)
 
 typedef struct rn_visiting {
     rn_supply *supply;
-    const int *first;  /* files as ranges of items */
-    const int *files;  /* those to visit */
-    int begin;         /* of the running piece, in `files` */
-    rn_error *errors;  /* of the piece's items, file after file */
-    int *errors_at;    /* [files of the piece] where each file's begin */
-    int failed, worst; /* items that failed; the first of them, -1 */
-    rn_error why;      /* of the first */
+    rn_failure *failures; /* [items] */
 } rn_visiting;
 
-static void visit_task(void *context, int task, int thread)
+static void visit_file(void *context, int first, int end)
 {
     rn_visiting *v = context;
-    int file = v->files[v->begin + task];
-    (void)thread;
-    rn_supply_visit(v->supply, v->first[file], v->first[file + 1], v->errors + v->errors_at[task]);
-}
-
-/* Memory that runs out is no bad file: it ends the work. */
-static int note_failures(rn_loader *l, rn_visiting *v, int first, int end, const rn_error *errors, rn_error *err)
-{
-    for (int item = first; item < end; item++) {
-        const rn_error *e = &errors[item - first];
-        if (!e->code)
-            continue;
-        if (e->code == RN_ERR_MEMORY)
-            return rn_error_set(err, RN_ERR_MEMORY, "%s", e->text);
-        v->failed++;
-        if (l->options.skip_bad)
-            l->supply.dataset->items[item].bad = 1;
-        if (v->worst < 0 || item < v->worst) {
-            v->worst = item;
-            v->why = *e;
-        }
-    }
-    return 0;
-}
-
-/* Visits a piece of the list of files: enough for all threads, few enough that progress moves. */
-static int prepare_piece(rn_loader *l, rn_visiting *v, rn_pool *pool, int files, rn_error *err)
-{
-    int items = 0, status = 0;
-    v->errors_at = malloc((size_t)files * sizeof *v->errors_at);
-    for (int f = 0; v->errors_at && f < files; f++) {
-        int file = v->files[v->begin + f];
-        v->errors_at[f] = items;
-        items += v->first[file + 1] - v->first[file];
-    }
-    v->errors = calloc((size_t)items + 1, sizeof *v->errors);
-    if (!v->errors_at || !v->errors)
-        status = rn_error_memory(err, "the items' errors", (unsigned long long)items * sizeof *v->errors);
-    else
-        rn_pool_run(pool, files, visit_task, v);
-    for (int f = 0; f < files && !status; f++) {
-        int file = v->files[v->begin + f];
-        status = note_failures(l, v, v->first[file], v->first[file + 1], v->errors + v->errors_at[f], err);
-    }
-    free(v->errors_at);
-    free(v->errors);
-    return status;
+    rn_supply_visit(v->supply, first, end, v->failures);
 }
 
 /* After bad items were left out, every class must still be there to be learned. */
@@ -259,60 +207,39 @@ static int report_bad(const rn_dataset *d, const char *text, int failed, rn_erro
     return rn_error_set(err, RN_ERR_DATA, "%s%s%s", text, *advice ? stop : "", advice);
 }
 
-/* The files that hold an item with a part; all of them where no item has one. */
-static int list_files(const rn_dataset *d, const int *first, int count, int *files)
-{
-    int parts = 0, used = 0;
-    for (int i = 0; i < d->count && !parts; i++)
-        parts = d->items[i].part != RN_PART_NONE;
-    for (int f = 0; f < count; f++) {
-        int wanted = !parts;
-        for (int i = first[f]; i < first[f + 1] && !wanted; i++)
-            wanted = d->items[i].part != RN_PART_NONE;
-        if (wanted)
-            files[used++] = f;
-    }
-    return used;
-}
-
 int rn_loader_prepare(rn_loader *l, rn_progress_fn progress, void *context, int *bad, rn_error *err)
 {
     rn_dataset *d = l->supply.dataset;
     rn_pool *pool = NULL;
-    int threads = l->options.threads, available = rn_threads_available(), status = 0;
-    int *first = malloc(((size_t)d->count + 1) * sizeof *first), *files = malloc((size_t)d->count * sizeof *files);
-    rn_visiting v = {.supply = &l->supply, .first = first, .files = files, .worst = -1};
-    int64_t done = 0, total = 0;
-    if (!first || !files) {
-        status = rn_error_memory(err, "the list of files", (unsigned long long)d->count * 8);
+    int threads = l->options.threads, available = rn_threads_available(), failed = 0, worst = -1, status;
+    rn_visiting v = {&l->supply, calloc((size_t)d->count, sizeof *v.failures)};
+    if (!v.failures)
+        return rn_error_memory(err, "the items' states", (unsigned long long)d->count * sizeof *v.failures);
+    if ((status = rn_pool_open(&pool, threads > available ? threads : available, err)) ||
+        (status = rn_reading_all(d, 1, pool, visit_file, &v, progress, context, err)))
         goto fail;
-    }
-    int count = list_files(d, first, rn_reading_files(d, first), files);
-    for (int f = 0; f < count; f++)
-        total += first[files[f] + 1] - first[files[f]];
-    threads = threads > available ? threads : available;
-    if ((status = rn_pool_open(&pool, threads, err)))
-        goto fail;
-    while (v.begin < count && !status) {
-        int piece = count - v.begin < 16 * threads ? count - v.begin : 16 * threads;
-        status = prepare_piece(l, &v, pool, piece, err);
-        v.begin += piece;
-        done = v.begin < count ? first[files[v.begin]] - first[files[0]] : total;
-        if (!status && progress && progress(context, done < total ? done : total, total))
-            status = rn_error_set(err, RN_ERR_CANCELLED, "stopped while the recordings were read");
+    for (int i = 0; i < d->count && !status; i++) {
+        int code = v.failures[i].code;
+        if (code == RN_ERR_MEMORY) /* no fault of the file */
+            status = rn_error_set(err, code, "%s", v.failures[i].text ? v.failures[i].text : "no memory while the recordings were read");
+        if (!code || status)
+            continue;
+        worst = worst < 0 ? i : worst;
+        failed++;
+        if (l->options.skip_bad)
+            d->items[i].bad = 1;
     }
     if (bad)
-        *bad = v.failed;
-    if (!status && v.failed && !l->options.skip_bad)
-        status = report_bad(d, v.why.text, v.failed, err);
+        *bad = failed;
+    if (!status && failed && !l->options.skip_bad)
+        status = report_bad(d, v.failures[worst].text, failed, err);
     if (!status) {
         list_train(l);
         status = check_classes(l, err);
     }
 fail:
     rn_pool_close(&pool);
-    free(first);
-    free(files);
+    rn_failures_free(v.failures, d->count);
     return status;
 }
 

@@ -99,3 +99,74 @@ int rn_reading_files(const rn_dataset *dataset, int *first)
     first[files] = dataset->count;
     return files;
 }
+
+void rn_failure_note(rn_failure *failure, const rn_error *why, int code)
+{
+    failure->code = code;
+    failure->text = code ? strdup(why->text) : NULL;
+    if (code && !failure->text)
+        failure->code = RN_ERR_MEMORY;
+}
+
+void rn_failures_free(rn_failure *failures, int count)
+{
+    for (int i = 0; failures && i < count; i++)
+        free(failures[i].text);
+    free(failures);
+}
+
+typedef struct rn_piece {
+    const int *first, *files; /* of the piece */
+    rn_visit_fn visit;
+    void *context;
+} rn_piece;
+
+static void visit_task(void *context, int task, int thread)
+{
+    const rn_piece *p = context;
+    (void)thread;
+    p->visit(p->context, p->first[p->files[task]], p->first[p->files[task] + 1]);
+}
+
+static int list_files(const rn_dataset *d, int parts_only, const int *first, int count, int *files)
+{
+    int parts = 0, used = 0;
+    for (int i = 0; i < d->count && parts_only && !parts; i++)
+        parts = d->items[i].part != RN_PART_NONE;
+    for (int f = 0; f < count; f++) {
+        int wanted = !parts;
+        for (int i = first[f]; i < first[f + 1] && !wanted; i++)
+            wanted = d->items[i].part != RN_PART_NONE;
+        if (wanted)
+            files[used++] = f;
+    }
+    return used;
+}
+
+int rn_reading_all(const rn_dataset *d, int parts_only, rn_pool *pool, rn_visit_fn visit, void *context, rn_progress_fn progress, void *progress_context,
+                   rn_error *err)
+{
+    int *first = malloc(((size_t)d->count + 1) * sizeof *first), *files = malloc(((size_t)d->count + 1) * sizeof *files), status = 0;
+    int64_t done = 0, total = 0;
+    if (!first || !files) {
+        status = rn_error_memory(err, "the list of files", (unsigned long long)d->count * 2 * sizeof *first);
+        goto fail;
+    }
+    int count = list_files(d, parts_only, first, rn_reading_files(d, first), files);
+    for (int f = 0; f < count; f++)
+        total += first[files[f] + 1] - first[files[f]];
+    int most = 16 * rn_pool_threads(pool); /* enough to keep all threads busy, few enough that progress moves */
+    for (int begin = 0; begin < count && !status; begin += most) {
+        rn_piece piece = {first, files + begin, visit, context};
+        int tasks = count - begin < most ? count - begin : most;
+        rn_pool_run(pool, tasks, visit_task, &piece);
+        for (int f = begin; f < begin + tasks; f++)
+            done += first[files[f] + 1] - first[files[f]];
+        if (progress && progress(progress_context, done, total))
+            status = rn_error_set(err, RN_ERR_CANCELLED, "stopped after %lld of %lld items were read", (long long)done, (long long)total);
+    }
+fail:
+    free(first);
+    free(files);
+    return status;
+}

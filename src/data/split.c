@@ -112,10 +112,12 @@ static int list_sources(rn_splitting *s, rn_error *err)
     if (!keys)
         return rn_error_memory(err, "grouping by source", (unsigned long long)d->count * sizeof *keys);
     int status = 0;
+    int count = 0;
     for (int i = 0; i < d->count; i++)
-        keys[i] = (rn_key){d->items[s->group[i]].source, s->group[i], 0, i};
-    qsort(keys, (size_t)d->count, sizeof *keys, compare_keys);
-    for (int i = 0; i < d->count && !status; i++) {
+        if (!d->items[i].bad)
+            keys[count++] = (rn_key){d->items[s->group[i]].source, s->group[i], 0, i};
+    qsort(keys, (size_t)count, sizeof *keys, compare_keys);
+    for (int i = 0; i < count && !status; i++) {
         int item = keys[i].item;
         s->member[i] = item;
         if (!i || keys[i].start != keys[i - 1].start)
@@ -281,7 +283,7 @@ static int assign(rn_splitting *s, uint64_t seed, rn_error *err)
         return status;
     for (int i = 0; i < d->count; i++)
         for (int p = 0; p < RN_PARTS; p++)
-            s->wish[p * d->classes + d->items[i].label] += s->share[p];
+            s->wish[p * d->classes + d->items[i].label] += d->items[i].bad ? 0 : s->share[p];
     unsigned char *fixed = calloc((size_t)s->count, 1);
     if (!fixed)
         return rn_error_memory(err, "the parts", (unsigned long long)s->count);
@@ -301,6 +303,9 @@ static int assign(rn_splitting *s, uint64_t seed, rn_error *err)
     free(fixed);
     if ((status = check_cover(s, err)))
         return status;
+    for (int i = 0; i < d->count; i++)
+        if (d->items[i].bad)
+            d->items[i].part = RN_PART_NONE;
     for (int i = 0; i < s->count; i++)
         for (int m = s->sources[i].begin; m < s->sources[i].end; m++)
             d->items[s->member[m]].part = (rn_part)s->sources[i].part;

@@ -12,7 +12,8 @@ typedef struct rn_split_options {
 void rn_split_default(rn_split_options *options);
 /* Sets item.part. Sources may span classes: the largest first, to the part that lacks most; every class in every part, or an error that
  * names the class and says what to add. Items whose part the manifest gave keep it, and the rest
- * of their source follows them. Items with the same content (where hashes are there) count as one source. */
+ * of their source follows them. Items with the same content (where hashes are there) count as one source. Items
+ * marked bad get no part. */
 int rn_split_make(rn_dataset *dataset, const rn_split_options *options, rn_error *err);
 /* split.csv: part,label,hash,start,end,path; atomic. Hashes must be there. */
 int rn_split_write(const rn_dataset *dataset, const char *path, rn_error *err);

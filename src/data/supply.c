@@ -117,9 +117,8 @@ static int check_length(rn_supply *s, int item, int64_t count, rn_error *err)
     return 0;
 }
 
-static int read_array(rn_supply *s, int item, float **data, rn_error *err)
+int rn_supply_read_array(const rn_dataset *d, int item, float **data, rn_error *err)
 {
-    const rn_dataset *d = s->dataset;
     rn_array array = {0};
     int status = rn_npy_read(d->items[item].path, &array, err);
     if (status)
@@ -153,7 +152,7 @@ static int whole_array(rn_supply *s, int item, const float **data, float **owned
     *owned = NULL;
     if ((*data = i->tensor) || (*data = kept(s, item).data))
         return 0;
-    int status = read_array(s, item, owned, err);
+    int status = rn_supply_read_array(s->dataset, item, owned, err);
     if (status)
         return status;
     *data = *owned;
@@ -464,13 +463,13 @@ static int visit_one(rn_supply *s, rn_pass *pass, int alone, int item, rn_error 
     return status;
 }
 
-void rn_supply_visit(rn_supply *s, int first, int end, rn_error *errors)
+void rn_supply_visit(rn_supply *s, int first, int end, rn_failure *failures)
 {
     rn_pass pass = {0};
     for (int item = first; item < end; item++) {
-        rn_error *err = &errors[item - first];
-        int status = visit_one(s, &pass, end - first == 1, item, err);
-        err->code = status;
+        rn_error err = {0};
+        int status = visit_one(s, &pass, end - first == 1, item, &err);
+        rn_failure_note(&failures[item], &err, status);
     }
     rn_pass_close(&pass);
 }

@@ -14,6 +14,7 @@
 
 #include <pthread.h>
 #include "data/loader.h"
+#include "data/reading.h"
 
 #define RN_WHOLE_S 30.0        /* longest recording that is judged in one piece */
 #define RN_STRETCH 3           /* trained lengths */
@@ -47,10 +48,12 @@ typedef struct rn_supply {
 
 int rn_supply_open(rn_supply *s, rn_dataset *dataset, const rn_features *features, const rn_augment *augment, double min_seconds, int cache_mb, rn_error *err);
 void rn_supply_close(rn_supply *s);
+/* An item's .npy file: malloc'ed values of the data set's shape; RN_ERR_SHAPE, or RN_ERR_DATA if one is not finite. */
+int rn_supply_read_array(const rn_dataset *dataset, int item, float **data, rn_error *err);
 /* Thread-safe, all of them. */
 int rn_supply_sample(rn_supply *s, int item, uint64_t seed, uint32_t epoch, uint64_t position, float *x, rn_error *err);
 int rn_supply_views(rn_supply *s, int item, rn_views *views, rn_error *err);
-/* Reads items first..end-1, which are one file's, in one pass; errors[i - first] tells how each went (code 0: well). */
-void rn_supply_visit(rn_supply *s, int first, int end, rn_error *errors);
+/* Reads items first..end-1, which are one file's, in one pass; failures[item] tells how each went. */
+void rn_supply_visit(rn_supply *s, int first, int end, rn_failure *failures);
 
 #endif
