@@ -1,0 +1,209 @@
+/* resnet embed: recordings become vectors, as CSV or as one .npy array with the paths beside it. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+typedef struct rows {
+    const char *path;
+    int size, l2, count;
+    int64_t room;
+    float *data;          /* .npy: every row until the end */
+    rn_text_file *text;   /* .csv, or the paths of .npy; NULL: CSV to standard output */
+    int csv;
+    char *line;           /* one line of CSV: 24 bytes a number */
+    rn_error err;         /* of writing */
+} rows;
+
+static int put(rows *r, const char *text)
+{
+    if (r->text)
+        return rn_text_file_write(r->text, text, strlen(text), &r->err);
+    fputs(text, stdout);
+    return ferror(stdout);
+}
+
+/* A field of CSV: quoted if it must be. */
+static int put_field(rows *r, const char *text)
+{
+    char one[2] = {0};
+    if (!strpbrk(text, ",\"\r\n"))
+        return put(r, text);
+    int failed = put(r, "\"");
+    for (; *text && !failed; text++) {
+        one[0] = *text;
+        failed = put(r, *text == '"' ? "\"\"" : one);
+    }
+    return failed || put(r, "\"");
+}
+
+static int put_csv(rows *r, const rn_answer *a, const float *row)
+{
+    int at = snprintf(r->line, 64, ",%.3f,%.3f", a->start_s, a->end_s);
+    for (int i = 0; i < r->size; i++)
+        at += snprintf(r->line + at, 24, ",%.9g", (double)row[i]);
+    snprintf(r->line + at, 2, "\n");
+    return put_field(r, r->path) || put(r, r->line);
+}
+
+static int keep_row(rows *r, const rn_answer *a, const float *row)
+{
+    char times[64];
+    if (r->count == r->room) {
+        int64_t room = r->room ? 2 * r->room : 256;
+        float *data = realloc(r->data, (size_t)room * (size_t)r->size * sizeof *data);
+        if (!data) {
+            r->err.code = RN_ERR_MEMORY;
+            snprintf(r->err.text, sizeof r->err.text, "no memory for %lld embeddings: write CSV instead", (long long)room);
+            return 1;
+        }
+        r->data = data;
+        r->room = room;
+    }
+    memcpy(r->data + (size_t)r->count * (size_t)r->size, row, (size_t)r->size * sizeof *row);
+    snprintf(times, sizeof times, "\t%.3f\t%.3f\n", a->start_s, a->end_s);
+    return put(r, r->path) || put(r, times);
+}
+
+static int take_answer(void *context, const rn_answer *a)
+{
+    rows *r = context;
+    float *row = (float *)a->embedding;
+    double sum = 0;
+    float *own = NULL;
+    if (r->l2) {
+        if (!(own = malloc((size_t)r->size * sizeof *own)))
+            return 1;
+        for (int i = 0; i < r->size; i++)
+            sum += (double)row[i] * row[i];
+        for (int i = 0; i < r->size; i++)
+            own[i] = sum > 0 ? (float)(row[i] / sqrt(sum)) : row[i];
+        row = own;
+    }
+    int failed = r->csv ? put_csv(r, a, row) : keep_row(r, a, row);
+    r->count += !failed;
+    free(own);
+    return failed;
+}
+
+static int ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n > m && strcmp(text + n - m, end) == 0;
+}
+
+/* Opens what is written to before any work is done. */
+static int open_output(const char *out, rows *r)
+{
+    size_t length = out ? strlen(out) : 0;
+    char *names = NULL;
+    int status;
+    r->csv = !out || ends_with(out, ".csv");
+    if (!out)
+        return 0;
+    if (!r->csv && !ends_with(out, ".npy")) {
+        complain("embed: --out %s: want a name that ends in .npy or .csv", out);
+        return EXIT_USE;
+    }
+    if (r->csv)
+        return rn_text_file_open(&r->text, out, &r->err) ? fail_with(&r->err) : 0;
+    if (!(names = malloc(length + 16))) {
+        complain("no memory");
+        return EXIT_WORK;
+    }
+    snprintf(names, length + 16, "%.*s.paths.txt", (int)length - 4, out);
+    status = rn_text_file_open(&r->text, names, &r->err) ? fail_with(&r->err) : 0;
+    free(names);
+    return status;
+}
+
+static int close_output(const char *out, rows *r)
+{
+    char count[32];
+    int64_t shape[2] = {r->count, r->size};
+    if (!out)
+        return 0;
+    if (!r->csv && rn_tensor_save(out, r->data, 2, shape, &r->err))
+        return fail_with(&r->err);
+    if (rn_text_file_commit(&r->text, &r->err))
+        return fail_with(&r->err);
+    complain("%s: %s embeddings of %d numbers", out, text_count(count, r->count), r->size);
+    return 0;
+}
+
+static int put_head(rows *r)
+{
+    char name[32];
+    int failed = put(r, "path,start_s,end_s");
+    for (int i = 0; i < r->size && !failed; i++) {
+        snprintf(name, sizeof name, ",e%d", i);
+        failed = put(r, name);
+    }
+    return failed || put(r, "\n");
+}
+
+static int embed_all(const command *c, rn_session *session, const rn_listen *listen, rows *r)
+{
+    rn_error err = {0};
+    path_list paths = {0};
+    progress live;
+    int worst = 0;
+    for (int i = 1; i < c->arguments_count; i++)
+        if (path_list_add(&paths, c->arguments[i], &err))
+            worst = fail_with(&err);
+    progress_start(&live, "embedding");
+    for (int i = 0; i < paths.count && !r->err.code && !ferror(stdout) && worst != EXIT_USE; i++) {
+        r->path = paths.paths[i];
+        if (rn_session_file(session, r->path, listen, take_answer, r, &err) && !r->err.code && !ferror(stdout)) {
+            progress_end(&live);
+            worst = fail_with(&err);
+        }
+        progress_step(&live, i + 1, paths.count);
+    }
+    progress_end(&live);
+    path_list_free(&paths);
+    return r->err.code ? fail_with(&r->err) : worst;
+}
+
+int verb_embed(const command *c)
+{
+    rn_model *model = NULL;
+    rn_session *session = NULL;
+    rn_listen listen;
+    rows r = {0};
+    const char *out = option_text(c, "out");
+    int status = listen_options(c, &listen), closing;
+    if (status || (status = open_session(c, c->arguments[0], &model, &session)))
+        goto done;
+    listen.want_embedding = 1;
+    r.size = rn_model_embedding(model);
+    r.l2 = option_flag(c, "l2");
+    if (!r.size) {
+        complain("%s: the network has no embedding (it was made with --embedding 0)", c->arguments[0]);
+        status = EXIT_WORK;
+        goto done;
+    }
+    if (!(r.line = malloc(128 + 24 * (size_t)r.size))) {
+        complain("no memory");
+        status = EXIT_WORK;
+        goto done;
+    }
+    if ((status = open_output(out, &r)))
+        goto done;
+    if (r.csv && put_head(&r)) {
+        status = r.err.code ? fail_with(&r.err) : EXIT_WORK;
+        goto done;
+    }
+    status = embed_all(c, session, &listen, &r);
+    if (r.count && !r.err.code && (closing = close_output(out, &r)))
+        status = closing;
+done:
+    rn_text_file_close(&r.text);
+    free(r.data);
+    free(r.line);
+    rn_session_close(&session);
+    rn_model_close(&model);
+    return status;
+}

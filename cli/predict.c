@@ -1,0 +1,91 @@
+/* resnet predict: what is in recordings. One line, or one JSON object, per recording or window, flushed at once. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+typedef struct printing {
+    const rn_model *model;
+    const char *path;
+    int json, top, ruled; /* ruled: "unknown" and "none" are possible answers */
+    int *order;
+} printing;
+
+static void print_object(const printing *p, const rn_answer *a, int count)
+{
+    json_t *top = json_array();
+    for (int i = 0; i < count; i++)
+        json_array_append_new(top, json_pack("{s:s, s:f}", "label", rn_model_label(p->model, p->order[i]), "probability", (double)a->probability[p->order[i]]));
+    json_t *line = json_pack("{s:o, s:f, s:f, s:o}", "path", json_string(p->path), "start_s", a->start_s, "end_s", a->end_s, "top", top);
+    if (!json_object_get(line, "path") || json_is_null(json_object_get(line, "path")))
+        json_object_set_new(line, "path", json_string("(a name that is not UTF-8)"));
+    if (p->ruled)
+        json_object_set_new(line, "answer", json_string(a->label));
+    print_json_line(line);
+    json_decref(line);
+}
+
+static int print_answer(void *context, const rn_answer *a)
+{
+    printing *p = context;
+    int count = rn_answer_top(a, p->top, p->order);
+    if (p->json) {
+        print_object(p, a, count);
+    } else {
+        int named = strcmp(a->label, rn_model_label(p->model, a->best)) == 0;
+        printf("%s", p->path);
+        if (a->end_s > 0)
+            printf("   %.1f - %4.1f s", a->start_s, a->end_s);
+        if (!named)
+            printf("   %s  ", a->label);
+        for (int i = 0; i < count; i++)
+            printf("%s%s %.1f %%", named ? "   " : i ? ", " : "(", rn_model_label(p->model, p->order[i]), 100 * (double)a->probability[p->order[i]]);
+        printf("%s\n", named ? "" : ")");
+    }
+    return fflush(stdout) || ferror(stdout);
+}
+
+int verb_predict(const command *c)
+{
+    rn_error err = {0};
+    rn_model *model = NULL;
+    rn_session *session = NULL;
+    rn_listen listen;
+    path_list paths = {0};
+    printing p = {0};
+    int status = listen_options(c, &listen), worst = 0;
+    if (status || (status = open_session(c, c->arguments[0], &model, &session)))
+        goto done;
+    p.model = model;
+    p.json = option_flag(c, "json");
+    p.ruled = listen.min_probability > 0 || listen.background;
+    p.top = (int)option_integer(c, "top", 3);
+    p.top = p.top < rn_model_classes(model) ? p.top : rn_model_classes(model);
+    p.order = malloc((size_t)p.top * sizeof *p.order);
+    if (!p.order) {
+        complain("no memory for an answer");
+        status = EXIT_WORK;
+        goto done;
+    }
+    for (int i = 1; i < c->arguments_count; i++)
+        if (path_list_add(&paths, c->arguments[i], &err))
+            worst = fail_with(&err);
+    for (int i = 0; i < paths.count; i++) {
+        p.path = paths.paths[i];
+        if (rn_session_file(session, paths.paths[i], &listen, print_answer, &p, &err)) {
+            if (ferror(stdout))
+                break; /* said once, at the end */
+            worst = fail_with(&err);
+            if (worst == EXIT_USE)
+                break;
+        }
+    }
+    status = worst;
+done:
+    free(p.order);
+    path_list_free(&paths);
+    rn_session_close(&session);
+    rn_model_close(&model);
+    return status;
+}
