@@ -114,7 +114,8 @@ typedef struct rn_maxgrad_row {
     int rows, kernel, stride, pad, w, pixels;
 } rn_maxgrad_row;
 
-/* sums[0..15]: chain of fma(sum, 0.999, 0.001) from 1, `steps` long. Faster versions run several such chains side by side. */
+/* Chains of fma(sum, 0.999, 0.001) from sums[0..15], `steps` long: as many side by side as hide the latency. For measuring only: what is
+ * left in sums differs from version to version. */
 typedef struct rn_peak {
     int64_t steps;
     float *sums;

@@ -18,6 +18,8 @@ static void peak_task(void *context, int task, int thread)
     rounds *r = context;
     float sums[RN_LANES];
     int chains;
+    for (int k = 0; k < RN_LANES; k++)
+        sums[k] = (float)(task + k);
     (void)thread;
     r->kernels.peak(&(rn_peak){.steps = STEPS, .sums = sums, .chains = &chains});
     if (task == 0)
