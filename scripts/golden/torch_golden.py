@@ -4,7 +4,7 @@
 For developers; no test runs it, tests/check_torch.c reads what it wrote. Needs Debian's python3-torch and python3-numpy:
 
     /usr/bin/python3 scripts/golden/torch_golden.py tests/golden/torch            all cases
-    /usr/bin/python3 scripts/golden/torch_golden.py tests/golden/torch resnet18   those whose name begins so
+    /usr/bin/python3 scripts/golden/torch_golden.py tests/golden/torch resnet18   those whose names begin so
 
 Weights, inputs and labels are not in the files: both sides draw them from Philox4x32-10 with the layout of
 src/base/random.h, purpose 100 (tests). A stream is (seed, epoch, position); its numbers u[0], u[1], ... are the
@@ -17,8 +17,8 @@ generator's 32-bit words, and v[i] = (u[i] >> 8) * 2^-23 - 1 is a float in [-1, 
                                   BN weight    1 + v / 2, times 1/4 where the name begins with "layer" and holds ".bn2." or ".bn3."
                                                (keeps deep networks in range when running statistics are used)
                                   BN bias v / 4, running_mean v / 4, running_var 1 + v / 2
-    1      step                   the input, [n][c][h][w], v
-    2      step                   labels, u[i] mod classes
+    1      0                      the input, [n][c][h][w], v
+    2      0                      labels, u[i] mod classes
     3      record                 places of the 64 samples: u[i] * count >> 32; of a tensor of up to 64 values, all in order
     4      record * 4 + k         signs of projection k: value i is subtracted if bit i mod 32 of u[i / 32] is set
     5      0                      gradient that comes into the embedding from outside, v / 16 (header line "dembedding 1")
@@ -30,7 +30,7 @@ A file is a header of text lines, ended by the line "end", then records until th
 Names: "logits", "embedding", "grad:PARAMETER", "stat:PARAMETER" (after one training step with momentum 0.1, from a batch
 normalised by itself), "eval:logits", "eval:embedding" (with the running statistics as drawn), and "losses" (header line
 "steps N": the loss before each of N steps of SGD with momentum 0.9, Nesterov, rate 0.05, weight decay 5e-4 on convolution and
-linear weights only; its maximum and distance as of any other). The loss is the mean cross-entropy, plus the inner product of
+linear weights only, all on the one batch: with a new one for every step, rounding alone changes the tenth loss by up to 0.01). The loss is the mean cross-entropy, plus the inner product of
 embedding and its outside gradient where there is one. `maximum` is the largest absolute value of the whole tensor.
 
 `distance` is PyTorch's own in fp32 from its double: the largest absolute difference over the samples, and over the projections
@@ -51,6 +51,7 @@ import torch.nn.functional as F
 
 PURPOSE = 100
 SAMPLES = 64
+SEEDS, ENOUGH = 100, 2  # seeds to try, and the margin at which to stop trying
 
 
 # ---- the generator -------------------------------------------------------------------------------------------------
@@ -205,10 +206,10 @@ def fill(net, seed):
 
 # ---- what is recorded ----------------------------------------------------------------------------------------------
 
-def batch(case, step, dtype):
+def batch(case, dtype):
     n, c, (h, w) = case["n"], case["in_channels"], case["size"]
-    x = torch.from_numpy(uniform(case["seed"], 1, step, n * c * h * w)).reshape(n, c, h, w).to(dtype)
-    y = torch.from_numpy((philox(case["seed"], 2, step, n) % np.uint64(case["classes"])).astype(np.int64))
+    x = torch.from_numpy(uniform(case["seed"], 1, 0, n * c * h * w)).reshape(n, c, h, w).to(dtype)
+    y = torch.from_numpy((philox(case["seed"], 2, 0, n) % np.uint64(case["classes"])).astype(np.int64))
     return x, y
 
 
@@ -223,7 +224,7 @@ def compute(case, dtype, channels_last=False):
     """Every quantity as {name: flat array in double}, and the arguments of the training pass's ReLUs."""
     out = {}
     net = network(case, dtype, channels_last)
-    x, y = batch(case, 0, dtype)
+    x, y = batch(case, dtype)
     if channels_last:
         x = x.contiguous(memory_format=torch.channels_last)
     net.eval()
@@ -261,8 +262,8 @@ def train(case, dtype, channels_last):
     rest = [t for _, t in net.named_parameters() if t.dim() == 1]
     optimiser = torch.optim.SGD([{"params": decayed, "weight_decay": 5e-4}, {"params": rest}], lr=0.05, momentum=0.9, nesterov=True)
     losses = []
-    for step in range(case["steps"]):
-        x, y = batch(case, step, dtype)
+    x, y = batch(case, dtype)
+    for _ in range(case["steps"]):
         optimiser.zero_grad()
         loss = F.cross_entropy(net(x)[0], y)
         loss.backward()
@@ -294,13 +295,12 @@ def low_precision(case):
     return runs
 
 
-def margin(exact, runs):
-    """The smallest |ReLU argument| over all layers, in units of that layer's largest error."""
-    worst = float("inf")
-    for i, z in enumerate(exact):
-        error = max(float((seen[i] - z).abs().max()) for _, seen in runs)
-        worst = min(worst, float(z.abs().min()) / error)
-    return worst
+def margin(case):
+    """The smallest |ReLU argument| over all layers, in units of that layer's largest error in fp32."""
+    case = {**case, "steps": 0}
+    _, exact = compute(case, torch.float64)
+    _, low = compute(case, torch.float32)
+    return min(float(z.abs().min()) / float((y - z).abs().max()) for z, y in zip(exact, low))
 
 
 def write(folder, name, case, values, runs):
@@ -325,7 +325,7 @@ def write(folder, name, case, values, runs):
 BASE = {"width": 8, "in_channels": 1, "classes": 9, "embedding": 32, "shortcut": "B", "pool": (4, 1), "stem": "3x3", "n": 4,
         "size": (32, 40), "dembedding": 0, "steps": 0}
 IMAGE = {"in_channels": 3, "embedding": 0, "pool": (1, 1), "classes": 10}
-CASES = {  # odd sizes put tails in every kernel; long rows need several tiles
+CASES = {  # odd sizes put tails in every kernel; long rows need several tiles; deep networks get few pixels, so that no ReLU is near 0
     "resnet18_w8": {"arch": "resnet18", "steps": 10, "n": 8},
     "resnet18_w8_odd": {"arch": "resnet18", "size": (33, 41), "n": 5, "dembedding": 1},
     "resnet18_w8_long": {"arch": "resnet18", "size": (24, 101), "pool": (3, 2), "classes": 5},
@@ -334,36 +334,35 @@ CASES = {  # odd sizes put tails in every kernel; long rows need several tiles
     "resnet18_a_w8_odd": {"arch": "resnet18", "shortcut": "A", "size": (33, 41), "n": 5},
     "resnet18_a_w16": {"arch": "resnet18", "shortcut": "A", "width": 16, "n": 8, "size": (32, 24)},
     "resnet34_w8": {"arch": "resnet34", "size": (33, 31)},
-    "resnet50_w8": {"arch": "resnet50", "size": (32, 24)},
-    "resnet50_w16_odd": {"arch": "resnet50", "width": 16, "size": (33, 21)},
-    "resnet101_w8": {"arch": "resnet101", "size": (32, 24)},
-    "resnet152_w8": {"arch": "resnet152", "size": (32, 24)},
+    "resnet50_w8": {"arch": "resnet50", "size": (16, 24)},
+    "resnet50_w16_odd": {"arch": "resnet50", "width": 16, "size": (17, 21)},
+    "resnet101_w8": {"arch": "resnet101", "size": (16, 16)},
+    "resnet152_w8": {"arch": "resnet152", "size": (16, 12)},
     "image18_w16": {"arch": "resnet18", "stem": "7x7", "width": 16, "size": (64, 64), **IMAGE},
-    "image50_w8_odd": {"arch": "resnet50", "stem": "7x7", "size": (65, 71), "n": 6, **IMAGE},
+    "image50_w8_odd": {"arch": "resnet50", "stem": "7x7", "size": (49, 55), **IMAGE},
     "cifar20_w16": {"arch": "resnet20", "width": 16, "shortcut": "A", "size": (32, 32), **IMAGE},
 }
 
 
 def main():
-    folder, wanted = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else ""
+    folder, wanted = sys.argv[1], tuple(sys.argv[2:]) or ("",)
     torch.set_num_threads(1)
     known = [np.array([0xFFFFFFFF], np.uint64)] * 4  # a known answer of the paper's authors
     assert [int(w[0]) for w in block(known, 2 ** 64 - 1)] == [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]
     for name, case in CASES.items():
         if not name.startswith(wanted):
             continue
-        best = None
-        for seed in range(1, 25):
-            case = {**BASE, **case, "seed": seed}
-            values, exact = compute(case, torch.float64)
-            runs = low_precision(case)
-            score = margin(exact, runs)
-            if not best or score > best[0]:
-                best = score, case, values, runs
-            if score > 2:
+        best = 0, None
+        for seed in range(1, SEEDS + 1):
+            trial = {**BASE, **case, "seed": seed}
+            score = margin(trial)
+            if score > best[0]:
+                best = score, trial
+            if score > ENOUGH:
                 break
-        size = write(folder, name, *best[1:])
-        print(f"{name}: {len(best[2])} records, {size} bytes, seed {best[1]['seed']}, margin {best[0]:.2f}", flush=True)
+        values, _ = compute(best[1], torch.float64)
+        size = write(folder, name, best[1], values, low_precision(best[1]))
+        print(f"{name}: {len(values)} records, {size} bytes, seed {best[1]['seed']}, margin {best[0]:.2f}", flush=True)
 
 
 if __name__ == "__main__":
