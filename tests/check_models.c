@@ -1,0 +1,759 @@
+/* Checks src/models and the graph's builders: the family's published numbers, initial weights, the model file and what it refuses. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "models/model.h"
+
+static char folder[] = "/tmp/check_models.XXXXXX";
+
+static const char *in_folder(const char *name)
+{
+    static char path[4][300];
+    static int next;
+    next = (next + 1) % 4;
+    snprintf(path[next], sizeof path[next], "%s/%s", folder, name);
+    return path[next];
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    DIR *d = opendir(folder);
+    for (struct dirent *e; (e = readdir(d));)
+        if (e->d_name[0] != '.')
+            remove(in_folder(e->d_name));
+    closedir(d);
+    return rmdir(folder);
+}
+
+static unsigned char *read_bytes(const char *path, size_t *size)
+{
+    unsigned char *data;
+    assert_int_equal(rn_file_read(path, 1 << 26, &data, size, NULL), 0);
+    return data;
+}
+
+static rn_arch arch_of(const char *name)
+{
+    rn_arch arch;
+    rn_error err;
+    assert_int_equal(rn_arch_default(&arch, name, &err), 0);
+    return arch;
+}
+
+static rn_graph *graph_of(const rn_arch *arch)
+{
+    rn_graph *g = NULL;
+    rn_error err = {0, ""};
+    if (rn_arch_graph(arch, &g, &err))
+        fail_msg("%s", err.text);
+    return g;
+}
+
+static double giga_macs(const rn_graph *g, int h, int w)
+{
+    int (*sizes)[2] = malloc((size_t)g->nodes_count * sizeof *sizes);
+    assert_int_equal(rn_graph_sizes(g, h, w, sizes, NULL), 0);
+    int64_t macs = 0;
+    for (int i = 0; i < g->nodes_count; i++)
+        macs += rn_graph_macs(g, (const int(*)[2])sizes, i);
+    free(sizes);
+    return (double)macs / 1e9;
+}
+
+static int count_op(const rn_graph *g, rn_op op)
+{
+    int n = 0;
+    for (int i = 0; i < g->nodes_count; i++)
+        n += g->nodes[i].op == op;
+    return n;
+}
+
+/* A block, a stride or a shortcut in the wrong place: parameters and multiply-adds of the published networks. */
+static void published_sizes(void **state)
+{
+    (void)state;
+    static const struct { const char *name; int64_t own, imagenet; double macs; int entries; } rows[] = {
+        {"resnet18", 11694537, 11689512, 6.93, 122}, {"resnet34", 21802697, 21797672, 14.48, 218}, {"resnet50", 25598921, 25557032, 16.21, 320},
+        {"resnet101", 44591049, 44549160, 31.36, 626}, {"resnet152", 60234697, 60192808, 46.51, 932}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        rn_arch arch = arch_of(rows[i].name);
+        assert_true(arch.width == 64 && arch.in_channels == 1 && arch.classes == 9 && arch.embedding == 256 && arch.shortcut == 'B');
+        rn_graph *g = graph_of(&arch);
+        assert_int_equal(g->weights_count, rows[i].own);
+        assert_true(fabs(giga_macs(g, 64, 200) - rows[i].macs) < 0.005);
+        assert_string_equal(g->nodes[g->embedding].name, "fc");
+        assert_string_equal(g->nodes[g->logits].name, "linear");
+        rn_graph_close(&g);
+        arch.stem = RN_STEM_7X7;
+        arch.in_channels = 3;
+        arch.pool_h = arch.pool_w = 1;
+        arch.embedding = 0;
+        arch.classes = 1000;
+        g = graph_of(&arch);
+        assert_int_equal(g->weights_count, rows[i].imagenet);
+        assert_int_equal(g->params_count + count_op(g, RN_OP_BN), rows[i].entries); /* with num_batches_tracked */
+        assert_int_equal(g->embedding, -1);
+        assert_string_equal(g->nodes[g->logits].name, "fc");
+        rn_graph_close(&g);
+    }
+    rn_arch arch = arch_of("resnet18");
+    arch.stem = RN_STEM_7X7;
+    arch.in_channels = 3;
+    arch.pool_h = arch.pool_w = 1;
+    rn_graph *g = graph_of(&arch);
+    assert_true(fabs(giga_macs(g, 224, 224) - 1.814) < 0.001);
+    rn_graph_close(&g);
+    static const struct { const char *name; int64_t count; } cifar[] = {
+        {"resnet20", 269722}, {"resnet32", 464154}, {"resnet44", 658586}, {"resnet56", 853018}, {"resnet110", 1727962}};
+    for (size_t i = 0; i < sizeof cifar / sizeof *cifar; i++) {
+        arch = arch_of(cifar[i].name);
+        g = graph_of(&arch);
+        assert_int_equal(g->weights_count, cifar[i].count);
+        assert_int_equal(count_op(g, RN_OP_PADSHORT), 2);
+        rn_graph_close(&g);
+    }
+    assert_int_equal(rn_arch_count(), 10);
+    assert_null(rn_arch_name(10));
+    assert_null(rn_arch_name(-1));
+}
+
+static const rn_node *node_of(const rn_graph *g, const char *name)
+{
+    for (int i = 0; i < g->nodes_count; i++)
+        if (strcmp(g->nodes[i].name, name) == 0)
+            return &g->nodes[i];
+    fail_msg("no node is called %s", name);
+    return NULL;
+}
+
+/* Strides, paddings, shortcuts and names of blocks. */
+static void blocks_as_designed(void **state)
+{
+    (void)state;
+    rn_arch arch = arch_of("resnet50");
+    rn_graph *g = graph_of(&arch);
+    static const struct { const char *name; int channels, kernel, stride, pad; } convs[] = {
+        {"conv1", 64, 3, 1, 1}, {"layer1.0.conv1", 64, 1, 1, 0}, {"layer1.0.conv2", 64, 3, 1, 1}, {"layer1.0.conv3", 256, 1, 1, 0},
+        {"layer1.0.shortcut.0", 256, 1, 1, 0}, {"layer2.0.conv1", 128, 1, 1, 0}, {"layer2.0.conv2", 128, 3, 2, 1},
+        {"layer2.0.conv3", 512, 1, 1, 0}, {"layer2.0.shortcut.0", 512, 1, 2, 0}, {"layer4.2.conv2", 512, 3, 1, 1}};
+    for (size_t i = 0; i < sizeof convs / sizeof *convs; i++) {
+        const rn_node *n = node_of(g, convs[i].name);
+        assert_true(n->op == RN_OP_CONV && n->channels == convs[i].channels && n->kernel_h == convs[i].kernel && n->kernel_w == convs[i].kernel);
+        assert_true(n->stride == convs[i].stride && n->pad == convs[i].pad);
+        assert_true(strncmp(g->params[n->weight].name, n->name, strlen(n->name)) == 0);
+    }
+    const rn_node *add = node_of(g, "layer2.0");
+    assert_string_equal(g->nodes[add->a].name, "layer2.0.bn3");
+    assert_string_equal(g->nodes[add->b].name, "layer2.0.shortcut.1");
+    assert_true(g->nodes[add->a].eps == 1e-5);
+    assert_string_equal(g->nodes[node_of(g, "layer2.1")->b].name, "layer2.0.relu"); /* identity: the block's input */
+    assert_string_equal(g->nodes[node_of(g, "layer2.0.relu2")->a].name, "layer2.0.bn2");
+    assert_string_equal(g->nodes[node_of(g, "relu")->a].name, "bn1");
+    int fc = rn_graph_param(g, "fc.weight");
+    assert_true(fc >= 0 && g->params[fc].shape[0] == 256 && g->params[fc].shape[1] == 512 * 4 * 4);
+    assert_int_equal(rn_graph_param(g, "layer1.1.shortcut.0.weight"), -1);
+    assert_int_equal(rn_graph_param(g, "fc"), -1);
+    rn_graph_close(&g);
+
+    arch = arch_of("resnet18");
+    arch.shortcut = 'A';
+    g = graph_of(&arch);
+    const rn_node *pad = node_of(g, "layer2.0.shortcut");
+    assert_true(pad->op == RN_OP_PADSHORT && pad->stride == 2 && pad->channels == 128 && g->nodes[pad->a].channels == 64);
+    assert_int_equal(count_op(g, RN_OP_PADSHORT), 3);
+    assert_int_equal(rn_graph_param(g, "layer2.0.shortcut.0.weight"), -1);
+    rn_graph_close(&g);
+    arch = arch_of("resnet50");
+    arch.shortcut = 'A';
+    g = graph_of(&arch);
+    assert_int_equal(node_of(g, "layer1.0.shortcut")->stride, 1);
+    rn_graph_close(&g);
+}
+
+/* Offsets that overlap, leave holes, or are not in byte order of the names. */
+static void parameters_are_laid_out(void **state)
+{
+    (void)state;
+    rn_arch arch = arch_of("resnet101");
+    rn_graph *g = graph_of(&arch);
+    int64_t weights = 0, stats = 0;
+    for (int i = 0; i < g->params_count; i++) {
+        const rn_param *p = &g->params[i];
+        const rn_node *n = &g->nodes[p->node];
+        if (i)
+            assert_true(strcmp(g->params[i - 1].name, p->name) < 0);
+        assert_true(n->weight == i || n->bias == i || n->mean == i || n->var == i);
+        assert_int_equal(rn_graph_param(g, p->name), i);
+        int64_t *total = p->kind == RN_PARAM_BN_MEAN || p->kind == RN_PARAM_BN_VAR ? &stats : &weights;
+        assert_int_equal(p->offset, *total);
+        int64_t count = 1;
+        for (int d = 0; d < p->dims; d++)
+            count *= p->shape[d];
+        assert_int_equal(p->count, count);
+        *total += count;
+    }
+    assert_int_equal(weights, g->weights_count);
+    assert_int_equal(stats, g->stats_count);
+    for (int i = 0; i < g->nodes_count; i++)
+        assert_true(g->nodes[i].a < i && g->nodes[i].b < i);
+    rn_graph_close(&g);
+    assert_null(g);
+    rn_graph_close(&g);
+}
+
+/* Sizes that PyTorch's formulas would not give, at odd inputs and at the smallest. */
+static void sizes_of_odd_inputs(void **state)
+{
+    (void)state;
+    static const struct { int in[2], stem[2], pool[2], last[2]; } cases[] = {
+        {{64, 200}, {32, 100}, {16, 50}, {2, 7}}, {{65, 201}, {33, 101}, {17, 51}, {3, 7}}, {{1, 1}, {1, 1}, {1, 1}, {1, 1}}, {{2, 3}, {1, 2}, {1, 1}, {1, 1}}, {{7, 333}, {4, 167}, {2, 84}, {1, 11}}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int k = 0; k < 2; k++) {
+            rn_arch arch = arch_of("resnet18");
+            arch.stem = RN_STEM_7X7;
+            arch.shortcut = k ? 'A' : 'B';
+            rn_graph *g = graph_of(&arch);
+            int (*sizes)[2] = malloc((size_t)g->nodes_count * sizeof *sizes);
+            assert_int_equal(rn_graph_sizes(g, cases[i].in[0], cases[i].in[1], sizes, NULL), 0);
+            assert_memory_equal(sizes[node_of(g, "conv1") - g->nodes], cases[i].stem, sizeof cases[i].stem);
+            assert_memory_equal(sizes[node_of(g, "maxpool") - g->nodes], cases[i].pool, sizeof cases[i].pool);
+            assert_memory_equal(sizes[node_of(g, "layer4.1") - g->nodes], cases[i].last, sizeof cases[i].last);
+            assert_int_equal(sizes[g->logits][0], 1);
+            rn_error err;
+            assert_int_equal(rn_graph_sizes(g, 0, 5, sizes, &err), RN_ERR_SHAPE);
+            assert_non_null(strstr(err.text, "input: nothing is left of an input of 0x5"));
+            free(sizes);
+            rn_graph_close(&g);
+        }
+}
+
+/* A wrong graph that is accepted and would crash the planner. */
+static void wrong_graphs(void **state)
+{
+    (void)state;
+    rn_error err;
+    rn_graph *g;
+    assert_int_equal(rn_graph_open(&g, 0, &err), RN_ERR_ARG);
+    for (int kind = 0; kind < 12; kind++) {
+        int sizes[8][2], x;
+        assert_int_equal(rn_graph_open(&g, 2, &err), 0);
+        const char *want = "c";
+        switch (kind) {
+        case 0: x = rn_graph_conv(g, "c", 0, 0, 3, 1, 1); break;
+        case 1: x = rn_graph_conv(g, "c", 0, 4, 3, 0, 1); break;
+        case 2: x = rn_graph_conv(g, "c", 0, 1 << 30, 1 << 20, 1, 1); break;
+        case 3: x = rn_graph_maxpool(g, "c", 0, 3, 1, 2); break;
+        case 4: x = rn_graph_bn(g, "c", 0, 0); break;
+        case 5: x = rn_graph_add(g, "c", rn_graph_conv(g, "d", 0, 4, 3, 1, 1), 0); break;
+        case 6: x = rn_graph_padshort(g, "c", 0, 1, 2); break;
+        case 7: x = rn_graph_linear(g, "c", 0, 1 << 20, 1 << 20, 4); break;
+        case 8: x = rn_graph_avgpool(g, "c", 0, 0, 1); break;
+        case 9: x = rn_graph_bn(g, "c", rn_graph_conv(g, "c", 0, 4, 3, 1, 1), 1); break;
+        case 10: /* kernel larger than the input: found when there is a size */
+            x = rn_graph_conv(g, "c", 0, 4, 5, 1, 0);
+            assert_int_equal(rn_graph_finish(g, -1, x, &err), 0);
+            assert_int_equal(rn_graph_sizes(g, 4, 9, sizes, &err), RN_ERR_SHAPE);
+            assert_non_null(strstr(err.text, "c: nothing is left"));
+            rn_graph_close(&g);
+            continue;
+        default:
+            x = rn_graph_add(g, "c", rn_graph_conv(g, "d", 0, 2, 3, 2, 1), 0);
+            assert_int_equal(rn_graph_finish(g, -1, x, &err), 0);
+            assert_int_equal(rn_graph_sizes(g, 4, 4, sizes, &err), RN_ERR_SHAPE);
+            assert_non_null(strstr(err.text, "c: the block gives 2x2, its shortcut 4x4"));
+            rn_graph_close(&g);
+            continue;
+        }
+        assert_int_equal(rn_graph_finish(g, -1, x, &err), RN_ERR_ARG);
+        assert_int_equal(strncmp(err.text, want, 1), 0);
+        rn_graph_close(&g);
+    }
+    assert_int_equal(rn_graph_open(&g, 1, &err), 0);
+    assert_int_equal(rn_graph_relu(g, -1), -1);
+    assert_int_equal(rn_graph_conv(g, "c", 5, 1, 1, 1, 0), -1);
+    assert_int_equal(rn_graph_add(g, "c", 0, -1), -1);
+    assert_int_equal(rn_graph_finish(g, -1, -1, &err), RN_ERR_MEMORY);
+    rn_graph_close(&g);
+}
+
+/* Options out of range that are not named. */
+static void options_out_of_range(void **state)
+{
+    (void)state;
+    rn_arch arch;
+    rn_graph *g;
+    rn_error err;
+    assert_int_equal(rn_arch_default(&arch, "resnet19", &err), RN_ERR_ARG);
+    assert_non_null(strstr(err.text, "resnet19"));
+    assert_non_null(strstr(err.text, "resnet152"));
+    for (int i = 0; i < 9; i++) {
+        static const char *const want[] = {"--width 0", "--width 99999", "--in-channels -1", "--classes 0", "--embedding -2", "--shortcut", "--pool 0x1", "--pool 1x5000", "--stem"};
+        arch = arch_of("resnet18");
+        switch (i) {
+        case 0: arch.width = 0; break;
+        case 1: arch.width = 99999; break;
+        case 2: arch.in_channels = -1; break;
+        case 3: arch.classes = 0; break;
+        case 4: arch.embedding = -2; break;
+        case 5: arch.shortcut = 'C'; break;
+        case 6: arch.pool_h = 0; break;
+        case 7: arch.pool_h = 1, arch.pool_w = 5000; break;
+        default: arch.stem = (rn_stem)7; break;
+        }
+        assert_int_equal(rn_arch_graph(&arch, &g, &err), RN_ERR_ARG);
+        assert_non_null(strstr(err.text, want[i]));
+        assert_null(g);
+    }
+    arch = arch_of("resnet152"); /* every number allowed, their product not */
+    arch.width = 4096;
+    assert_int_equal(rn_arch_graph(&arch, &g, &err), RN_ERR_ARG);
+    assert_non_null(strstr(err.text, "narrower"));
+}
+
+static uint64_t hash_of(const float *x, int64_t n)
+{
+    uint64_t hash = 14695981039346656037ull;
+    for (size_t i = 0; i < (size_t)n * sizeof *x; i++)
+        hash = (hash ^ ((const unsigned char *)x)[i]) * 1099511628211ull;
+    return hash;
+}
+
+static void moments(const float *x, int64_t n, double *mean, double *deviation, double *largest)
+{
+    double s = 0, q = 0;
+    *largest = 0;
+    for (int64_t i = 0; i < n; i++) {
+        s += x[i];
+        q += (double)x[i] * x[i];
+        *largest = fmax(*largest, fabs((double)x[i]));
+    }
+    *mean = s / (double)n;
+    *deviation = sqrt(q / (double)n - *mean * *mean);
+}
+
+/* Another distribution than PyTorch's or He's; a seed that does not matter; bits that depend on compiler or machine. */
+static void initial_weights(void **state)
+{
+    (void)state;
+    rn_arch arch = arch_of("resnet18");
+    arch.width = 16;
+    rn_graph *g = graph_of(&arch);
+    float *w = malloc((size_t)g->weights_count * 4), *v = malloc((size_t)g->weights_count * 4), *s = malloc((size_t)g->stats_count * 4);
+    double mean, deviation, largest;
+    rn_arch_init(g, RN_INIT_PYTORCH, 0, 1, w, s);
+    assert_int_equal(hash_of(w, g->weights_count), 0x5204668121064235ull);
+    rn_arch_init(g, RN_INIT_PYTORCH, 0, 2, v, s);
+    assert_int_not_equal(memcmp(w, v, (size_t)g->weights_count * 4), 0);
+    rn_arch_init(g, RN_INIT_PYTORCH, 1, 1, v, s);
+    const rn_param *p = &g->params[rn_graph_param(g, "layer4.1.conv2.weight")];
+    moments(w + p->offset, p->count, &mean, &deviation, &largest);
+    double bound = 1 / sqrt(128 * 9);
+    assert_true(largest <= (float)bound && largest > 0.9999 * bound && fabs(mean) < 0.01 * bound && fabs(deviation / bound - sqrt(1.0 / 3)) < 0.005);
+    p = &g->params[rn_graph_param(g, "fc.bias")];
+    moments(w + p->offset, p->count, &mean, &deviation, &largest);
+    bound = 1 / sqrt(128 * 4);
+    assert_true(largest <= (float)bound && largest > 0.97 * bound);
+    for (int i = 0; i < g->params_count; i++) {
+        p = &g->params[i];
+        const rn_node *n = &g->nodes[p->node];
+        size_t length = strlen(n->name);
+        int last = p->kind == RN_PARAM_BN_WEIGHT && strcmp(n->name + length - 3, "bn2") == 0;
+        for (int64_t k = 0; k < p->count; k++)
+            switch (p->kind) {
+            case RN_PARAM_BN_WEIGHT: assert_true(w[p->offset + k] == 1 && v[p->offset + k] == !last); break;
+            case RN_PARAM_BN_BIAS: assert_true(w[p->offset + k] == 0 && v[p->offset + k] == 0); break;
+            case RN_PARAM_BN_MEAN: assert_true(s[p->offset + k] == 0); break;
+            case RN_PARAM_BN_VAR: assert_true(s[p->offset + k] == 1); break;
+            default: assert_true(w[p->offset + k] == v[p->offset + k]); break;
+            }
+    }
+    rn_arch_init(g, RN_INIT_HE, 0, 1, v, s);
+    p = &g->params[rn_graph_param(g, "layer4.0.conv1.weight")]; /* 128 x 64 x 3 x 3: fan-out 1152, fan-in 576 */
+    moments(v + p->offset, p->count, &mean, &deviation, &largest);
+    assert_true(fabs(deviation - sqrt(2.0 / 1152)) < 0.0005 && largest > 3.5 * sqrt(2.0 / 1152));
+    p = &g->params[rn_graph_param(g, "fc.weight")];
+    assert_memory_equal(w + p->offset, v + p->offset, (size_t)p->count * 4);
+    free(w);
+    free(v);
+    free(s);
+    rn_graph_close(&g);
+}
+
+/* ---- the model file ---- */
+
+static rn_model *small_model(int classes, uint64_t seed)
+{
+    static const char *const labels[] = {"robin", "wren", "gr\xC3\xBCnfink", "none of \"these\"", "e", "f"};
+    rn_arch arch = arch_of("resnet20");
+    rn_model *m;
+    rn_error err = {0, ""};
+    arch.width = 2;
+    arch.in_channels = 1;
+    arch.classes = classes;
+    arch.embedding = 3;
+    arch.shortcut = 'B';
+    arch.pool_h = 2;
+    if (rn_model_new(&m, &arch, labels, RN_INIT_PYTORCH, 0, seed, &err))
+        fail_msg("%s", err.text);
+    return m;
+}
+
+static unsigned char *bytes_of(const rn_model *m, size_t *size)
+{
+    rn_error err = {0, ""};
+    if (rn_model_save(m, in_folder("bytes"), &err))
+        fail_msg("%s", err.text);
+    return read_bytes(in_folder("bytes"), size);
+}
+
+/* Anything that a round trip loses: a weight, a label, an option, a section that this build does not know. */
+static void round_trip(void **state)
+{
+    (void)state;
+    rn_error err;
+    size_t size, again;
+    rn_model *m = small_model(4, 1), *n;
+    m->stats[3] = 0.25f;
+    assert_int_equal(json_integer_value(rn_model_section(m, "arithmetic")), RN_ARITHMETIC);
+    json_object_set_new(m->config, "features", json_pack("{s:f, s:i}", "hop_ms", 0.1, "bins", 64));
+    json_object_set_new(m->config, "zzz of a later version", json_pack("[n, b, {s:s}]", 1, "k", "\xE2\x82\xAC"));
+    unsigned char *data = bytes_of(m, &size);
+    assert_int_equal(rn_model_load(&n, in_folder("bytes"), &err), 0);
+    assert_memory_equal(m->weights, n->weights, (size_t)m->graph->weights_count * 4);
+    assert_memory_equal(m->stats, n->stats, (size_t)m->graph->stats_count * 4);
+    assert_true(json_equal(m->config, n->config));
+    for (int i = 0; i < 4; i++)
+        assert_string_equal(m->labels[i], n->labels[i]);
+    assert_true(n->arch.width == 2 && n->arch.embedding == 3 && n->arch.pool_h == 2 && n->arch.pool_w == 1 && n->arch.shortcut == 'B');
+    unsigned char *data2 = bytes_of(n, &again);
+    assert_int_equal(size, again);
+    assert_memory_equal(data, data2, size);
+    rn_model_close(&n);
+    assert_null(n);
+    rn_model_close(&n);
+    assert_int_equal(rn_model_parse(&n, "memory", data, size, &err), 0);
+    assert_non_null(rn_model_section(n, "features"));
+    assert_null(rn_model_section(n, "split"));
+    rn_model_close(&n);
+    rn_tensors t;
+    assert_int_equal(rn_safetensors_parse("x", data, size, &t, &err), 0);
+    const rn_tensor *counter = rn_tensors_find(&t, "layer2.0.shortcut.1.num_batches_tracked");
+    assert_non_null(counter);
+    assert_true(counter->dtype == RN_I64 && counter->dims == 0);
+    assert_string_equal(rn_tensors_metadata(&t, "format"), "pt");
+    rn_tensors_free(&t);
+    free(data);
+    free(data2);
+    rn_model_close(&m);
+    for (int i = 0; i < rn_arch_count(); i++) {
+        rn_arch arch = arch_of(rn_arch_name(i)), back;
+        arch.stem = i % 2 ? RN_STEM_7X7 : RN_STEM_3X3;
+        arch.pool_w = i + 1;
+        json_t *json = rn_arch_json(&arch);
+        assert_int_equal(rn_arch_from_json(&back, "x", json, &err), 0);
+        json_decref(json);
+        assert_memory_equal(&arch, &back, sizeof arch);
+    }
+}
+
+/* Labels that cannot be told apart or stored; without labels, numbers. */
+static void labels(void **state)
+{
+    (void)state;
+    rn_arch arch = arch_of("resnet20");
+    rn_model *m;
+    rn_error err;
+    arch.width = 1;
+    arch.classes = 2;
+    assert_int_equal(rn_model_new(&m, &arch, NULL, RN_INIT_HE, 1, 0, &err), 0);
+    assert_string_equal(m->labels[1], "1");
+    rn_model_close(&m);
+    static const struct { const char *labels[2], *text; } bad[] = {{{"a", "a"}, "two classes are called \"a\""}, {{"a", ""}, "empty"}, {{"a", "\xFF"}, "UTF-8"}};
+    for (int i = 0; i < 3; i++) {
+        assert_int_not_equal(rn_model_new(&m, &arch, bad[i].labels, RN_INIT_HE, 1, 0, &err), 0);
+        assert_null(m);
+        assert_non_null(strstr(err.text, bad[i].text));
+    }
+}
+
+/* Loads a model whose file was changed by `change`; returns the status. */
+static int load_changed(void (*change)(rn_tensors *t), rn_error *err)
+{
+    rn_model *m = small_model(2, 1), *n;
+    rn_tensors t = {0};
+    assert_int_equal(rn_model_tensors(m, &t, err), 0);
+    change(&t);
+    assert_int_equal(rn_safetensors_write(in_folder("changed.safetensors"), &t, err), 0);
+    rn_tensors_free(&t);
+    rn_model_close(&m);
+    int status = rn_model_load(&n, in_folder("changed.safetensors"), err);
+    assert_true((status == 0) == (n != NULL));
+    rn_model_close(&n);
+    return status;
+}
+
+static rn_tensor *tensor_of(rn_tensors *t, const char *name)
+{
+    rn_tensor *tensor = (rn_tensor *)rn_tensors_find(t, name);
+    assert_non_null(tensor);
+    return tensor;
+}
+
+static void set_config(rn_tensors *t, const char *text)
+{
+    assert_int_equal(rn_tensors_set_metadata(t, "resnet.config", text, NULL), 0);
+}
+
+#define ARCH(more) "{\"arithmetic\":1,\"arch\":{\"name\":\"resnet20\",\"width\":2,\"in_channels\":1,\"classes\":2,\"embedding\":3,\"shortcut\":\"B\",\"pool\":\"2x1\"" more "}"
+
+static float replaced[4096];
+static void nothing(rn_tensors *t) { (void)t; }
+static void plain_config(rn_tensors *t) { set_config(t, ARCH("") ",\"labels\":[\"a\",\"b\"]}"); }
+static void wide(rn_tensors *t) { tensor_of(t, "conv1.weight")->shape[0] = 4, tensor_of(t, "conv1.weight")->count = 36, tensor_of(t, "conv1.weight")->data = replaced; }
+static void flat(rn_tensors *t) { tensor_of(t, "fc.bias")->dims = 0, tensor_of(t, "fc.bias")->count = 1; }
+static void missing(rn_tensors *t) { free(t->items[t->count - 1].name), t->count--; }
+static void renamed(rn_tensors *t) { strcpy(tensor_of(t, "linear.bias")->name, "linear.bIas"); }
+static void integers(rn_tensors *t) { tensor_of(t, "linear.bias")->dtype = RN_I32; }
+static void set_value(rn_tensors *t, const char *name, float x)
+{
+    rn_tensor *p = tensor_of(t, name);
+    memcpy(replaced, p->data, (size_t)p->count * 4);
+    replaced[1] = x;
+    p->data = replaced;
+}
+static void not_a_number(rn_tensors *t) { set_value(t, "layer3.2.conv2.weight", NAN); }
+static void infinite(rn_tensors *t) { set_value(t, "bn1.running_mean", -INFINITY); }
+static void negative_variance(rn_tensors *t) { set_value(t, "bn1.running_var", -1e-20f); }
+static void no_config(rn_tensors *t) { strcpy(t->keys[1], "resnet.konfig"); }
+static void broken_config(rn_tensors *t) { set_config(t, "{"); }
+static void twice_config(rn_tensors *t) { set_config(t, "{\"arch\":1,\"arch\":1}"); }
+static void list_config(rn_tensors *t) { set_config(t, "[]"); }
+static void empty_config(rn_tensors *t) { set_config(t, "{}"); }
+static void unknown_network(rn_tensors *t) { set_config(t, "{\"arch\":{\"name\":\"vgg16\"}}"); }
+static void unknown_key(rn_tensors *t) { set_config(t, ARCH(",\"se\":true") ",\"labels\":[\"a\",\"b\"]}"); }
+static void bad_pool(rn_tensors *t) { set_config(t, "{\"arch\":{\"name\":\"resnet20\",\"pool\":\"2x\"}}"); }
+static void real_width(rn_tensors *t) { set_config(t, "{\"arch\":{\"name\":\"resnet20\",\"width\":2.0}}"); }
+static void zero_width(rn_tensors *t) { set_config(t, "{\"arch\":{\"name\":\"resnet20\",\"width\":0}}"); }
+static void few_labels(rn_tensors *t) { set_config(t, ARCH("") ",\"labels\":[\"a\"]}"); }
+static void no_labels(rn_tensors *t) { set_config(t, ARCH("") "}"); }
+static void number_labels(rn_tensors *t) { set_config(t, ARCH("") ",\"labels\":[1,2]}"); }
+static void twin_labels(rn_tensors *t) { set_config(t, ARCH("") ",\"labels\":[\"a\",\"a\"]}"); }
+static void promises(rn_tensors *t)
+{
+    set_config(t, "{\"arch\":{\"name\":\"resnet152\",\"width\":1000,\"classes\":2},\"labels\":[\"a\",\"b\"]}");
+}
+static void deeper(rn_tensors *t)
+{
+    set_config(t, "{\"arch\":{\"name\":\"resnet18\",\"width\":2,\"classes\":2},\"labels\":[\"a\",\"b\"]}");
+}
+
+/* A file that does not fit its own description, said without the name of what is wrong. */
+static void refused_files(void **state)
+{
+    (void)state;
+    static const struct { void (*change)(rn_tensors *); int status; const char *text; } cases[] = {
+        {nothing, 0, ""}, {plain_config, 0, ""},
+        {wide, RN_ERR_SHAPE, "changed.safetensors: conv1.weight is 4x1x3x3, resnet20 of width 2 wants 2x1x3x3: try --width 4"},
+        {flat, RN_ERR_SHAPE, "fc.bias is one number, resnet20 of width 2 wants 3"},
+        {missing, RN_ERR_SHAPE, "is missing"}, {renamed, RN_ERR_SHAPE, "linear.bIas is in the file, but resnet20 of width 2 has no such tensor"},
+        {integers, RN_ERR_FORMAT, "linear.bias has dtype I32"}, {not_a_number, RN_ERR_NUMBER, "layer3.2.conv2.weight has a value that is not finite (NaN at 1)"},
+        {infinite, RN_ERR_NUMBER, "bn1.running_mean has a value that is not finite (an infinity at 1)"}, {negative_variance, RN_ERR_NUMBER, "bn1.running_var has a negative"},
+        {no_config, RN_ERR_UNSUPPORTED, "there is no resnet.config"}, {broken_config, RN_ERR_FORMAT, "not valid JSON"}, {twice_config, RN_ERR_FORMAT, "duplicate"},
+        {list_config, RN_ERR_FORMAT, "not a JSON object"}, {empty_config, RN_ERR_FORMAT, "no \"arch\""}, {unknown_network, RN_ERR_UNSUPPORTED, "vgg16"},
+        {unknown_key, RN_ERR_UNSUPPORTED, "\"se\""}, {bad_pool, RN_ERR_UNSUPPORTED, "\"pool\""}, {real_width, RN_ERR_UNSUPPORTED, "\"width\""},
+        {zero_width, RN_ERR_FORMAT, "--width 0"}, {few_labels, RN_ERR_FORMAT, "1 labels"}, {no_labels, RN_ERR_FORMAT, "0 labels"},
+        {number_labels, RN_ERR_FORMAT, "label 0"}, {twin_labels, RN_ERR_FORMAT, "two classes"}, {promises, RN_ERR_SHAPE, "resnet152 of width 1000"},
+        {deeper, RN_ERR_SHAPE, "is in the file, but resnet18"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        rn_error err = {0, ""};
+        int status = load_changed(cases[i].change, &err);
+        if (status != cases[i].status || !strstr(err.text, cases[i].text))
+            fail_msg("case %zu: status %d \"%s\", want %d \"%s\"", i, status, err.text, cases[i].status, cases[i].text);
+        if (status)
+            assert_non_null(strstr(err.text, "changed.safetensors: "));
+    }
+    rn_model *m = small_model(2, 1);
+    rn_error err;
+    m->weights[m->graph->params[rn_graph_param(m->graph, "conv1.weight")].offset + 2] = NAN;
+    remove(in_folder("nan"));
+    assert_int_equal(rn_model_save(m, in_folder("nan"), &err), RN_ERR_NUMBER);
+    assert_non_null(strstr(err.text, "conv1.weight"));
+    assert_int_equal(access(in_folder("nan"), F_OK), -1);
+    rn_model_close(&m);
+    assert_int_equal(rn_model_load(&m, in_folder("nan"), &err), RN_ERR_IO);
+}
+
+/* Half-precision files, and checkpoints: more tensors than the network's, averaged weights before the others. */
+static void other_types_and_checkpoints(void **state)
+{
+    (void)state;
+    rn_error err;
+    rn_model *m = small_model(2, 1), *ema = small_model(2, 2), *n;
+    rn_tensors t = {0};
+    size_t size;
+    free(bytes_of(m, &size));
+    assert_int_equal(rn_model_tensors(m, &t, &err), 0);
+    rn_tensor *w = tensor_of(&t, "conv1.weight");
+    static uint16_t half[18];
+    for (int i = 0; i < 18; i++)
+        half[i] = (uint16_t)(0x3C00 + i);
+    w->dtype = RN_F16;
+    w->data = half;
+    assert_int_equal(rn_safetensors_write(in_folder("half"), &t, &err), 0);
+    assert_int_equal(rn_model_load(&n, in_folder("half"), &err), 0);
+    int64_t at = n->graph->params[rn_graph_param(n->graph, "conv1.weight")].offset;
+    assert_true(n->weights[at] == 1 && n->weights[at + 17] == 1 + 17.0f / 1024);
+    rn_model_close(&n);
+    rn_tensors_free(&t);
+
+    rn_tensors averaged = {0};
+    int64_t one = 1;
+    assert_int_equal(rn_model_tensors(m, &t, &err), 0);
+    assert_int_equal(rn_tensors_add(&t, "train.momentum.conv1.weight", RN_F32, 1, &one, replaced, &err), 0);
+    assert_int_equal(rn_safetensors_write(in_folder("checkpoint"), &t, &err), 0);
+    assert_int_equal(rn_model_load(&n, in_folder("checkpoint"), &err), 0);
+    assert_memory_equal(n->weights, m->weights, (size_t)m->graph->weights_count * 4);
+    rn_model_close(&n);
+    assert_int_equal(rn_model_tensors(ema, &averaged, &err), 0);
+    for (int i = 0; i < averaged.count; i++) {
+        char name[128];
+        snprintf(name, sizeof name, "ema.%s", averaged.items[i].name);
+        assert_int_equal(rn_tensors_add(&t, name, averaged.items[i].dtype, averaged.items[i].dims, averaged.items[i].shape, averaged.items[i].data, &err), 0);
+    }
+    assert_int_equal(rn_safetensors_write(in_folder("checkpoint"), &t, &err), 0);
+    rn_tensors_free(&t);
+    rn_tensors_free(&averaged);
+    assert_int_equal(rn_model_load(&n, in_folder("checkpoint"), &err), 0);
+    assert_memory_equal(n->weights, ema->weights, (size_t)m->graph->weights_count * 4);
+    assert_int_equal(rn_safetensors_read(in_folder("checkpoint"), &t, &err), 0);
+    assert_int_equal(rn_model_weights(n->graph, "resnet20", "checkpoint", &t, "", n->weights, n->stats, &err), 0);
+    assert_memory_equal(n->weights, m->weights, (size_t)m->graph->weights_count * 4);
+    assert_int_equal(rn_model_weights(n->graph, "resnet20", "checkpoint", &t, "train.momentum.", n->weights, n->stats, &err), RN_ERR_SHAPE);
+    rn_tensors_free(&t);
+    rn_model_close(&n);
+    rn_model_close(&m);
+    rn_model_close(&ema);
+}
+
+/* A model file cut anywhere, or with a flipped bit in its header: a sentence, or a model whose numbers are all finite. */
+static void damaged_files(void **state)
+{
+    (void)state;
+    rn_model *m = small_model(2, 1), *n;
+    size_t size;
+    unsigned char *data = bytes_of(m, &size);
+    uint64_t header;
+    memcpy(&header, data, 8);
+    for (size_t length = 0; length < size; length += length < 100 || length > size - 100 ? 1 : 211) {
+        unsigned char *cut = malloc(length + !length);
+        memcpy(cut, data, length);
+        rn_error err = {0, ""};
+        assert_int_equal(rn_model_parse(&n, "cut", cut, length, &err), RN_ERR_FORMAT);
+        assert_null(n);
+        free(cut);
+    }
+    unsigned char *flipped = malloc(size);
+    for (size_t bit = 0; bit < (8 + header) * 8; bit += bit < 800 ? 1 : 37) {
+        memcpy(flipped, data, size);
+        flipped[bit / 8] ^= (unsigned char)(1u << bit % 8);
+        rn_error err = {0, ""};
+        int status = rn_model_parse(&n, "flipped", flipped, size, &err);
+        assert_true(status ? err.text[0] != 0 && !n : n != NULL);
+        rn_model_close(&n);
+    }
+    free(flipped);
+    free(data);
+    rn_model_close(&m);
+}
+
+static char lines[8192];
+static void collect(void *context, const char *line)
+{
+    ++*(int *)context;
+    strncat(lines, line, sizeof lines - strlen(lines) - 2);
+    strcat(lines, "\n");
+}
+
+static int equal_param(const rn_model *a, const rn_model *b, const char *name)
+{
+    const rn_param *p = &a->graph->params[rn_graph_param(a->graph, name)], *q = &b->graph->params[rn_graph_param(b->graph, name)];
+    const float *x = p->kind >= RN_PARAM_BN_MEAN ? a->stats : a->weights, *y = q->kind >= RN_PARAM_BN_MEAN ? b->stats : b->weights;
+    return p->count == q->count && memcmp(x + p->offset, y + q->offset, (size_t)p->count * 4) == 0;
+}
+
+/* --init: a head kept for other classes, a layer that is not named, weights that come from nowhere. */
+static void adopted_weights(void **state)
+{
+    (void)state;
+    rn_error err;
+    int count = 0;
+    rn_model *from = small_model(4, 1), *same = small_model(4, 2), *fewer = small_model(3, 2), *fresh = small_model(3, 9), *other;
+    for (int64_t i = 0; i < from->graph->stats_count; i++)
+        from->stats[i] = 2;
+    assert_int_equal(rn_model_adopt(same, from, 9, collect, &count, &err), 0);
+    assert_int_equal(count, 0);
+    assert_memory_equal(same->weights, from->weights, (size_t)from->graph->weights_count * 4);
+    assert_memory_equal(same->stats, from->stats, (size_t)from->graph->stats_count * 4);
+    assert_int_equal(rn_model_adopt(fewer, from, 9, collect, &count, &err), 0);
+    assert_int_equal(count, 2);
+    assert_non_null(strstr(lines, "linear.weight: new (3x3, the given model has 4x3)"));
+    assert_true(equal_param(fewer, from, "conv1.weight") && equal_param(fewer, from, "fc.weight") && equal_param(fewer, from, "bn1.running_mean"));
+    assert_true(equal_param(fewer, fresh, "linear.weight") && equal_param(fewer, fresh, "linear.bias"));
+    free(from->labels[1]); /* as many classes, but others */
+    from->labels[1] = strdup("blackcap");
+    count = 0;
+    lines[0] = 0;
+    assert_int_equal(rn_model_adopt(same, from, 9, collect, &count, &err), 0);
+    assert_int_equal(count, 2);
+    assert_non_null(strstr(lines, "linear.bias: new (the classes are others)"));
+    assert_false(equal_param(same, from, "linear.bias"));
+    rn_arch arch = from->arch;
+    strcpy(arch.name, "resnet32");
+    assert_int_equal(rn_model_new(&other, &arch, NULL, RN_INIT_HE, 0, 0, &err), 0);
+    count = 0;
+    lines[0] = 0;
+    assert_int_equal(rn_model_adopt(from, other, 9, collect, &count, &err), 0);
+    assert_non_null(strstr(lines, "layer1.3.conv1.weight: ignored (this network has none)"));
+    assert_int_equal(rn_model_adopt(other, from, 9, NULL, NULL, &err), 0);
+    rn_model_close(&other);
+    arch = arch_of("resnet18");
+    arch.width = 5;
+    arch.classes = 2;
+    arch.embedding = 7;
+    assert_int_equal(rn_model_new(&other, &arch, NULL, RN_INIT_HE, 0, 0, &err), 0);
+    assert_int_equal(rn_model_adopt(other, from, 9, collect, &count, &err), RN_ERR_MISMATCH);
+    assert_non_null(strstr(err.text, "resnet18 of width 5"));
+    rn_model_close(&other);
+    rn_model_close(&from);
+    rn_model_close(&same);
+    rn_model_close(&fewer);
+    rn_model_close(&fresh);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(published_sizes), cmocka_unit_test(blocks_as_designed), cmocka_unit_test(parameters_are_laid_out),
+        cmocka_unit_test(sizes_of_odd_inputs), cmocka_unit_test(wrong_graphs), cmocka_unit_test(options_out_of_range),
+        cmocka_unit_test(initial_weights), cmocka_unit_test(round_trip), cmocka_unit_test(labels), cmocka_unit_test(refused_files),
+        cmocka_unit_test(other_types_and_checkpoints), cmocka_unit_test(damaged_files), cmocka_unit_test(adopted_weights)};
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
