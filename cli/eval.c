@@ -1,0 +1,212 @@
+/* resnet eval: how good a model is, and where it is wrong. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+
+enum { MATRIX_MOST = 24 }; /* classes up to which the whole confusion table is readable */
+
+static json_int_t number_of(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+static double real_of(const json_t *object, const char *key)
+{
+    return json_number_value(json_object_get(object, key));
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+/* Columns that a UTF-8 text takes, as far as one can tell without tables: one a character. */
+static int columns(const char *text)
+{
+    int n = 0;
+    for (; *text; text++)
+        n += ((unsigned char)*text & 0xC0) != 0x80;
+    return n;
+}
+
+static void print_padded(const char *text, int width)
+{
+    printf("%s%*s", text, width > columns(text) ? width - columns(text) : 0, "");
+}
+
+static int widest_label(const json_t *rows)
+{
+    int widest = 5;
+    size_t i;
+    json_t *row;
+    json_array_foreach((json_t *)rows, i, row)
+        widest = columns(text_of(row, "label")) > widest ? columns(text_of(row, "label")) : widest;
+    return widest;
+}
+
+static void print_summary(const json_t *all)
+{
+    const json_t *interval = json_object_get(all, "interval"), *level = json_object_get(all, "level");
+    char a[32], b[32];
+    printf("items        %s of %s   (%s%s%s)\n", text_count(a, number_of(all, "items")), text_count(b, number_of(all, "data_items")), text_of(all, "part"),
+           json_object_get(all, "split") ? " part of " : "", text_of(all, "split"));
+    if (json_object_get(all, "trained_on"))
+        printf("             the model was trained on %s of the data set's items\n", text_count(a, number_of(all, "trained_on")));
+    if (number_of(all, "bad"))
+        printf("             %s could not be decoded and were left out\n", text_count(a, number_of(all, "bad")));
+    printf("accuracy     %.1f %%   (%.1f to %.1f at 95 %%)\n", 100 * real_of(all, "accuracy"), 100 * json_number_value(json_array_get(interval, 0)),
+           100 * json_number_value(json_array_get(interval, 1)));
+    printf("macro        %.1f %%\n", 100 * real_of(all, "macro_accuracy"));
+    if (json_array_size(json_object_get(all, "labels")) > 5)
+        printf("top 5        %.1f %%\n", 100 * real_of(all, "top5"));
+    printf("loss         %.3f   calibration error %.1f %%\n", real_of(all, "loss"), 100 * real_of(all, "ece"));
+    if (level)
+        printf("level alone  %.1f %%   (macro %.1f %%; always the largest class, %.1f %%)\n", 100 * real_of(level, "accuracy"), 100 * real_of(level, "macro_accuracy"),
+               100 * real_of(level, "chance"));
+}
+
+static void print_classes(const json_t *all)
+{
+    const json_t *rows = json_object_get(all, "per_class");
+    int widest = widest_label(rows);
+    size_t i;
+    json_t *row;
+    printf("\n%-*s  %7s  %10s  %8s  %8s\n", widest, "class", "items", "precision", "recall", "F1");
+    json_array_foreach((json_t *)rows, i, row) {
+        print_padded(text_of(row, "label"), widest);
+        printf("  %7lld  %8.1f %%  %6.1f %%  %6.1f %%\n", number_of(row, "items"), 100 * real_of(row, "precision"), 100 * real_of(row, "recall"), 100 * real_of(row, "f1"));
+    }
+}
+
+/* Rows are the truth, columns the answers, both numbered; an empty cell is a dot. */
+static void print_matrix(const json_t *all)
+{
+    const json_t *rows = json_object_get(all, "confusion"), *classes = json_object_get(all, "per_class");
+    int widest = widest_label(classes), cell = 3;
+    size_t i, j;
+    json_t *row, *value;
+    json_array_foreach((json_t *)rows, i, row)
+        json_array_foreach(row, j, value) {
+            int digits = snprintf(NULL, 0, "%lld", json_integer_value(value));
+            cell = digits > cell ? digits : cell;
+        }
+    printf("\nconfusion: rows are the truth, columns the answers\n%*s", widest + 4, "");
+    for (j = 0; j < json_array_size(rows); j++)
+        printf(" %*zu", cell, j + 1);
+    printf("\n");
+    json_array_foreach((json_t *)rows, i, row) {
+        printf("%2zu  ", i + 1);
+        print_padded(text_of(json_array_get(classes, i), "label"), widest);
+        json_array_foreach(row, j, value) {
+            if (json_integer_value(value))
+                printf(" %*lld", cell, json_integer_value(value));
+            else
+                printf(" %*s", cell, ".");
+        }
+        printf("\n");
+    }
+}
+
+typedef struct pair { json_int_t count; size_t truth, answer; } pair;
+
+static int compare_pairs(const void *a, const void *b)
+{
+    const pair *p = a, *q = b;
+    if (p->count != q->count)
+        return p->count < q->count ? 1 : -1;
+    if (p->truth != q->truth)
+        return p->truth < q->truth ? -1 : 1;
+    return p->answer < q->answer ? -1 : p->answer > q->answer;
+}
+
+/* With many classes: the pairs that are confused most. */
+static void print_pairs(const json_t *all)
+{
+    const json_t *rows = json_object_get(all, "confusion"), *labels = json_object_get(all, "labels");
+    size_t n = json_array_size(rows), count = 0, i, j;
+    json_t *row, *value;
+    pair *pairs = malloc(n * n * sizeof *pairs);
+    if (!pairs)
+        return;
+    json_array_foreach((json_t *)rows, i, row)
+        json_array_foreach(row, j, value)
+            if (i != j && json_integer_value(value))
+                pairs[count++] = (pair){json_integer_value(value), i, j};
+    qsort(pairs, count, sizeof *pairs, compare_pairs);
+    printf("\nmost confused (the whole table: --json)\n");
+    for (i = 0; i < count && i < 20; i++)
+        printf("%6lld  %s taken for %s\n", pairs[i].count, json_string_value(json_array_get(labels, pairs[i].truth)),
+               json_string_value(json_array_get(labels, pairs[i].answer)));
+    free(pairs);
+}
+
+static void print_worst(const json_t *all)
+{
+    const json_t *list = json_object_get(all, "worst");
+    size_t i;
+    json_t *row;
+    if (!json_array_size(list))
+        return;
+    printf("\nworst files\n");
+    json_array_foreach((json_t *)list, i, row)
+        printf("  %s   %s %.1f %%, answer %s %.1f %%\n", text_of(row, "path"), text_of(row, "label"), 100 * real_of(row, "probability"), text_of(row, "answer"),
+               100 * real_of(row, "answer_probability"));
+}
+
+typedef struct watching { progress live; } watching;
+
+static int on_progress(void *context, int64_t done, int64_t total)
+{
+    return progress_step(&((watching *)context)->live, done, total);
+}
+
+static void on_note(void *context, const char *line)
+{
+    progress_end(&((watching *)context)->live);
+    complain("%s", line);
+}
+
+int verb_eval(const command *c)
+{
+    rn_error err = {0};
+    rn_data *data = NULL;
+    rn_listen listen;
+    watching w;
+    char *result = NULL, *options = NULL;
+    int status = listen_options(c, &listen);
+    if (status)
+        return status;
+    if (rn_data_open(&data, c->arguments[1], &listen, &err))
+        return fail_with(&err);
+    if (!(options = options_text(c))) {
+        rn_data_close(&data);
+        return EXIT_WORK;
+    }
+    signals_watch();
+    progress_start(&w.live, "judging");
+    status = rn_tools_evaluate(c->arguments[0], data, options, on_progress, on_note, &w, &result, &err);
+    progress_end(&w.live);
+    free(options);
+    rn_data_close(&data);
+    if (status)
+        return fail_with(&err);
+    json_t *all = take_result(result);
+    if (!all)
+        return EXIT_WORK;
+    if (option_flag(c, "json")) {
+        print_json(all);
+    } else {
+        print_summary(all);
+        print_classes(all);
+        if (json_array_size(json_object_get(all, "labels")) <= MATRIX_MOST)
+            print_matrix(all);
+        else
+            print_pairs(all);
+        print_worst(all);
+    }
+    json_decref(all);
+    return EXIT_DONE;
+}
