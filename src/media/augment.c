@@ -229,7 +229,7 @@ static int add_noise(const rn_augment *a, uint64_t seed, uint32_t epoch, uint64_
     double signal = power_of(x, n);
     if (!wanted || !(signal > 0)) /* there is no ratio to silence */
         return 0;
-    float *added = malloc((size_t)n * sizeof *added);
+    float *added = calloc((size_t)n, sizeof *added);
     if (!added)
         return rn_error_memory(err, "noise", (unsigned long long)n * sizeof *added);
     if (noise && noise_count > 0) {
