@@ -37,8 +37,8 @@ static const struct { const char *folder, *may; } layers[] = {
 /* Libraries and the only folders that may know them: the core builds with libc and Jansson alone. */
 static const struct { const char *header, *folders; } libraries[] = {
     {"jansson.h", " formats models media data judge train api "},
-    {"sndfile.h", " media "},
-    {"samplerate.h", " media "},
+    {"sndfile.h", " media api "}, /* api: its version, for "resnet info" */
+    {"samplerate.h", " media api "},
     {"kiss_fft", " media "},
     {"xxhash.h", " data train api "},
 };
