@@ -25,6 +25,7 @@ typedef struct field {
 #define AT(member) offsetof(rn_train_options, member), sizeof(((rn_train_options *)0)->member)
 #define BIG 2147483647.0
 
+/* What other values are derived from stands before them, so that a difference is reported by its cause. */
 static const field fields[] = {
     {"arch.name", F_TEXT, AT(arch.name)},
     {"arch.width", F_INT, AT(arch.width), 1, 4096},
@@ -47,6 +48,10 @@ static const field fields[] = {
     {"skip_bad", F_BOOL, AT(skip_bad)},
     {"min_seconds", F_REAL, AT(min_seconds), 0, 3600},
     {"balance", F_CHOICE, AT(balance), 0, 0, "none|sampling|weights"},
+    {"epochs", F_INT, AT(epochs), 0, 1000000},
+    {"batch", F_INT, AT(batch), 0, 1 << 20},
+    {"ghost_batch", F_INT, AT(ghost_batch), 1, 1 << 20},
+    {"seed", F_SEED, AT(seed)},
     {"optimiser", F_CHOICE, AT(optimiser), 0, 0, "sgd|adamw"},
     {"lr", F_REAL, AT(lr), 0, 1000},
     {"momentum", F_REAL, AT(momentum), 0, 0.9999999},
@@ -65,10 +70,6 @@ static const field fields[] = {
     {"label_smoothing", F_REAL, AT(label_smoothing), 0, 1},
     {"clip", F_REAL, AT(clip), 0, 1e30},
     {"ema", F_REAL, AT(ema), 0, 0.9999999},
-    {"batch", F_INT, AT(batch), 0, 1 << 20},
-    {"ghost_batch", F_INT, AT(ghost_batch), 1, 1 << 20},
-    {"epochs", F_INT, AT(epochs), 0, 1000000},
-    {"seed", F_SEED, AT(seed)},
     {"patience", F_INT, AT(patience), 0, 1000000},
     {"checkpoint_minutes", F_REAL, AT(checkpoint_minutes), 0, 1e6, NULL, 1},
     {"cache_mb", F_INT, AT(cache_mb), 0, BIG, NULL, 1},
