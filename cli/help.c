@@ -10,7 +10,8 @@ enum { WIDTH = 100 };
 static int print_usage_row(const option_row *row, int column, int indent)
 {
     char text[96];
-    int length = snprintf(text, sizeof text, row->value ? "[--%s %s]" : "[--%s]", row->name, row->kind == OPTION_CHOICE ? row->choices : row->value);
+    int length = snprintf(text, sizeof text, row->value ? "[--%s %s]" : "[--%s]", row->name,
+                          row->kind == OPTION_CHOICE && strlen(row->choices) <= 20 ? row->choices : row->value);
     if (column + 1 + length > WIDTH) {
         printf("\n%*s", indent, "");
         column = indent;

@@ -30,7 +30,7 @@ static void print_machine(const json_t *all)
     printf("resnet       %s\n", text_of(all, "version"));
     printf("arithmetic   %lld   (models and checkpoints of one number give the same bits)\n", number_of(all, "arithmetic"));
     printf("isa          %s   ", text_of(all, "isa"));
-    print_words("(the processor has ", json_object_get(all, "cpu"), ", ");
+    print_words("the processor has: ", json_object_get(all, "cpu"), ", ");
     printf("threads      %lld   (what the process may really use)\n", number_of(all, "threads"));
     print_words("features     ", json_object_get(all, "features"), "\n             ");
 }

@@ -172,7 +172,7 @@ int finish_output(int status)
 {
     errno = 0;
     if (fflush(stdout) || ferror(stdout)) {
-        complain("standard output: %s", errno ? strerror(errno) : "a write failed");
+        complain("standard output: %s", errno ? strerror(errno) : "not everything could be written (a full disk, or a reader that went away)");
         return status ? status : EXIT_WORK;
     }
     return status;

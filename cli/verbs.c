@@ -9,7 +9,7 @@
 #define PATH(name, value, pass, help) {name, value, OPTION_PATH, pass, 0, 0, NULL, help, NULL}
 #define CHOICE(name, pass, choices, help) {name, "X", OPTION_CHOICE, pass, 0, 0, choices, help, NULL}
 
-#define RAW_CHOICES "s16le|s24le|s32le|f32le|u8|mulaw|alaw|gsm"
+#define RAW_ROW(help) {"raw", "KIND", OPTION_CHOICE, 0, 0, 0, "s16le|s24le|s32le|f32le|u8|mulaw|alaw|gsm", help, NULL}
 
 /* How a network is described, for `arch` and `bench`. */
 #define NETWORK_ROWS \
@@ -24,7 +24,7 @@
 
 /* How sound is read, for every verb that reads some. --rate is the raw rate here. */
 #define RAW_ROWS \
-    CHOICE("raw", 0, RAW_CHOICES, "headerless samples of this kind [the file says]"), \
+    RAW_ROW( "headerless samples of this kind [the file says]"), \
     INTEGER("rate", 0, 1, 1000000, "samples per second of headerless input"), \
     INTEGER("channels", 0, 1, 64, "channels of headerless input [1]"), \
     INTEGER("channel", 0, 0, 64, "take this channel, counting from 1; 0: the mean of all [as trained]")
@@ -46,14 +46,14 @@ static const option_row bench_options[] = {
 static const option_row info_options[] = {END};
 
 static const option_row data_options[] = {
-    CHOICE("raw", 0, RAW_CHOICES, "headerless samples of this kind [the file says]"),
+    RAW_ROW( "headerless samples of this kind [the file says]"),
     INTEGER("rate", 0, 1, 1000000, "samples per second of headerless files"),
     INTEGER("channels", 0, 1, 64, "channels of headerless files [1]"),
     INTEGER("channel", 0, 0, 64, "take this channel, counting from 1; 0: the mean of all [0]"),
     NUMBER("min-seconds", "S", 1, 0, 3600, "shorter recordings are findings [0.5]"), END};
 
 static const option_row split_options[] = {
-    CHOICE("raw", 0, RAW_CHOICES, "headerless samples of this kind [the file says]"),
+    RAW_ROW( "headerless samples of this kind [the file says]"),
     INTEGER("rate", 0, 1, 1000000, "samples per second of headerless files"),
     INTEGER("channels", 0, 1, 64, "channels of headerless files [1]"),
     INTEGER("channel", 0, 0, 64, "take this channel, counting from 1; 0: the mean of all [0]"),
@@ -97,18 +97,18 @@ static const option_row train_options[] = {
     NUMBER("min-seconds", "S", 1, 0, 3600, "shorter recordings count as bad [0.1]"),
     CHOICE("balance", 1, "none|sampling|weights", "unequal classes: draw each equally often, or weigh the loss [none]"),
     TEXT("class-weights", "W,W", 1, "weights of the classes in the loss, in the order of the labels"),
-    CHOICE("raw", 0, RAW_CHOICES, "headerless recordings of this kind [the file says]"),
+    RAW_ROW( "headerless recordings of this kind [the file says]"),
     INTEGER("raw-rate", 0, 1, 1000000, "samples per second of headerless recordings"),
     INTEGER("raw-channels", 0, 1, 64, "channels of headerless recordings [1]"),
     /* features */
     KEYED("rate", "HZ", OPTION_INTEGER, 1, 1000000, NULL, "features.rate", "samples per second [the commonest of the data, up to 48,000]"),
     KEYED("seconds", "S", OPTION_NUMBER, 0.01, 3600, NULL, "features.seconds", "length of a training sample [the median length, 1 to 5]"),
     KEYED("channel", "N", OPTION_INTEGER, 0, 64, NULL, "features.channel", "take this channel, counting from 1; 0: the mean of all [0]"),
-    KEYED("convention", "X", OPTION_CHOICE, 0, 0, "kaldi|librosa|torchaudio|spectrogram", "features.convention", "whose filter banks [kaldi]"),
+    KEYED("convention", "NAME", OPTION_CHOICE, 0, 0, "kaldi|librosa|torchaudio|spectrogram", "features.convention", "whose filter banks [kaldi]"),
     KEYED("bins", "N", OPTION_INTEGER, 1, 4096, NULL, "features.bins", "frequency bands [64]"),
     KEYED("window-ms", "MS", OPTION_NUMBER, 0.1, 10000, NULL, "features.window_ms", "length of an analysis window [25]"),
     KEYED("hop-ms", "MS", OPTION_NUMBER, 0.05, 10000, NULL, "features.hop_ms", "from one analysis window to the next [10]"),
-    KEYED("fft-window", "X", OPTION_CHOICE, 0, 0, "hamming|hann|povey|rectangular", "features.window", "shape of the analysis window [hamming]"),
+    KEYED("fft-window", "NAME", OPTION_CHOICE, 0, 0, "hamming|hann|povey|rectangular", "features.window", "shape of the analysis window [hamming]"),
     KEYED("low-hz", "HZ", OPTION_NUMBER, 0, 500000, NULL, "features.low_hz", "lowest frequency [20]"),
     KEYED("high-hz", "HZ", OPTION_NUMBER, -500000, 500000, NULL, "features.high_hz", "highest frequency; 0 or less: below half the rate [0]"),
     KEYED("preemphasis", "X", OPTION_NUMBER, 0, 1, NULL, "features.preemphasis", "pre-emphasis [0.97]"),
@@ -165,7 +165,7 @@ static const option_row eval_options[] = {
     FLAG("skip-bad", 1, "leave out recordings that can't be decoded, and count them"),
     INTEGER("worst", 1, 0, 100000, "how many of the worst files to name [10]"),
     INTEGER("cache-mb", 1, 0, 2147483647.0, "memory for features [1024]"),
-    CHOICE("raw", 0, RAW_CHOICES, "headerless recordings of this kind [the file says]"),
+    RAW_ROW( "headerless recordings of this kind [the file says]"),
     INTEGER("rate", 0, 1, 1000000, "samples per second of headerless recordings"),
     INTEGER("channels", 0, 1, 64, "channels of headerless recordings [1]"), END};
 
