@@ -154,6 +154,22 @@ static void look_at_array(void *context, int first, int end)
 
 /* ---- findings ---- */
 
+/* An item's name, with its times where it is a part of a file. */
+typedef struct rn_title {
+    char text[300];
+} rn_title;
+
+static const char *title(const rn_item *item, rn_title *t)
+{
+    if (item->end_s > 0)
+        snprintf(t->text, sizeof t->text, "%.240s (%.2f to %.2f s)", item->name, item->start_s, item->end_s);
+    else if (item->start_s > 0)
+        snprintf(t->text, sizeof t->text, "%.240s (from %.2f s)", item->name, item->start_s);
+    else
+        snprintf(t->text, sizeof t->text, "%.240s", item->name);
+    return t->text;
+}
+
 typedef struct rn_findings {
     rn_check *check;
     int capacity;
@@ -205,7 +221,8 @@ static void find_in_items(rn_findings *f, const rn_dataset *d, const rn_look *lo
 {
     for (int i = 0; i < d->count; i++) {
         const rn_look *look = &looks[i];
-        const char *name = d->items[i].name;
+        rn_title t;
+        const char *name = title(&d->items[i], &t);
         if (look->empty)
             add(f, RN_FIND_EMPTY, i, -1, "%.250s: empty", name);
         else if (look->failure.code)
@@ -248,15 +265,17 @@ static int compare_contents(const void *a, const void *b)
 static void find_pair(rn_findings *f, const rn_dataset *d, int item, int other, rn_finding_kind kind)
 {
     const rn_item *a = &d->items[item], *b = &d->items[other];
+    rn_title at, bt;
+    const char *an = title(a, &at), *bn = title(b, &bt);
     const char *what = kind == RN_FIND_DUPLICATE_BYTES ? "bytes" : "decoded samples";
     if (a->label != b->label)
-        add(f, RN_FIND_CONFLICT, item, other, "%.90s (%.30s) and %.90s (%.30s) have the same %s and two labels", a->name, d->labels[a->label], b->name, d->labels[b->label],
+        add(f, RN_FIND_CONFLICT, item, other, "%.90s (%.30s) and %.90s (%.30s) have the same %s and two labels", an, d->labels[a->label], bn, d->labels[b->label],
             what);
     else if (a->part != b->part && a->part != RN_PART_NONE && b->part != RN_PART_NONE)
-        add(f, RN_FIND_CONFLICT, item, other, "%.100s (%s) and %.100s (%s) have the same %s and are in two parts", a->name, rn_part_name(a->part), b->name,
+        add(f, RN_FIND_CONFLICT, item, other, "%.100s (%s) and %.100s (%s) have the same %s and are in two parts", an, rn_part_name(a->part), bn,
             rn_part_name(b->part), what);
     else
-        add(f, kind, item, other, "%.130s and %.130s have the same %s", a->name, b->name, what);
+        add(f, kind, item, other, "%.130s and %.130s have the same %s", an, bn, what);
 }
 
 /* Each item is compared with the first of its kind, and with the first of another label. by_sound: pairs with equal bytes were reported before. */

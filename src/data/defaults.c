@@ -8,7 +8,7 @@
 
 #include "data/reading.h"
 
-enum { HIGHEST_RATE = 48000, PRESENTATIONS = 33600 };
+enum { HIGHEST_RATE = 48000, PRESENTATIONS = 24500 };
 
 typedef struct rn_probing {
     const rn_dataset *dataset;

@@ -18,7 +18,7 @@ typedef struct rn_defaults {
 int rn_defaults_from(const rn_dataset *dataset, rn_pool *pool, rn_progress_fn progress, void *context, rn_defaults *out, rn_error *err);
 
 /* Epochs, batch and learning rate for a training part of n items (recordings or arrays):
- * epochs = 33,600 / n, from 5 to 60 (4,200 items: 8); batch = 32, 16 below 512 items and 8 below 128, 64 from 50,000 items on;
+ * epochs = 24,500 / n, from 5 to 60 (3,055 items: 8); batch = 32, 16 below 512 items and 8 below 128, 64 from 50,000 items on;
  * learning rate = 0.05 * batch / 32. */
 void rn_defaults_for_size(int n, int *epochs, int *batch, double *learning_rate);
 

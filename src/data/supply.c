@@ -17,9 +17,12 @@ int rn_supply_open(rn_supply *s, rn_dataset *dataset, const rn_features *feature
 {
     int status = 0;
     memset(s, 0, sizeof *s);
-    if (pthread_mutex_init(&s->lock, NULL))
-        return rn_error_memory(err, "a lock", sizeof s->lock);
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->pass, NULL);
     s->dataset = dataset;
+    s->unsplit = 1;
+    for (int i = 0; i < dataset->count && s->unsplit; i++)
+        s->unsplit = dataset->items[i].part == RN_PART_NONE;
     s->min_seconds = min_seconds > 0 ? min_seconds : 0.1;
     s->kept_limit = cache_mb > 0 ? (size_t)cache_mb << 20 : 0;
     if (augment)
@@ -61,6 +64,7 @@ void rn_supply_close(rn_supply *s)
     rn_noise_free(s->noises, s->noise_count);
     rn_extractor_close(&s->extractor);
     pthread_mutex_destroy(&s->lock);
+    pthread_mutex_destroy(&s->pass);
     memset(s, 0, sizeof *s);
 }
 
@@ -69,7 +73,26 @@ static rn_kept kept(rn_supply *s, int item)
     pthread_mutex_lock(&s->lock);
     rn_kept k = s->kept[item];
     pthread_mutex_unlock(&s->lock);
+    if (k.once)
+        k.data = NULL; /* not to be shared */
     return k;
+}
+
+/* Takes features that wait to be judged out of the store; they are the caller's then. */
+static float *claim(rn_supply *s, int item, int64_t *frames)
+{
+    float *data = NULL;
+    pthread_mutex_lock(&s->lock);
+    rn_kept *k = &s->kept[item];
+    if (k->once) {
+        data = k->data;
+        *frames = k->count;
+        s->once_bytes -= (size_t)s->h * (size_t)k->count * sizeof(float);
+        k->data = NULL;
+        k->once = 0;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return data;
 }
 
 /* Offers data to the cache. Returns 1 if the cache took it over (it stays valid until the supply closes), 0 if it is still the caller's. */
@@ -87,15 +110,21 @@ static int keep(rn_supply *s, int item, float *data, int64_t count, size_t bytes
     return taken;
 }
 
+/* Items without any part are all trained on. */
+static int is_trained(const rn_supply *s, int item)
+{
+    return s->unsplit || s->dataset->items[item].part == RN_PART_TRAIN;
+}
+
 static int keeps_samples(const rn_supply *s, int item)
 {
-    return s->dataset->items[item].part != RN_PART_VALIDATION && rn_augment_changes_samples(&s->augment);
+    return is_trained(s, item) && rn_augment_changes_samples(&s->augment);
 }
 
 /* Only what is used in every epoch is worth memory. */
 static int worth_keeping(const rn_supply *s, int item)
 {
-    return s->dataset->items[item].part == RN_PART_TRAIN || s->dataset->items[item].part == RN_PART_VALIDATION;
+    return is_trained(s, item) || s->dataset->items[item].part == RN_PART_VALIDATION;
 }
 
 static int is_long(const rn_supply *s, int64_t samples)
@@ -396,40 +425,103 @@ int rn_views_make(const rn_extractor *extractor, const rn_features *f, const flo
     return status;
 }
 
+/* Reads this item and those of the same part that follow it in its file, in one pass, and stores their features for whoever asks next. What
+ * cannot be read is left for its own turn, which finds the same error. */
+static void read_ahead(rn_supply *s, int item)
+{
+    const rn_dataset *d = s->dataset;
+    rn_pass pass = {0};
+    size_t bytes = 0;
+    for (int i = item; i < d->count && !strcmp(d->items[i].path, d->items[item].path); i++) {
+        rn_sound sound = {0};
+        float *data = NULL;
+        int64_t frames = 0;
+        pthread_mutex_lock(&s->lock);
+        int full = s->once_bytes + bytes > RN_ONCE_BYTES, there = s->kept[i].data != NULL;
+        pthread_mutex_unlock(&s->lock);
+        if (full)
+            break;
+        if (there || d->items[i].bad || d->items[i].part != d->items[item].part)
+            continue;
+        int status = rn_pass_read(&pass, d, i, s->features.rate, s->features.channel, &sound, NULL);
+        if (!status && !check_length(s, i, sound.count, NULL) && !is_long(s, sound.count) &&
+            !rn_extractor_run(s->extractor, sound.samples, sound.count, &data, &frames, NULL)) {
+            bytes = (size_t)s->h * (size_t)frames * sizeof(float);
+            pthread_mutex_lock(&s->lock);
+            if (!s->kept[i].data) {
+                s->kept[i].data = data;
+                s->kept[i].count = frames;
+                s->kept[i].once = 1;
+                s->once_bytes += bytes;
+                data = NULL;
+            }
+            pthread_mutex_unlock(&s->lock);
+        }
+        free(data);
+        rn_sound_free(&sound);
+    }
+    rn_pass_close(&pass);
+}
+
+static int has_company(const rn_dataset *d, int item)
+{
+    return (item > 0 && !strcmp(d->items[item - 1].path, d->items[item].path)) || (item + 1 < d->count && !strcmp(d->items[item + 1].path, d->items[item].path));
+}
+
+static float *claim_or_read_ahead(rn_supply *s, int item, int64_t *frames)
+{
+    float *data = claim(s, item, frames);
+    if (data || !has_company(s->dataset, item))
+        return data;
+    pthread_mutex_lock(&s->pass);
+    if (!(data = claim(s, item, frames))) {
+        read_ahead(s, item);
+        data = claim(s, item, frames);
+    }
+    pthread_mutex_unlock(&s->pass);
+    return data;
+}
+
+static int array_view(rn_supply *s, int item, rn_views *views, rn_error *err)
+{
+    const float *data = NULL;
+    float *owned = NULL;
+    int status = whole_array(s, item, &data, &owned, err);
+    if (!status && !(status = views_alloc(views, 1, s->c, s->h, s->w, err)))
+        memcpy(views->x, data, (size_t)s->c * (size_t)s->h * (size_t)s->w * sizeof *data);
+    free(owned);
+    return status;
+}
+
 int rn_supply_views(rn_supply *s, int item, rn_views *views, rn_error *err)
 {
     const rn_item *i = &s->dataset->items[item];
     const float *data = NULL;
     float *owned = NULL;
     rn_sound sound = {0};
-    int status;
+    int64_t frames = 0;
+    int status = 0;
     memset(views, 0, sizeof *views);
-    if (!s->extractor) {
-        if ((status = whole_array(s, item, &data, &owned, err)))
-            return status;
-        if (!(status = views_alloc(views, 1, s->c, s->h, s->w, err)))
-            memcpy(views->x, data, (size_t)s->c * (size_t)s->h * (size_t)s->w * sizeof *data);
-        free(owned);
-        return status;
+    if (!s->extractor)
+        return array_view(s, item, views, err);
+    if (kept(s, item).data)
+        status = whole_features(s, item, &data, &owned, &frames, err);
+    else if ((owned = claim_or_read_ahead(s, item, &frames)))
+        data = owned;
+    else if (!(status = decode(s, item, &sound, err))) {
+        if (is_long(s, sound.count)) {
+            status = rn_views_make(s->extractor, &s->features, sound.samples, sound.count, i->start_s, views, err);
+            goto fail;
+        }
+        if (!(status = rn_extractor_run(s->extractor, sound.samples, sound.count, &owned, &frames, err)))
+            data = owned;
+        if (!status && i->part == RN_PART_VALIDATION && keep(s, item, owned, frames, (size_t)s->h * (size_t)frames * sizeof(float)))
+            owned = NULL;
     }
-    rn_kept k = kept(s, item);
-    if (k.data) {
-        int64_t frames;
-        if (!(status = whole_features(s, item, &data, &owned, &frames, err)))
-            status = view_of_features(&s->features, data, frames, i->start_s, i->start_s + (double)k.samples / s->features.rate, views, err);
-        free(owned);
-        return status;
-    }
-    if ((status = decode(s, item, &sound, err)))
-        return status;
-    if (is_long(s, sound.count) || !worth_keeping(s, item))
-        status = rn_views_make(s->extractor, &s->features, sound.samples, sound.count, i->start_s, views, err);
-    else {
-        int64_t frames;
-        if (!(status = make_features(s, item, &sound, &data, &owned, &frames, err)))
-            status = view_of_features(&s->features, data, frames, i->start_s, i->start_s + (double)sound.count / s->features.rate, views, err);
-        free(owned);
-    }
+    if (!status)
+        status = view_of_features(&s->features, data, frames, i->start_s, i->start_s + (double)kept(s, item).samples / s->features.rate, views, err);
+fail:
+    free(owned);
     rn_sound_free(&sound);
     return status;
 }

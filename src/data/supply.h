@@ -8,6 +8,8 @@
  * Of a longer recording: a stretch is read from the file at a drawn place (in steps of 10 ms), and goes on as above. It is never cached:
  * what a sample is may not depend on the size of the cache.
  * A recording shorter than the crop is repeated, beginning at a drawn place.
+ * Views are never augmented. Of items that are judged again and again (the validation part) the cache keeps the features. Parts of one file
+ * are read in one pass when the first of them is asked for, and wait to be asked for themselves.
  * Arrays (.npy and the caller's tensors) are taken as they are; only SpecAugment applies, plane by plane. */
 #ifndef RN_DATA_SUPPLY_H
 #define RN_DATA_SUPPLY_H
@@ -18,12 +20,14 @@
 
 #define RN_WHOLE_S 30.0        /* longest recording that is judged in one piece */
 #define RN_STRETCH 3           /* trained lengths */
+#define RN_ONCE_BYTES ((size_t)64 << 20) /* features of a file's parts that are read in one pass before they are judged */
 #define RN_FEWEST_FRAMES 16    /* of a view; shorter recordings are repeated up to the trained length */
 
 typedef struct rn_kept {
     float *data;     /* samples, [bins][frames], or [c][h][w]; NULL: not cached */
     int64_t count;   /* samples or frames */
     int64_t samples; /* of the whole item at the wanted rate, once it was read; 0: not yet */
+    int once;        /* features that wait to be judged; whoever takes them frees them */
 } rn_kept;
 
 typedef struct rn_noise {
@@ -37,6 +41,7 @@ typedef struct rn_supply {
     rn_augment augment;
     rn_extractor *extractor; /* NULL: arrays */
     double min_seconds;
+    int unsplit;             /* no item has a part */
     int c, h, w;             /* of a training sample */
     int64_t stretch;         /* samples */
     rn_noise *noises;
@@ -44,6 +49,8 @@ typedef struct rn_supply {
     pthread_mutex_t lock;    /* of what follows */
     rn_kept *kept;           /* [items] */
     size_t kept_bytes, kept_limit;
+    size_t once_bytes;
+    pthread_mutex_t pass;    /* held while the parts of a file are read ahead for judging */
 } rn_supply;
 
 int rn_supply_open(rn_supply *s, rn_dataset *dataset, const rn_features *features, const rn_augment *augment, double min_seconds, int cache_mb, rn_error *err);
