@@ -53,7 +53,7 @@ if [ "$(id -u)" -eq 0 ] && mount -t tmpfs -o size=1m none "$work/disk" 2>/dev/nu
     mount -o remount,size=$((4 * all + 1000000)) "$work/disk"
     accepted "$program" train "$work/data" --out "$work/disk/run" $small --resume
     cmp -s "$work/disk/run/model.safetensors" "$work/whole/model.safetensors" || wrong "after a full disk and --resume: another model"
-    mount -o remount,size=$(($(du -sb "$work/disk" | cut -f1) + 8192)) "$work/disk"
+    mount -o remount,size=$(($(df -B1 --output=used "$work/disk" | tail -1) + 4096)) "$work/disk"
     refused 1 'space' "$program" embed "$work/whole/model.safetensors" "$work/data" -o "$work/disk/x.npy"
     [ ! -e "$work/disk/x.npy" ] || wrong "half an x.npy"
 else
