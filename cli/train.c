@@ -140,8 +140,9 @@ static void print_plan(const char *data, const json_t *plan)
         printf("input     %lldx%lldx%lld", json_integer_value(json_array_get(input, 0)), json_integer_value(json_array_get(input, 1)),
                json_integer_value(json_array_get(input, 2)));
     else
-        printf("features  %lld %s bands, %g ms window, %g ms hop, %g s", number_of(features, "bins"), text_of(features, "convention"), real_of(features, "window_ms"),
-               real_of(features, "hop_ms"), real_of(features, "seconds"));
+        printf("features  %lld %s bands, %g ms window, %g ms hop, %g s", number_of(features, "bins"),
+               strcmp(text_of(features, "convention"), "spectrogram") ? "mel" : "frequency", real_of(features, "window_ms"), real_of(features, "hop_ms"),
+               real_of(features, "seconds"));
     printf("   %s, width %lld, %.1f M parameters\n", text_of(arch, "name"), number_of(arch, "width"), 1e-6 * real_of(plan, "parameters"));
     printf("steps     %lld epochs of %s, batch %lld, %s, lr %g, %s schedule, seed %lld\n", number_of(options, "epochs"), text_count(a, number_of(plan, "steps")),
            number_of(options, "batch"), text_of(options, "optimiser"), real_of(options, "lr"), text_of(options, "schedule"), number_of(options, "seed"));
