@@ -3,13 +3,23 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 const char *rn_path_extension(const char *path)
 {
     const char *slash = strrchr(path, '/');
     const char *dot = strrchr(slash ? slash : path, '.');
     return dot ? dot + 1 : "";
+}
+
+int rn_same_word(const char *a, const char *b)
+{
+    for (;; a++, b++) {
+        int x = *a >= 'A' && *a <= 'Z' ? *a + 32 : *a, y = *b >= 'A' && *b <= 'Z' ? *b + 32 : *b;
+        if (x != y)
+            return 0;
+        if (!x)
+            return 1;
+    }
 }
 
 /* By the first bytes: extensions lie. NULL if unknown. */
@@ -49,7 +59,7 @@ static const char *kind_of_extension(const char *extension)
         {"ra", "RealAudio"},          {"rm", "RealMedia"},  {"dsf", "DSD"},           {"avi", "AVI"},       {"spx", "Speex"},
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (!strcasecmp(extension, known[i][0]))
+        if (rn_same_word(extension, known[i][0]))
             return known[i][1];
     return NULL;
 }
@@ -83,7 +93,7 @@ int rn_foreign_error(const char *path, const unsigned char *head, size_t head_si
         snprintf(kind, sizeof kind, "%s", found);
     else if (named)
         snprintf(kind, sizeof kind, "%s", named);
-    else if (!strcasecmp(extension, "raw") || !strcasecmp(extension, "pcm"))
+    else if (rn_same_word(extension, "raw") || rn_same_word(extension, "pcm"))
         return rn_error_set(err, RN_ERR_FORMAT, "%s: no header. Say what it holds, for example: --raw s16le --rate 16000", path);
     else
         return rn_error_set(err, RN_ERR_FORMAT,

@@ -9,7 +9,6 @@
 #include <sndfile.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include "media/foreign.h"
 #include "media/resample.h"
 #include "media/source.h"
@@ -259,7 +258,7 @@ int rn_sound_known(const char *path)
                  {"voc", SF_FORMAT_VOC},   {"8svx", SF_FORMAT_SVX},  {"iff", SF_FORMAT_SVX},   {"paf", SF_FORMAT_PAF},  {"htk", SF_FORMAT_HTK}};
     const char *extension = rn_path_extension(path);
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (strcasecmp(extension, known[i].extension))
+        if (!rn_same_word(extension, known[i].extension))
             continue;
         /* libsndfile may have been built without FLAC, Ogg or MPEG. */
         int majors = 0;

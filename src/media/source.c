@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/file.h"
@@ -90,7 +89,7 @@ static int find_raw(const rn_source *s, const rn_sound_options *o, const unsigne
                     rn_error *err)
 {
     *kind = o ? o->raw : RN_RAW_NONE;
-    if (*kind == RN_RAW_NONE && !strcasecmp(rn_path_extension(s->name), "gsm") && !(head_size >= 4 && !memcmp(head, "RIFF", 4)))
+    if (*kind == RN_RAW_NONE && rn_same_word(rn_path_extension(s->name), "gsm") && !(head_size >= 4 && !memcmp(head, "RIFF", 4)))
         *kind = RN_RAW_GSM;
     if (*kind == RN_RAW_NONE)
         return 0;
