@@ -230,12 +230,14 @@ static int group(collector *c, int first, rn_error *err)
         int item = c->items[first + taken];
         slot *s = wait_slot(c, first + taken);
         if (s->status) {
-            /* The loader marked it as bad where the user asked to skip such files; otherwise its sentence ends the work. */
-            if (!c->dataset->items[item].bad) {
+            /* A file that can't be read or decoded is skipped and counted; anything else ends the work. */
+            if (s->status == RN_ERR_MEMORY || s->status == RN_ERR_ARG || s->status == RN_ERR_CANCELLED) {
                 if (err)
                     *err = s->err;
                 return s->status;
             }
+            if (!c->answers->failed++)
+                c->answers->failure = s->err;
             c->answers->bad++;
             free_slot(c, s);
             taken++;

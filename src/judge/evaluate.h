@@ -11,7 +11,9 @@ typedef struct rn_answers {
     int *label;           /* [items] true class */
     float *probability;   /* [items][classes], mean over the item's windows */
     double *loss;         /* [items] -log of the true class's probability (before it was rounded to float) */
-    int bad;              /* items that could not be decoded and were skipped */
+    int bad;              /* items that could not be decoded and were skipped: those marked in the data set, and ... */
+    int failed;           /* ... those found now, */
+    rn_error failure;     /* of which this is the first one's sentence */
 } rn_answers;
 
 /* Runs the engine on every item of `part` (RN_PART_NONE: all), items decoded ahead on the loader's threads. In item order; the same bits for
