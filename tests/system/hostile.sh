@@ -62,6 +62,13 @@ for poke in "40 377 377 377 377" "22 377 377" "24 000 000 000 000" "24 377 377 3
     poke "$bad/odd.wav" $poke
     survives odd.wav "$program" predict "$model" "$bad/odd.wav"
 done
+# Samples that are not numbers: the same bytes called 32-bit floats, and one NaN among them.
+cp "$sound" "$bad/float.wav"
+poke "$bad/float.wav" 20 003 000
+poke "$bad/float.wav" 28 000 175 000 000 004 000 040 000
+survives float.wav "$program" predict "$model" "$bad/float.wav"
+poke "$bad/float.wav" 444 000 000 300 177
+survives float.wav "$program" predict "$model" "$bad/float.wav"
 printf 'not sound at all\n' >"$bad/text.wav"
 refused 1 text.wav "$program" predict "$model" "$bad/text.wav"
 mkdir "$bad/folder.wav"
@@ -201,6 +208,21 @@ while [ "$i" -lt "$rounds" ]; do
     poke "$work/bad.npy" "$at" "$(printf %03o "$picked")"
     survives bad.npy "$program" run "$model" "$work/bad.npy" --logits "$work/logits.npy"
 done
+
+# --- Numbers that get out of hand ------------------------------------------------------------------------------------------------
+# The message names step and layer, and what was saved before stays good.
+refused 1 'step.*first in' "$program" train "$work/data" --out "$work/wild" $small --lr 1000 --checkpoint-minutes 0.0001
+[ ! -e "$work/wild/last.safetensors" ] || accepted "$program" info "$work/wild/last.safetensors"
+mkdir "$work/arrays" "$work/arrays/a" "$work/arrays/b"
+for i in 0 1 2 3 4 5 6 7; do
+    npy "1, 16, 16" 1000 >"$work/arrays/a/$i.npy" && printf '\000\000\200\077%08d%012d' "$i" 1 >>"$work/arrays/a/$i.npy"
+    npy "1, 16, 16" 1000 >"$work/arrays/b/$i.npy" && printf '\000\000\000\300%08d%012d' "$i" 2 >>"$work/arrays/b/$i.npy"
+done
+accepted "$program" train "$work/arrays" --out "$work/arrays.run" --arch resnet18 --width 8 --epochs 1 --batch 4
+poke "$work/arrays/a/3.npy" 600 000 000 300 177
+refused 1 a/3.npy "$program" train "$work/arrays" --out "$work/never" --arch resnet18 --width 8 --epochs 1 --batch 4
+run "$program" data check "$work/arrays"
+[ "$status" -eq 1 ] && grep -q a/3.npy "$work/out" || wrong "data check: exit status $status, a/3.npy not named"
 
 # --- Data sets -------------------------------------------------------------------------------------------------------------------
 each_verb() { # PATTERN DATA: check, stats, split and train all refuse it
