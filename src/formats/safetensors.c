@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "formats/json.h"
 
 #define MOST_HEADER 100000000u
 #define MOST_DEPTH 4
@@ -224,6 +225,10 @@ int rn_safetensors_parse(const char *name, const void *data, size_t size, rn_ten
     if ((status = scan_header(name, json, (size_t)n, err)))
         return status;
     root = json_loadb(json, (size_t)n, JSON_REJECT_DUPLICATES, &why);
+    if (!root && json_error_code(&why) == json_error_out_of_memory) {
+        status = rn_error_memory(err, "the header of a model file", n);
+        goto fail;
+    }
     if (!json_is_object(root)) {
         status = rn_error_set(err, RN_ERR_FORMAT, "%s: the header is not valid: %s", name, root ? "an object is wanted" : show(why.text).text);
         goto fail;
@@ -356,10 +361,13 @@ static json_t *entry_object(const rn_tensor *t, int64_t begin, int64_t end)
 /* Room for a text and its padding, or an error that says which. */
 static int dump_header(const char *path, const json_t *root, char **text, size_t *size, rn_error *err)
 {
-    char *dumped = json_dumps(root, JSON_COMPACT | JSON_PRESERVE_ORDER), *padded;
-    size_t n = dumped ? strlen(dumped) : 0;
+    char *dumped, *padded;
+    int status = rn_json_dump(root, JSON_COMPACT | JSON_PRESERVE_ORDER, &dumped, err);
+    if (status)
+        return status;
+    size_t n = strlen(dumped);
     *size = (n + 7) / 8 * 8;
-    padded = dumped ? realloc(dumped, *size + 1) : NULL;
+    padded = realloc(dumped, *size + 1);
     if (!padded) {
         free(dumped);
         return rn_error_memory(err, "the header of a model file", *size);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/cpu.h"
+#include "formats/json.h"
 #include "models/config.h"
 
 #define CONFIG_KEY "resnet.config"
@@ -209,6 +210,8 @@ static int read_config(const char *name, const rn_tensors *tensors, json_t **con
         return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: there is no " CONFIG_KEY " in its metadata, so its network, labels and features are unknown; "
             "a file that resnet train wrote has it", name);
     *config = json_loads(text, JSON_REJECT_DUPLICATES, &why);
+    if (!*config && json_error_code(&why) == json_error_out_of_memory)
+        return rn_error_memory(err, "a model's description", strlen(text));
     if (!*config)
         return rn_error_set(err, RN_ERR_FORMAT, "%s: its " CONFIG_KEY " is not valid JSON: %.100s", name, why.text);
     if (!json_is_object(*config))
@@ -277,12 +280,16 @@ static int add_metadata(const rn_model *model, rn_tensors *out, rn_error *err)
     json_t *config = json_copy(model->config), *arch = rn_arch_json(&model->arch);
     json_t *labels = rn_labels_json((const char *const *)model->labels, model->arch.classes);
     char *text = NULL;
-    int status = 0, bad = !config || !arch || !labels || json_object_set(config, "arch", arch) || json_object_set(config, "labels", labels);
-    if (!bad)
-        text = json_dumps(config, JSON_COMPACT | JSON_SORT_KEYS);
-    if (!text)
+    int status;
+    /* Jansson's copy leaves out what it has no memory for, without a word */
+    if (!config || json_object_size(config) != json_object_size(model->config) || !arch || !labels || json_object_set(config, "arch", arch) ||
+        json_object_set(config, "labels", labels))
         status = rn_error_memory(err, "a model's description", sizeof *model);
-    else if (!(status = rn_tensors_set_metadata(out, "format", "pt", err)))
+    else
+        status = rn_json_dump(config, JSON_COMPACT | JSON_SORT_KEYS, &text, err);
+    if (!status)
+        status = rn_tensors_set_metadata(out, "format", "pt", err);
+    if (!status)
         status = rn_tensors_set_metadata(out, CONFIG_KEY, text, err);
     free(text);
     json_decref(labels);

@@ -1,0 +1,340 @@
+/* The k-th allocation fails, for every k: the caller gets an error, nothing crashes, nothing is left behind. And a session's run
+ * allocates nothing at all.
+ *
+ * malloc and its relatives are replaced in this program by ones that count and fail. Sanitizers have their own: the test is empty there. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "media/features.h"
+#include "media/sound.h"
+#include "models/model.h"
+#include "resnet_tools.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define REPLACED 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define REPLACED 0
+#endif
+#endif
+#if !defined(REPLACED) && defined(__GLIBC__)
+#define REPLACED 1
+#elif !defined(REPLACED)
+#define REPLACED 0
+#endif
+
+static long taken, failing, live; /* allocations so far; the one that fails, 0 for none; not yet freed */
+static int watched;
+
+#if REPLACED
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *old, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
+void __libc_free(void *p);
+void *memalign(size_t alignment, size_t size);
+
+static int refuse(void)
+{
+    if (!__atomic_load_n(&watched, __ATOMIC_RELAXED))
+        return 0;
+    long number = __atomic_add_fetch(&taken, 1, __ATOMIC_RELAXED);
+    if (number != __atomic_load_n(&failing, __ATOMIC_RELAXED))
+        return 0;
+    errno = ENOMEM;
+    return 1;
+}
+
+static void *counted(void *p)
+{
+    if (p)
+        __atomic_add_fetch(&live, 1, __ATOMIC_RELAXED);
+    return p;
+}
+
+void *malloc(size_t size)
+{
+    return refuse() ? NULL : counted(__libc_malloc(size));
+}
+
+void *calloc(size_t count, size_t size)
+{
+    return refuse() ? NULL : counted(__libc_calloc(count, size));
+}
+
+void *realloc(void *old, size_t size)
+{
+    if (refuse())
+        return NULL;
+    void *p = __libc_realloc(old, size);
+    return old ? p : counted(p);
+}
+
+void *memalign(size_t alignment, size_t size)
+{
+    return refuse() ? NULL : counted(__libc_memalign(alignment, size));
+}
+
+void *aligned_alloc(size_t alignment, size_t size)
+{
+    return memalign(alignment, size);
+}
+
+int posix_memalign(void **p, size_t alignment, size_t size)
+{
+    *p = memalign(alignment, size);
+    return *p ? 0 : ENOMEM;
+}
+
+void free(void *p)
+{
+    if (p)
+        __atomic_sub_fetch(&live, 1, __ATOMIC_RELAXED);
+    __libc_free(p);
+}
+#endif
+
+static char folder[64], model_path[128], sound_path[128];
+
+static int count_answer(void *context, const rn_answer *answer)
+{
+    (void)answer;
+    ++*(int *)context;
+    return 0;
+}
+
+/* ---- What is done under failing allocations; each returns the first status that is not 0 ---- */
+
+static int make_and_save(rn_error *err)
+{
+    rn_model *model = NULL, *parsed = NULL;
+    int status = rn_model_create(&model, "{\"arch\": \"resnet20\", \"width\": 4, \"classes\": 3}", NULL, err);
+    if (!status)
+        status = rn_model_save(model, model_path, err);
+    if (!status)
+        status = rn_model_load(&parsed, model_path, err);
+    rn_model_close(&parsed);
+    rn_model_close(&model);
+    return status;
+}
+
+static int run_tensors(rn_error *err)
+{
+    static float x[2][3 * 16 * 20];
+    float logits[2][3];
+    rn_model *model = NULL;
+    rn_session *session = NULL;
+    int status = rn_model_load(&model, model_path, err);
+    if (!status)
+        status = rn_session_open(&session, model, &(rn_session_options){.batch = 2, .height = 16, .width = 20, .threads = 2}, err);
+    if (!status)
+        status = rn_session_run(session, 2, x[0], logits[0], NULL, err);
+    rn_session_close(&session);
+    rn_model_close(&model);
+    return status;
+}
+
+static rn_model *listener; /* made before allocations fail */
+
+static int hear_file(rn_error *err)
+{
+    rn_session *session = NULL;
+    int answers = 0, status = rn_session_open(&session, listener, &(rn_session_options){.threads = 1}, err);
+    if (!status)
+        status = rn_session_file(session, sound_path, &(rn_listen){.window_s = 0.3, .want_embedding = 1}, count_answer, &answers, err);
+    if (!status && answers != 4)
+        status = 1;
+    rn_session_close(&session);
+    return status;
+}
+
+static int hear_stream(rn_error *err)
+{
+    static float x[6000];
+    rn_session *session = NULL;
+    rn_stream *stream = NULL;
+    int answers = 0, status = rn_session_open(&session, listener, &(rn_session_options){.threads = 1}, err);
+    if (!status)
+        status = rn_stream_open(&stream, session, 11025, NULL, count_answer, &answers, err);
+    for (int i = 0; i < 6 && !status; i++)
+        status = rn_stream_push(stream, x + 1000 * i, 1000, err);
+    if (!status)
+        status = rn_stream_finish(stream, err);
+    if (!status && answers < 2)
+        status = 1;
+    rn_stream_close(&stream);
+    rn_session_close(&session);
+    return status;
+}
+
+static int describe(rn_error *err)
+{
+    char *text = NULL;
+    int status = rn_tools_arch("{\"arch\": \"resnet20\"}", &text, err);
+    if (!status && !strstr(text, "269722"))
+        status = 1;
+    rn_text_free(text);
+    return status;
+}
+
+static int train(rn_error *err)
+{
+    static float x[24][8 * 8];
+    static int labels[24];
+    rn_data *data = NULL;
+    rn_training *training = NULL;
+    rn_model *model = NULL;
+    for (int i = 0; i < 24; i++) {
+        labels[i] = i % 2;
+        for (int k = 0; k < 64; k++)
+            x[i][k] = (float)((i * 37 + k * 11) % 17) / 17 + (float)(i % 2);
+    }
+    int status = rn_data_from_tensors(&data, x[0], labels, 24, 1, 8, 8, NULL, 2, NULL, err);
+    if (!status)
+        status = rn_training_open(&training, data, "{\"arch\": {\"name\": \"resnet20\", \"width\": 2, \"in_channels\": 1}, \"epochs\": 1, \"batch\": 8, \"threads\": 1}", NULL, 0,
+                                  NULL, err);
+    if (!status)
+        status = rn_training_run(training, NULL, err);
+    if (!status)
+        status = rn_training_take_model(training, &model, err);
+    rn_model_close(&model);
+    rn_training_close(&training);
+    rn_data_close(&data);
+    return status;
+}
+
+/* ---- The tests ---- */
+
+static int under(long k, int (*work)(rn_error *), rn_error *err)
+{
+    memset(err, 0, sizeof *err);
+    __atomic_store_n(&taken, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&failing, k, __ATOMIC_RELAXED);
+    __atomic_store_n(&watched, 1, __ATOMIC_RELAXED);
+    int status = work(err);
+    __atomic_store_n(&watched, 0, __ATOMIC_RELAXED);
+    return status;
+}
+
+/* Every k up to `dense`, then further and further apart. A failure that the work can do without is allowed to pass: then its result was
+ * checked by the work itself. */
+static void fail_each(int (*work)(rn_error *), long dense)
+{
+    rn_error err;
+    assert_int_equal(under(0, work, &err), 0); /* what libraries keep for ever is made now */
+    long all = 0, before, step = 1, failed = 0;
+    assert_int_equal(under(0, work, &err), 0);
+    all = taken;
+    assert_true(all > 0);
+    for (long k = 1; k <= all; k += step) {
+        before = live;
+        int status = under(k, work, &err);
+        if (status > 0)
+            print_error("allocation %ld of %ld: another result\n", k, all);
+        if (status < 0 && strlen(err.text) < 5)
+            print_error("allocation %ld of %ld: %s without a sentence\n", k, all, rn_error_name(status));
+        if (live != before)
+            print_error("allocation %ld of %ld: %ld left behind\n", k, all, live - before);
+        assert_true(status <= 0);
+        assert_true(status == 0 || strlen(err.text) >= 5);
+        assert_int_equal(live, before);
+        failed += status < 0;
+        step = k > dense ? 1 + (k - dense) / 20 : 1;
+    }
+    assert_true(failed > 0);
+    assert_int_equal(under(0, work, &err), 0);
+}
+
+static void test_make_and_save(void **state) { (void)state; fail_each(make_and_save, 400); }
+static void test_run_tensors(void **state) { (void)state; fail_each(run_tensors, 400); }
+static void test_hear_file(void **state) { (void)state; fail_each(hear_file, 400); }
+static void test_hear_stream(void **state) { (void)state; fail_each(hear_stream, 400); }
+static void test_describe(void **state) { (void)state; fail_each(describe, 400); }
+static void test_train(void **state) { (void)state; fail_each(train, 300); }
+
+static long resident_pages(void)
+{
+    long pages = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%ld %ld", &pages, &resident), 2);
+    fclose(file);
+    return resident;
+}
+
+/* A run that allocates, even once in a thousand: memory would not be flat over days. */
+static void test_run_allocates_nothing(void **state)
+{
+    static float x[4][3 * 16 * 20];
+    float logits[4][3];
+    rn_error err = {0};
+    rn_model *model = NULL;
+    rn_session *session = NULL;
+    (void)state;
+    assert_int_equal(rn_model_load(&model, model_path, &err), 0);
+    assert_int_equal(rn_session_open(&session, model, &(rn_session_options){.batch = 4, .height = 16, .width = 20, .threads = 2}, &err), 0);
+    assert_int_equal(rn_session_run(session, 4, x[0], logits[0], NULL, &err), 0);
+    long pages = resident_pages();
+    __atomic_store_n(&taken, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&failing, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&watched, 1, __ATOMIC_RELAXED);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(rn_session_run(session, 1 + i % 4, x[0], logits[0], NULL, &err), 0);
+    __atomic_store_n(&watched, 0, __ATOMIC_RELAXED);
+    assert_int_equal(taken, 0);
+    assert_true(resident_pages() <= pages + 16);
+    rn_session_close(&session);
+    rn_model_close(&model);
+}
+
+static int prepare(void **state)
+{
+    rn_error err = {0};
+    rn_features features;
+    static float x[9000];
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/check_alloc.XXXXXX");
+    if (!mkdtemp(folder))
+        return -1;
+    snprintf(model_path, sizeof model_path, "%s/m.safetensors", folder);
+    snprintf(sound_path, sizeof sound_path, "%s/s.wav", folder);
+    for (int i = 0; i < 9000; i++)
+        x[i] = (float)((i * 7919 % 201) - 100) / 256;
+    if (rn_model_create(&listener, "{\"arch\": \"resnet20\", \"width\": 4, \"in_channels\": 1, \"classes\": 3, \"embedding\": 6}", NULL, &err) ||
+        rn_sound_write_wav(sound_path, x, 9000, 8000, &err) || make_and_save(&err)) {
+        print_error("%s\n", err.text);
+        return -1;
+    }
+    rn_features_default(&features, RN_KALDI, 8000);
+    features.seconds = 0.25;
+    return json_object_set_new(listener->config, "features", rn_features_to_json(&features));
+}
+
+static int clean_up(void **state)
+{
+    char command[128];
+    (void)state;
+    rn_model_close(&listener);
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_make_and_save), cmocka_unit_test(test_run_tensors),   cmocka_unit_test(test_hear_file),
+                                       cmocka_unit_test(test_hear_stream),   cmocka_unit_test(test_describe),      cmocka_unit_test(test_train),
+                                       cmocka_unit_test(test_run_allocates_nothing)};
+    if (!REPLACED) {
+        print_message("not with a sanitizer: it has allocators of its own\n");
+        return 0;
+    }
+    return cmocka_run_group_tests(tests, prepare, clean_up);
+}
