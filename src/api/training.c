@@ -18,29 +18,41 @@ struct rn_training {
     int taken; /* the model was handed over */
 };
 
-/* "arch.width": 16 becomes "arch": {"width": 16}; options as RUN/config.json has them stay. New reference. */
+/* The object root[key], made if it is not there; NULL without memory. */
+static json_t *section_of(json_t *root, const char *key)
+{
+    json_t *section = json_object_get(root, key);
+    if (json_is_object(section))
+        return section;
+    section = json_object();
+    return section && !json_object_set_new(root, key, section) ? section : NULL;
+}
+
+/* "arch.width": 16 becomes "arch": {"width": 16}; options as RUN/config.json has them stay. New reference, NULL without memory. */
 static json_t *nested(const json_t *flat)
 {
     const char *key;
     json_t *value, *root = json_object();
+    int failed = !root;
     json_object_foreach((json_t *)flat, key, value) {
         char head[32];
         const char *dot = strchr(key, '.');
-        if (!dot || (size_t)(dot - key) >= sizeof head) {
-            json_t *old = json_object_get(root, key);
-            if (json_is_object(old) && json_is_object(value))
-                json_object_update(old, value);
-            else
-                json_object_set_new(root, key, json_is_object(value) ? json_copy(value) : json_incref(value));
-            continue;
-        }
-        snprintf(head, sizeof head, "%.*s", (int)(dot - key), key);
-        json_t *section = json_object_get(root, head);
-        if (!json_is_object(section)) {
-            json_object_set_new(root, head, json_object());
-            section = json_object_get(root, head);
-        }
-        json_object_set(section, dot + 1, value);
+        int dotted = dot && (size_t)(dot - key) < sizeof head;
+        if (failed)
+            break;
+        if (dotted)
+            snprintf(head, sizeof head, "%.*s", (int)(dot - key), key);
+        json_t *section = dotted ? section_of(root, head) : json_is_object(value) ? section_of(root, key) : root;
+        if (!section)
+            failed = 1;
+        else if (dotted)
+            failed = json_object_set(section, dot + 1, value);
+        else
+            failed = json_is_object(value) ? json_object_update(section, value) : json_object_set(section, key, value);
+    }
+    if (failed) {
+        json_decref(root);
+        root = NULL;
     }
     return root;
 }
