@@ -19,10 +19,13 @@ configure_package_config_file(packaging/resnet-config.cmake.in ${CMAKE_CURRENT_B
 write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/resnet-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/resnet-config.cmake ${CMAKE_CURRENT_BINARY_DIR}/resnet-config-version.cmake DESTINATION ${rn_package})
 
-set(RN_PC_REQUIRES jansson)
+# Only what the library links itself: Requires.private would also ask for the private needs of libsndfile, which Debian's package does not bring along.
+set(RN_PC_LIBS "")
+foreach(library IN LISTS JANSSON_LIBRARIES SNDFILE_LIBRARIES SAMPLERATE_LIBRARIES KISSFFT_LIBRARIES XXHASH_LIBRARIES)
+  string(APPEND RN_PC_LIBS "-l${library} ")
+endforeach()
 set(rn_headers include/resnet.h)
 if(RN_MEDIA)
-  string(APPEND RN_PC_REQUIRES " sndfile samplerate kissfft-float libxxhash")
   list(APPEND rn_headers include/resnet_tools.h)
 endif()
 file(RELATIVE_PATH RN_PC_UP /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes every parser with clang's libFuzzer under ASan and UBSan. Usage: tests/fuzz/run.sh BUILD SECONDS-FOR-EACH
 #
-# Seeds are small true files that the program and the test's own synthesiser write. A failing input stays in BUILD/crashes.
+# Seeds are the kept corpus and small true files that the program and the tests' synthesiser write. A failing input stays in BUILD/crashes.
 set -euo pipefail
 source=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 mkdir -p "$1"
@@ -41,8 +41,12 @@ for target in "$source"/tests/fuzz/fuzz_*.c; do
     name=$(basename "$target" .c)
     kind=${name#fuzz_}
     mkdir -p "$build/corpus/$kind"
+    from=("$build/corpus/$kind")
+    for folder in "$seeds/$kind" "$source/tests/fuzz/corpus/$kind"; do
+        [ ! -d "$folder" ] || from+=("$folder")
+    done
     if "$build/$name" -max_total_time="$seconds" -max_len=65536 -rss_limit_mb=2048 -malloc_limit_mb=1024 -timeout=20 -print_final_stats=1 \
-        -artifact_prefix="$build/crashes/$kind-" "$build/corpus/$kind" "$seeds/$kind" >"$build/$name.log" 2>&1; then
+        -artifact_prefix="$build/crashes/$kind-" "${from[@]}" >"$build/$name.log" 2>&1; then
         echo "$kind: $(sed -n 's/^stat::number_of_executed_units: *//p' "$build/$name.log") inputs, nothing found"
     else
         echo "$kind: failed"

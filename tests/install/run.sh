@@ -42,14 +42,15 @@ gcc -O1 "$source/tests/system/synth.c" -o synth -lm
 "$prefix/bin/resnet" train "a set" --out run --width 16 --epochs 3 --batch 8 --seconds 1 >train.txt 2>&1 || { cat train.txt; exit 1; }
 model=run/model.safetensors
 
-# use FOLDER SUFFIX: runs the built examples on the model. What they print is checked for the label that must be there.
+# use FOLDER SUFFIX: runs the built examples. What they print is checked for what must be there.
 use() {
-    "$1/classify$2" "$model" "a set/class0/item000.wav" | tee out.txt
-    grep -q -E 'class[012]' out.txt
-    examples "$1" "$2"
+    "$1/classify$2" "$model" "a set/class0/item000.wav" >out.txt
+    grep -q 'a set/class0/item000.wav .* class[012] [0-9.]* %' out.txt || { cat out.txt; return 1; }
+    "$1/search$2" "$model" "a set/class0/item000.wav" "a set"/class1/item00[0-4].wav "a set/class0/item000.wav" >out.txt
+    head -n 1 out.txt | grep -q 'a set/class0/item000.wav' || { cat out.txt; echo "the recording itself is not the nearest to itself"; return 1; }
+    "$1/train_tensors$2" >out.txt || { cat out.txt; return 1; }
+    tail -n 1 out.txt
 }
-examples() { :; }
-[ -f "$source/tests/install/examples.sh" ] && . "$source/tests/install/examples.sh"
 
 say "pkg-config"
 export PKG_CONFIG_PATH=$libraries/pkgconfig
@@ -71,6 +72,10 @@ cmake -S "$source/tests/install" -B by-cmake -DCMAKE_PREFIX_PATH="$prefix" -DRN_
 cmake --build by-cmake >build.log || { cat build.log; exit 1; }
 use by-cmake ""
 use by-cmake _static
+
+cmake -S "$source/examples" -B their-cmake -DCMAKE_PREFIX_PATH="$prefix" >cmake.log || { cat cmake.log; exit 1; }
+cmake --build their-cmake >build.log || { cat build.log; exit 1; }
+use their-cmake ""
 
 say "add_subdirectory"
 cmake -S "$source/tests/install/subdirectory" -B inside -DRN_SOURCE="$source" -DCMAKE_BUILD_TYPE=Debug >cmake.log || { cat cmake.log; exit 1; }

@@ -1,0 +1,60 @@
+# bash completion for resnet; printed by: resnet completion bash
+_resnet()
+{
+  local word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" verb="${COMP_WORDS[1]}"
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    COMPREPLY=($(compgen -W "arch info train eval predict embed run dump bench data help completion" -- "$word"))
+    return
+  fi
+  if [ "$verb" = data ] && [ "$COMP_CWORD" -eq 2 ]; then
+    COMPREPLY=($(compgen -W "check stats split" -- "$word"))
+    return
+  fi
+  [ "$verb" = data ] && verb="data ${COMP_WORDS[2]}"
+  case "$verb $before" in
+    "arch --shortcut") COMPREPLY=($(compgen -W "A B" -- "$word")); return ;;
+    "arch --stem") COMPREPLY=($(compgen -W "3x3 7x7" -- "$word")); return ;;
+    "data check --raw") COMPREPLY=($(compgen -W "s16le s24le s32le f32le u8 mulaw alaw gsm" -- "$word")); return ;;
+    "data stats --raw") COMPREPLY=($(compgen -W "s16le s24le s32le f32le u8 mulaw alaw gsm" -- "$word")); return ;;
+    "data split --raw") COMPREPLY=($(compgen -W "s16le s24le s32le f32le u8 mulaw alaw gsm" -- "$word")); return ;;
+    "train --shortcut") COMPREPLY=($(compgen -W "A B" -- "$word")); return ;;
+    "train --stem") COMPREPLY=($(compgen -W "3x3 7x7" -- "$word")); return ;;
+    "train --init-weights") COMPREPLY=($(compgen -W "pytorch he" -- "$word")); return ;;
+    "train --balance") COMPREPLY=($(compgen -W "none sampling weights" -- "$word")); return ;;
+    "train --raw") COMPREPLY=($(compgen -W "s16le s24le s32le f32le u8 mulaw alaw gsm" -- "$word")); return ;;
+    "train --convention") COMPREPLY=($(compgen -W "kaldi librosa torchaudio spectrogram" -- "$word")); return ;;
+    "train --fft-window") COMPREPLY=($(compgen -W "hamming hann povey rectangular" -- "$word")); return ;;
+    "train --scale") COMPREPLY=($(compgen -W "ln db power magnitude" -- "$word")); return ;;
+    "train --normalise") COMPREPLY=($(compgen -W "none mean mean_variance" -- "$word")); return ;;
+    "train --optimiser") COMPREPLY=($(compgen -W "sgd adamw" -- "$word")); return ;;
+    "train --schedule") COMPREPLY=($(compgen -W "cosine step constant" -- "$word")); return ;;
+    "eval --part") COMPREPLY=($(compgen -W "train validation test all" -- "$word")); return ;;
+    "eval --raw") COMPREPLY=($(compgen -W "s16le s24le s32le f32le u8 mulaw alaw gsm" -- "$word")); return ;;
+    "predict --raw") COMPREPLY=($(compgen -W "s16le s24le s32le f32le u8 mulaw alaw gsm" -- "$word")); return ;;
+    "embed --raw") COMPREPLY=($(compgen -W "s16le s24le s32le f32le u8 mulaw alaw gsm" -- "$word")); return ;;
+    "dump --raw") COMPREPLY=($(compgen -W "s16le s24le s32le f32le u8 mulaw alaw gsm" -- "$word")); return ;;
+    "bench --shortcut") COMPREPLY=($(compgen -W "A B" -- "$word")); return ;;
+    "bench --stem") COMPREPLY=($(compgen -W "3x3 7x7" -- "$word")); return ;;
+  esac
+  case "$before" in
+    --cpu) COMPREPLY=($(compgen -W "c fma avx2 avx512" -- "$word")); return ;;
+  esac
+  if [[ "$word" == -* ]]; then
+    case "$verb" in
+      "arch") COMPREPLY=($(compgen -W " --input --width --in-channels --classes --embedding --shortcut --pool --stem --threads --cpu --json --help" -- "$word")); return ;;
+      "info") COMPREPLY=($(compgen -W " --threads --cpu --json --help" -- "$word")); return ;;
+      "data check") COMPREPLY=($(compgen -W " --raw --rate --channels --channel --min-seconds --threads --cpu --json --help" -- "$word")); return ;;
+      "data stats") COMPREPLY=($(compgen -W " --raw --rate --channels --channel --min-seconds --threads --cpu --json --help" -- "$word")); return ;;
+      "data split") COMPREPLY=($(compgen -W " --raw --rate --channels --channel --out --split-seed --train --validation --test --threads --cpu --json --help" -- "$word")); return ;;
+      "train") COMPREPLY=($(compgen -W " --out --resume --resume-arithmetic --dry-run --config --arch --width --in-channels --classes --embedding --shortcut --pool --stem --init --init-weights --zero-last --freeze --split --split-seed --split-train --split-validation --split-test --no-validation --no-test --skip-bad --min-seconds --balance --class-weights --raw --raw-rate --raw-channels --rate --seconds --channel --convention --bins --window-ms --hop-ms --fft-window --low-hz --high-hz --preemphasis --amplitude --scale --normalise --no-augment --no-crop --gain-db --shift --speed --noise --noise-snr-low --noise-snr-high --noise-folder --mask-time --mask-frequency --mask-count --mixup --epochs --batch --ghost-batch --lr --optimiser --momentum --no-nesterov --beta1 --beta2 --epsilon --weight-decay --decay-all --schedule --lr-end --step-epochs --step-factor --warmup-epochs --warmup-steps --label-smoothing --clip --ema --seed --patience --checkpoint-minutes --cache-mb --loader-threads --log-steps --threads --cpu --json --help" -- "$word")); return ;;
+      "eval") COMPREPLY=($(compgen -W " --part --split --skip-bad --worst --cache-mb --raw --rate --channels --threads --cpu --json --help" -- "$word")); return ;;
+      "predict") COMPREPLY=($(compgen -W " --top --min-prob --background --window --hop --raw --rate --channels --channel --threads --cpu --json --help" -- "$word")); return ;;
+      "embed") COMPREPLY=($(compgen -W " --out --l2 --window --hop --raw --rate --channels --channel --threads --cpu --json --help" -- "$word")); return ;;
+      "run") COMPREPLY=($(compgen -W " --logits --embedding --batch --threads --cpu --json --help" -- "$word")); return ;;
+      "dump") COMPREPLY=($(compgen -W " --stage --out --list --raw --rate --channels --channel --threads --cpu --json --help" -- "$word")); return ;;
+      "bench") COMPREPLY=($(compgen -W " --input --width --in-channels --classes --embedding --shortcut --pool --stem --batch --train --ghost-batch --layers --seconds --threads --cpu --json --help" -- "$word")); return ;;
+    esac
+  fi
+  COMPREPLY=($(compgen -f -- "$word"))
+}
+complete -o filenames -F _resnet resnet
