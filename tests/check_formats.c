@@ -253,6 +253,7 @@ static void broken_rules(void **state)
         {"{}", 1, RN_ERR_FORMAT, "after the last tensor"},
         {"{" T("a", "F32", "1", 0, 4) "}", 3, RN_ERR_FORMAT, "cut off inside a"},
         {"{" T("a", "F32", "2", 0, 4) "}", 4, RN_ERR_FORMAT, "want 8"},
+        {"{" T("a", "F32", "1", 0, 8) "}", 8, RN_ERR_FORMAT, "a has 8 bytes, its shape and dtype F32 want 4"},
         {"{" T("a", "F32", "1", 4, 0) "}", 4, RN_ERR_FORMAT, "two positions in order"},
         {"{" T("a", "F32", "281474976710656,281474976710656", 0, 4) "}", 4, RN_ERR_FORMAT, "too large"},
         {"{" T("a", "F64", "281474976710656,8192", 0, 4) "}", 4, RN_ERR_FORMAT, "too large"},
