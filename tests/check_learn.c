@@ -350,7 +350,7 @@ static void test_frozen_is_inference(void **state)
     close_net(&t);
 }
 
-/* Sizes that leave nothing, and a batch whose variance is that of one value. */
+/* Sizes that leave nothing or whose memory overflows any number, and a batch whose variance is that of one value. */
 static void test_refusals(void **state)
 {
     net t;
@@ -374,6 +374,13 @@ static void test_refusals(void **state)
     assert_true(rn_learn_open(&engine, t.graph, 0, 64, 64, NULL, NULL, &err) < 0);
     assert_true(rn_learn_open(&engine, t.graph, 1 << 30, 1 << 20, 1 << 20, NULL, NULL, &err) < 0);
     assert_null(engine);
+    rn_infer *infer = NULL;
+    assert_int_equal(rn_infer_open(&infer, t.graph, t.weights, t.stats, NULL, &err), 0);
+    assert_true(rn_infer_plan(infer, 1 << 30, 1 << 20, 1 << 20, &err) < 0);
+    assert_true(rn_infer_plan(infer, 1, 1 << 30, 1 << 30, &err) < 0);
+    assert_true(rn_infer_plan(infer, 0, 64, 64, &err) < 0);
+    assert_true(rn_infer_plan(infer, 1, 64, 0, &err) < 0);
+    rn_infer_close(&infer);
     close_net(&t);
 }
 
