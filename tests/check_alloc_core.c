@@ -129,7 +129,8 @@ static void every_allocation(int (*work)(rn_error *err), int (*right)(void))
         status = work(&err);
         atomic_store(&left, -1);
         if (atomic_load(&live) != before)
-            fail_msg("allocation %ld fails: %ld blocks are left behind (status %d, \"%s\")", k, atomic_load(&live) - before, status, err.text);
+            fail_msg("allocation %ld fails: %ld blocks are left behind (status %d, \"%s\")", k, atomic_load(&live) - before, status,
+                     err.text);
         if (status && !err.text[0])
             fail_msg("allocation %ld fails: status %d without a sentence", k, status);
         if (!status && right && !right())
@@ -198,7 +199,8 @@ static int saved_right(void)
 {
     unsigned char *data = NULL;
     size_t size;
-    int same = rn_file_read(in_folder("saved"), 1 << 20, &data, &size, NULL) == 0 && size == good_size && memcmp(data, good_bytes, size) == 0;
+    int same =
+        rn_file_read(in_folder("saved"), 1 << 20, &data, &size, NULL) == 0 && size == good_size && memcmp(data, good_bytes, size) == 0;
     free(data);
     return same;
 }
@@ -210,7 +212,8 @@ static int work_load(rn_error *err)
 {
     rn_model *m;
     int status = rn_model_load(&m, in_folder("good"), err);
-    loaded_whole = m && memcmp(m->weights, kept->weights, (size_t)kept->graph->weights_count * 4) == 0 && json_equal(m->config, kept->config);
+    loaded_whole =
+        m && memcmp(m->weights, kept->weights, (size_t)kept->graph->weights_count * 4) == 0 && json_equal(m->config, kept->config);
     rn_model_close(&m);
     return status;
 }

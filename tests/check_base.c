@@ -237,7 +237,10 @@ static void maths_close_to_libm(void **state)
     rn_random_start(&r, 1, RN_PURPOSE_TEST, 0, 0);
     double worst[6] = {0};
     for (int i = 0; i < 200000; i++) {
-        double x = i % 4 == 0 ? uniform(&r, -745, 709.7) : i % 4 == 1 ? uniform(&r, -1, 1) : i % 4 == 2 ? uniform(&r, -20, 20) : uniform(&r, -1e-9, 1e-9);
+        double x = i % 4 == 0   ? uniform(&r, -745, 709.7)
+                   : i % 4 == 1 ? uniform(&r, -1, 1)
+                   : i % 4 == 2 ? uniform(&r, -20, 20)
+                                : uniform(&r, -1e-9, 1e-9);
         worst[0] = fmax(worst[0], ulps(rn_exp(x), expl(x)));
         uint64_t bits = ((uint64_t)rn_random_u32(&r) << 32 | rn_random_u32(&r)) & 0x7FFFFFFFFFFFFFFFull;
         double y;
@@ -252,7 +255,9 @@ static void maths_close_to_libm(void **state)
         double power = i % 3 == 0 ? uniform(&r, -6000, 6000) : i % 3 == 1 ? uniform(&r, -180, 180) : uniform(&r, -1e7, 1e7);
         if (base > 0 && fabsl(powl(base, power)) > 1e-307L && fabsl(powl(base, power)) < 1e308L)
             worst[3] = fmax(worst[3], ulps(rn_pow(base, power), powl(base, power)));
-        double angle = i % 3 == 0 ? uniform(&r, -1048576, 1048576) : i % 3 == 1 ? uniform(&r, -7, 7) : (double)(rn_random_below(&r, 600000)) * 1.5707963267948966;
+        double angle = i % 3 == 0   ? uniform(&r, -1048576, 1048576)
+                       : i % 3 == 1 ? uniform(&r, -7, 7)
+                                    : (double)(rn_random_below(&r, 600000)) * 1.5707963267948966;
         worst[4] = fmax(worst[4], ulps(rn_sin(angle), sinl(angle)));
         worst[5] = fmax(worst[5], ulps(rn_cos(angle), cosl(angle)));
     }
@@ -266,8 +271,10 @@ static void maths_close_to_libm(void **state)
 static void maths_special_values(void **state)
 {
     (void)state;
-    assert_true(rn_exp(0) == 1 && rn_exp(-0.0) == 1 && rn_exp(-800) == 0 && isinf(rn_exp(710)) && rn_exp(-INFINITY) == 0 && isinf(rn_exp(INFINITY)));
-    assert_true(isnan(rn_exp(NAN)) && isnan(rn_log(NAN)) && isnan(rn_log10(NAN)) && isnan(rn_pow(NAN, 2)) && isnan(rn_sin(NAN)) && isnan(rn_cos(NAN)));
+    assert_true(rn_exp(0) == 1 && rn_exp(-0.0) == 1 && rn_exp(-800) == 0 && isinf(rn_exp(710)) && rn_exp(-INFINITY) == 0 &&
+                isinf(rn_exp(INFINITY)));
+    assert_true(isnan(rn_exp(NAN)) && isnan(rn_log(NAN)) && isnan(rn_log10(NAN)) && isnan(rn_pow(NAN, 2)) && isnan(rn_sin(NAN)) &&
+                isnan(rn_cos(NAN)));
     assert_true(isinf(rn_log(0)) && rn_log(0) < 0 && isnan(rn_log(-1)) && rn_log(1) == 0 && isinf(rn_log(INFINITY)));
     assert_true(isinf(rn_log10(0)) && rn_log10(0) < 0 && isnan(rn_log10(-1)) && isinf(rn_log10(INFINITY)));
     for (int i = 0; i <= 22; i++)

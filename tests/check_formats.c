@@ -182,13 +182,30 @@ static void conversions(void **state)
 {
     (void)state;
     static unsigned char buffer[64];
-    static const struct { rn_dtype dtype; uint64_t bits; float want; } cases[] = {
-        {RN_F32, 0x3FC00000, 1.5f}, {RN_F16, 0x3C00, 1}, {RN_F16, 0xC000, -2}, {RN_F16, 0x7BFF, 65504}, {RN_F16, 0x0001, 0x1p-24f},
-        {RN_F16, 0x83FF, -0x1.ff8p-15f}, {RN_F16, 0x0400, 0x1p-14f}, {RN_F16, 0x7C00, INFINITY}, {RN_F16, 0xFC00, -INFINITY}, {RN_F16, 0x8000, -0.0f},
-        {RN_BF16, 0x3F80, 1}, {RN_BF16, 0xC2F7, -123.5f}, {RN_BF16, 0x0001, 0x1p-133f}, {RN_F64, 0x3FF8000000000000, 1.5f},
-        {RN_F64, 0x3FF0000010000000, 1}, {RN_F64, 0x3FF0000010000001, 0x1.000002p0f}, {RN_F64, 0x7FEFFFFFFFFFFFFF, INFINITY},
-        {RN_I64, (uint64_t)-16777217, -16777216.0f}, {RN_I64, 0x1000001000000001, 0x1.000002p60f}, {RN_I32, 0x80000000, -0x1p31f},
-        {RN_U8, 255, 255}, {RN_BOOL, 0, 0}, {RN_BOOL, 1, 1}};
+    static const struct { rn_dtype dtype; uint64_t bits; float want;
+    } cases[] = {{RN_F32, 0x3FC00000, 1.5f},
+                 {RN_F16, 0x3C00, 1},
+                 {RN_F16, 0xC000, -2},
+                 {RN_F16, 0x7BFF, 65504},
+                 {RN_F16, 0x0001, 0x1p-24f},
+                 {RN_F16, 0x83FF, -0x1.ff8p-15f},
+                 {RN_F16, 0x0400, 0x1p-14f},
+                 {RN_F16, 0x7C00, INFINITY},
+                 {RN_F16, 0xFC00, -INFINITY},
+                 {RN_F16, 0x8000, -0.0f},
+                 {RN_BF16, 0x3F80, 1},
+                 {RN_BF16, 0xC2F7, -123.5f},
+                 {RN_BF16, 0x0001, 0x1p-133f},
+                 {RN_F64, 0x3FF8000000000000, 1.5f},
+                 {RN_F64, 0x3FF0000010000000, 1},
+                 {RN_F64, 0x3FF0000010000001, 0x1.000002p0f},
+                 {RN_F64, 0x7FEFFFFFFFFFFFFF, INFINITY},
+                 {RN_I64, (uint64_t)-16777217, -16777216.0f},
+                 {RN_I64, 0x1000001000000001, 0x1.000002p60f},
+                 {RN_I32, 0x80000000, -0x1p31f},
+                 {RN_U8, 255, 255},
+                 {RN_BOOL, 0, 0},
+                 {RN_BOOL, 1, 1}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (int shift = 0; shift < 8; shift++) {
             memcpy(buffer + shift, &cases[i].bits, 8);
@@ -211,7 +228,8 @@ static void conversions(void **state)
     }
 }
 
-#define T(name, dtype, shape, begin, end) "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":[" shape "],\"data_offsets\":[" #begin "," #end "]}"
+#define T(name, dtype, shape, begin, end)                                                                                                  \
+    "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":[" shape "],\"data_offsets\":[" #begin "," #end "]}"
 
 /* Valid files that a reader must not refuse. */
 static void unusual_but_valid(void **state)
@@ -548,12 +566,25 @@ static void npy_written_bytes(void **state)
 static void npy_types(void **state)
 {
     (void)state;
-    static const struct { const char *descr; unsigned char bytes[8]; size_t n; float want; } cases[] = {
-        {"<f4", {0, 0, 0xC0, 0x3F}, 4, 1.5f}, {">f4", {0x3F, 0xC0, 0, 0}, 4, 1.5f}, {"<f2", {0, 0x3C}, 2, 1}, {">f2", {0x3C, 0}, 2, 1},
-        {"<f8", {0, 0, 0, 0, 0, 0, 0xF8, 0x3F}, 8, 1.5f}, {">f8", {0x3F, 0xF8}, 8, 1.5f}, {"|i1", {0x80}, 1, -128}, {"|u1", {0xFF}, 1, 255},
-        {"<i2", {0xFE, 0xFF}, 2, -2}, {">i2", {0xFF, 0xFE}, 2, -2}, {"<u2", {0xFE, 0xFF}, 2, 65534}, {"<i4", {0, 0, 0, 0x80}, 4, -0x1p31f},
-        {"<u4", {0, 0, 0, 0x80}, 4, 0x1p31f}, {"<i8", {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF}, 8, -1},
-        {"<u8", {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF}, 8, 0x1p64f}, {"|b1", {1}, 1, 1}, {"|b1", {0}, 1, 0}, {"=f4", {0, 0, 0xC0, 0x3F}, 4, 1.5f}};
+    static const struct { const char *descr; unsigned char bytes[8]; size_t n; float want;
+    } cases[] = {{"<f4", {0, 0, 0xC0, 0x3F}, 4, 1.5f},
+                 {">f4", {0x3F, 0xC0, 0, 0}, 4, 1.5f},
+                 {"<f2", {0, 0x3C}, 2, 1},
+                 {">f2", {0x3C, 0}, 2, 1},
+                 {"<f8", {0, 0, 0, 0, 0, 0, 0xF8, 0x3F}, 8, 1.5f},
+                 {">f8", {0x3F, 0xF8}, 8, 1.5f},
+                 {"|i1", {0x80}, 1, -128},
+                 {"|u1", {0xFF}, 1, 255},
+                 {"<i2", {0xFE, 0xFF}, 2, -2},
+                 {">i2", {0xFF, 0xFE}, 2, -2},
+                 {"<u2", {0xFE, 0xFF}, 2, 65534},
+                 {"<i4", {0, 0, 0, 0x80}, 4, -0x1p31f},
+                 {"<u4", {0, 0, 0, 0x80}, 4, 0x1p31f},
+                 {"<i8", {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF}, 8, -1},
+                 {"<u8", {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF}, 8, 0x1p64f},
+                 {"|b1", {1}, 1, 1},
+                 {"|b1", {0}, 1, 0},
+                 {"=f4", {0, 0, 0xC0, 0x3F}, 4, 1.5f}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char header[200];
         rn_array a;
@@ -564,7 +595,8 @@ static void npy_types(void **state)
             rn_array_free(&a);
         }
     }
-    static const char *const valid[] = {"{\"shape\":(2),\"fortran_order\":True,\"descr\":\"|u1\"}", "{'descr':'|u1','fortran_order':False,'shape':(2L,1L)}",
+    static const char *const valid[] = {
+        "{\"shape\":(2),\"fortran_order\":True,\"descr\":\"|u1\"}", "{'descr':'|u1','fortran_order':False,'shape':(2L,1L)}",
         " { 'fortran_order' : False , 'descr' : '|u1' , 'shape' : ( 1 , 2 , ) , } \n", "{'descr':'<f2','fortran_order':False,'shape':()}"};
     for (size_t i = 0; i < sizeof valid / sizeof *valid; i++) {
         rn_array a;
@@ -579,19 +611,31 @@ static void npy_types(void **state)
 static void npy_refused(void **state)
 {
     (void)state;
-    static const struct { const char *header; size_t n; int status; const char *text; } cases[] = {
-        {N("'|O'", "False", "(1,)"), 8, RN_ERR_UNSUPPORTED, "|O"}, {N("'<c8'", "False", "(1,)"), 8, RN_ERR_UNSUPPORTED, "<c8"},
-        {N("'<U1'", "False", "(1,)"), 4, RN_ERR_UNSUPPORTED, "<U1"}, {N("[('a', '<f4')]", "False", "(1,)"), 4, RN_ERR_UNSUPPORTED, "record"},
-        {N("'<f4'", "True", "(2, 2)"), 16, RN_ERR_UNSUPPORTED, "Fortran"}, {N("'f4'", "False", "(1,)"), 4, RN_ERR_UNSUPPORTED, "f4"},
-        {N("''", "False", "(1,)"), 4, RN_ERR_UNSUPPORTED, "type"}, {N("'<f4'", "False", "(2,)"), 4, RN_ERR_FORMAT, "4 bytes of data"},
-        {N("'<f4'", "False", "(1,)"), 8, RN_ERR_FORMAT, "8 bytes of data"}, {N("'<f4'", "False", "(281474976710656, 281474976710656)"), 8, RN_ERR_FORMAT, "too large"},
-        {N("'<f8'", "False", "(281474976710656, 16384)"), 8, RN_ERR_FORMAT, "bytes of data"}, {N("'<f4'", "False", "(-1,)"), 8, RN_ERR_FORMAT, "not understood"},
-        {N("'<f4'", "False", "(99999999999999999999,)"), 8, RN_ERR_FORMAT, "not understood"}, {N("'<f4'", "False", "(1,1,1,1,1,1,1,1,1)"), 4, RN_ERR_FORMAT, "not understood"},
-        {N("'<f4'", "Maybe", "(1,)"), 4, RN_ERR_FORMAT, "not understood"}, {N("'<f4'", "False", "[1]"), 4, RN_ERR_FORMAT, "not understood"},
-        {N("'<f4'", "False", "(,)"), 4, RN_ERR_FORMAT, "not understood"}, {N("'<f4'", "False", "(1 1)"), 4, RN_ERR_FORMAT, "not understood"},
-        {"{'descr': '<f4', 'shape': (1,)}", 4, RN_ERR_FORMAT, "not understood"}, {"{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (1,)}", 4, RN_ERR_FORMAT, "not understood"},
-        {N("'<f4'", "False", "(1,)") "x", 4, RN_ERR_FORMAT, "not understood"}, {"{", 4, RN_ERR_FORMAT, "not understood"}, {"", 4, RN_ERR_FORMAT, "not understood"},
-        {"{'descr': '<f4444444444444444444444', 'fortran_order': False, 'shape': (1,)}", 4, RN_ERR_FORMAT, "not understood"}};
+    static const struct { const char *header; size_t n; int status; const char *text;
+    } cases[] = {{N("'|O'", "False", "(1,)"), 8, RN_ERR_UNSUPPORTED, "|O"},
+                 {N("'<c8'", "False", "(1,)"), 8, RN_ERR_UNSUPPORTED, "<c8"},
+                 {N("'<U1'", "False", "(1,)"), 4, RN_ERR_UNSUPPORTED, "<U1"},
+                 {N("[('a', '<f4')]", "False", "(1,)"), 4, RN_ERR_UNSUPPORTED, "record"},
+                 {N("'<f4'", "True", "(2, 2)"), 16, RN_ERR_UNSUPPORTED, "Fortran"},
+                 {N("'f4'", "False", "(1,)"), 4, RN_ERR_UNSUPPORTED, "f4"},
+                 {N("''", "False", "(1,)"), 4, RN_ERR_UNSUPPORTED, "type"},
+                 {N("'<f4'", "False", "(2,)"), 4, RN_ERR_FORMAT, "4 bytes of data"},
+                 {N("'<f4'", "False", "(1,)"), 8, RN_ERR_FORMAT, "8 bytes of data"},
+                 {N("'<f4'", "False", "(281474976710656, 281474976710656)"), 8, RN_ERR_FORMAT, "too large"},
+                 {N("'<f8'", "False", "(281474976710656, 16384)"), 8, RN_ERR_FORMAT, "bytes of data"},
+                 {N("'<f4'", "False", "(-1,)"), 8, RN_ERR_FORMAT, "not understood"},
+                 {N("'<f4'", "False", "(99999999999999999999,)"), 8, RN_ERR_FORMAT, "not understood"},
+                 {N("'<f4'", "False", "(1,1,1,1,1,1,1,1,1)"), 4, RN_ERR_FORMAT, "not understood"},
+                 {N("'<f4'", "Maybe", "(1,)"), 4, RN_ERR_FORMAT, "not understood"},
+                 {N("'<f4'", "False", "[1]"), 4, RN_ERR_FORMAT, "not understood"},
+                 {N("'<f4'", "False", "(,)"), 4, RN_ERR_FORMAT, "not understood"},
+                 {N("'<f4'", "False", "(1 1)"), 4, RN_ERR_FORMAT, "not understood"},
+                 {"{'descr': '<f4', 'shape': (1,)}", 4, RN_ERR_FORMAT, "not understood"},
+                 {"{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (1,)}", 4, RN_ERR_FORMAT, "not understood"},
+                 {N("'<f4'", "False", "(1,)") "x", 4, RN_ERR_FORMAT, "not understood"},
+                 {"{", 4, RN_ERR_FORMAT, "not understood"},
+                 {"", 4, RN_ERR_FORMAT, "not understood"},
+                 {"{'descr': '<f4444444444444444444444', 'fortran_order': False, 'shape': (1,)}", 4, RN_ERR_FORMAT, "not understood"}};
     rn_array a;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         static const char zeros[64];
@@ -713,7 +757,8 @@ static void events_bytes(void **state)
     assert_int_equal(size, rn_events_bytes(e));
     free(data);
     walk(rn_events_path(e), 1, message, &n);
-    static const unsigned char scalar[] = {0x10, 0xAC, 2, 0x2A, 19, 0x0A, 17, 0x0A, 10, 'l', 'o', 's', 's', '/', 't', 'r', 'a', 'i', 'n', 0x15, 0, 0, 0, 0x3F};
+    static const unsigned char scalar[] = {0x10, 0xAC, 2,   0x2A, 19,  0x0A, 17,  0x0A, 10, 'l', 'o', 's',
+                                           's',  '/',  't', 'r',  'a', 'i',  'n', 0x15, 0,  0,   0,   0x3F};
     assert_int_equal(n, 9 + sizeof scalar);
     assert_memory_equal(message + 9, scalar, sizeof scalar);
     walk(rn_events_path(e), 2, message, &n);

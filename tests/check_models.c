@@ -90,9 +90,12 @@ static int count_op(const rn_graph *g, rn_op op)
 static void published_sizes(void **state)
 {
     (void)state;
-    static const struct { const char *name; int64_t own, imagenet; double macs; int entries; } rows[] = {
-        {"resnet18", 11694537, 11689512, 6.93, 122}, {"resnet34", 21802697, 21797672, 14.48, 218}, {"resnet50", 25598921, 25557032, 16.21, 320},
-        {"resnet101", 44591049, 44549160, 31.36, 626}, {"resnet152", 60234697, 60192808, 46.51, 932}};
+    static const struct { const char *name; int64_t own, imagenet; double macs; int entries;
+    } rows[] = {{"resnet18", 11694537, 11689512, 6.93, 122},
+                {"resnet34", 21802697, 21797672, 14.48, 218},
+                {"resnet50", 25598921, 25557032, 16.21, 320},
+                {"resnet101", 44591049, 44549160, 31.36, 626},
+                {"resnet152", 60234697, 60192808, 46.51, 932}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         rn_arch arch = arch_of(rows[i].name);
         assert_true(arch.width == 64 && arch.in_channels == 1 && arch.classes == 9 && arch.embedding == 256 && arch.shortcut == 'B');
@@ -156,7 +159,8 @@ static void blocks_as_designed(void **state)
         {"layer2.0.conv3", 512, 1, 1, 0}, {"layer2.0.shortcut.0", 512, 1, 2, 0}, {"layer4.2.conv2", 512, 3, 1, 1}};
     for (size_t i = 0; i < sizeof convs / sizeof *convs; i++) {
         const rn_node *n = node_of(g, convs[i].name);
-        assert_true(n->op == RN_OP_CONV && n->channels == convs[i].channels && n->kernel_h == convs[i].kernel && n->kernel_w == convs[i].kernel);
+        assert_true(n->op == RN_OP_CONV && n->channels == convs[i].channels && n->kernel_h == convs[i].kernel &&
+                    n->kernel_w == convs[i].kernel);
         assert_true(n->stride == convs[i].stride && n->pad == convs[i].pad);
         assert_true(strncmp(g->params[n->weight].name, n->name, strlen(n->name)) == 0);
     }
@@ -223,8 +227,12 @@ static void parameters_are_laid_out(void **state)
 static void sizes_of_odd_inputs(void **state)
 {
     (void)state;
-    static const struct { int in[2], stem[2], pool[2], last[2]; } cases[] = {
-        {{64, 200}, {32, 100}, {16, 50}, {2, 7}}, {{65, 201}, {33, 101}, {17, 51}, {3, 7}}, {{1, 1}, {1, 1}, {1, 1}, {1, 1}}, {{2, 3}, {1, 2}, {1, 1}, {1, 1}}, {{7, 333}, {4, 167}, {2, 84}, {1, 11}}};
+    static const struct { int in[2], stem[2], pool[2], last[2];
+    } cases[] = {{{64, 200}, {32, 100}, {16, 50}, {2, 7}},
+                 {{65, 201}, {33, 101}, {17, 51}, {3, 7}},
+                 {{1, 1}, {1, 1}, {1, 1}, {1, 1}},
+                 {{2, 3}, {1, 2}, {1, 1}, {1, 1}},
+                 {{7, 333}, {4, 167}, {2, 84}, {1, 11}}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (int k = 0; k < 2; k++) {
             rn_arch arch = arch_of("resnet18");
@@ -305,7 +313,8 @@ static void options_out_of_range(void **state)
     assert_non_null(strstr(err.text, "resnet19"));
     assert_non_null(strstr(err.text, "resnet152"));
     for (int i = 0; i < 9; i++) {
-        static const char *const want[] = {"--width 0", "--width 99999", "--in-channels -1", "--classes 0", "--embedding -2", "--shortcut", "--pool 0x1", "--pool 1x5000", "--stem"};
+        static const char *const want[] = {"--width 0",  "--width 99999", "--in-channels -1", "--classes 0", "--embedding -2",
+                                           "--shortcut", "--pool 0x1",    "--pool 1x5000",    "--stem"};
         arch = arch_of("resnet18");
         switch (i) {
         case 0: arch.width = 0; break;
@@ -366,7 +375,8 @@ static void initial_weights(void **state)
     const rn_param *p = &g->params[rn_graph_param(g, "layer4.1.conv2.weight")];
     moments(w + p->offset, p->count, &mean, &deviation, &largest);
     double bound = 1 / sqrt(128 * 9);
-    assert_true(largest <= (float)bound && largest > 0.9999 * bound && fabs(mean) < 0.01 * bound && fabs(deviation / bound - sqrt(1.0 / 3)) < 0.005);
+    assert_true(largest <= (float)bound && largest > 0.9999 * bound && fabs(mean) < 0.01 * bound &&
+                fabs(deviation / bound - sqrt(1.0 / 3)) < 0.005);
     p = &g->params[rn_graph_param(g, "fc.bias")];
     moments(w + p->offset, p->count, &mean, &deviation, &largest);
     bound = 1 / sqrt(128 * 4);
@@ -493,7 +503,9 @@ static void labels(void **state)
     assert_int_equal(rn_model_new(&m, &arch, NULL, RN_INIT_HE, 1, 0, &err), 0);
     assert_string_equal(m->labels[1], "1");
     rn_model_close(&m);
-    static const struct { const char *labels[2], *text; } bad[] = {{{"a", "a"}, "two classes are called \"a\""}, {{"a", ""}, "empty"}, {{"a", "\xFF"}, "UTF-8"}};
+    static const struct {
+        const char *labels[2], *text;
+    } bad[] = {{{"a", "a"}, "two classes are called \"a\""}, {{"a", ""}, "empty"}, {{"a", "\xFF"}, "UTF-8"}};
     for (int i = 0; i < 3; i++) {
         assert_int_not_equal(rn_model_new(&m, &arch, bad[i].labels, RN_INIT_HE, 1, 0, &err), 0);
         assert_null(m);
@@ -529,12 +541,17 @@ static void set_config(rn_tensors *t, const char *text)
     assert_int_equal(rn_tensors_set_metadata(t, "resnet.config", text, NULL), 0);
 }
 
-#define ARCH(more) "{\"arithmetic\":1,\"arch\":{\"name\":\"resnet20\",\"width\":2,\"in_channels\":1,\"classes\":2,\"embedding\":3,\"shortcut\":\"B\",\"pool\":\"2x1\"" more "}"
+#define ARCH(more)                                                                                                                         \
+    "{\"arithmetic\":1,\"arch\":{\"name\":\"resnet20\",\"width\":2,\"in_channels\":1,\"classes\":2,\"embedding\":3,\"shortcut\":\"B\","    \
+    "\"pool\":\"2x1\"" more "}"
 
 static float replaced[4096];
 static void nothing(rn_tensors *t) { (void)t; }
 static void plain_config(rn_tensors *t) { set_config(t, ARCH("") ",\"labels\":[\"a\",\"b\"]}"); }
-static void wide(rn_tensors *t) { tensor_of(t, "conv1.weight")->shape[0] = 4, tensor_of(t, "conv1.weight")->count = 36, tensor_of(t, "conv1.weight")->data = replaced; }
+static void wide(rn_tensors *t)
+{
+    tensor_of(t, "conv1.weight")->shape[0] = 4, tensor_of(t, "conv1.weight")->count = 36, tensor_of(t, "conv1.weight")->data = replaced;
+}
 static void flat(rn_tensors *t) { tensor_of(t, "fc.bias")->dims = 0, tensor_of(t, "fc.bias")->count = 1; }
 static void missing(rn_tensors *t) { free(t->items[t->count - 1].name), t->count--; }
 static void renamed(rn_tensors *t) { strcpy(tensor_of(t, "linear.bias")->name, "linear.bIas"); }
@@ -576,19 +593,33 @@ static void deeper(rn_tensors *t)
 static void refused_files(void **state)
 {
     (void)state;
-    static const struct { void (*change)(rn_tensors *); int status; const char *text; } cases[] = {
-        {nothing, 0, ""}, {plain_config, 0, ""},
-        {wide, RN_ERR_SHAPE, "changed.safetensors: conv1.weight is 4x1x3x3, resnet20 of width 2 wants 2x1x3x3: try --width 4"},
-        {flat, RN_ERR_SHAPE, "fc.bias is one number, resnet20 of width 2 wants 3"},
-        {missing, RN_ERR_SHAPE, "is missing"}, {renamed, RN_ERR_SHAPE, "linear.bIas is in the file, but resnet20 of width 2 has no such tensor"},
-        {integers, RN_ERR_FORMAT, "linear.bias has dtype I32"}, {not_a_number, RN_ERR_NUMBER, "layer3.2.conv2.weight has a value that is not finite (NaN at 1)"},
-        {infinite, RN_ERR_NUMBER, "bn1.running_mean has a value that is not finite (an infinity at 1)"}, {negative_variance, RN_ERR_NUMBER, "bn1.running_var has a negative"},
-        {no_config, RN_ERR_UNSUPPORTED, "there is no resnet.config"}, {broken_config, RN_ERR_FORMAT, "not valid JSON"}, {twice_config, RN_ERR_FORMAT, "duplicate"},
-        {list_config, RN_ERR_FORMAT, "not a JSON object"}, {empty_config, RN_ERR_FORMAT, "no \"arch\""}, {unknown_network, RN_ERR_UNSUPPORTED, "vgg16"},
-        {unknown_key, RN_ERR_UNSUPPORTED, "\"se\""}, {bad_pool, RN_ERR_UNSUPPORTED, "\"pool\""}, {real_width, RN_ERR_UNSUPPORTED, "\"width\""},
-        {zero_width, RN_ERR_FORMAT, "--width 0"}, {few_labels, RN_ERR_FORMAT, "1 labels"}, {no_labels, RN_ERR_FORMAT, "0 labels"},
-        {number_labels, RN_ERR_FORMAT, "label 0"}, {twin_labels, RN_ERR_FORMAT, "two classes"}, {promises, RN_ERR_SHAPE, "resnet152 of width 1000"},
-        {deeper, RN_ERR_SHAPE, "is in the file, but resnet18"}};
+    static const struct { void (*change)(rn_tensors *); int status; const char *text;
+    } cases[] = {{nothing, 0, ""},
+                 {plain_config, 0, ""},
+                 {wide, RN_ERR_SHAPE, "changed.safetensors: conv1.weight is 4x1x3x3, resnet20 of width 2 wants 2x1x3x3: try --width 4"},
+                 {flat, RN_ERR_SHAPE, "fc.bias is one number, resnet20 of width 2 wants 3"},
+                 {missing, RN_ERR_SHAPE, "is missing"},
+                 {renamed, RN_ERR_SHAPE, "linear.bIas is in the file, but resnet20 of width 2 has no such tensor"},
+                 {integers, RN_ERR_FORMAT, "linear.bias has dtype I32"},
+                 {not_a_number, RN_ERR_NUMBER, "layer3.2.conv2.weight has a value that is not finite (NaN at 1)"},
+                 {infinite, RN_ERR_NUMBER, "bn1.running_mean has a value that is not finite (an infinity at 1)"},
+                 {negative_variance, RN_ERR_NUMBER, "bn1.running_var has a negative"},
+                 {no_config, RN_ERR_UNSUPPORTED, "there is no resnet.config"},
+                 {broken_config, RN_ERR_FORMAT, "not valid JSON"},
+                 {twice_config, RN_ERR_FORMAT, "duplicate"},
+                 {list_config, RN_ERR_FORMAT, "not a JSON object"},
+                 {empty_config, RN_ERR_FORMAT, "no \"arch\""},
+                 {unknown_network, RN_ERR_UNSUPPORTED, "vgg16"},
+                 {unknown_key, RN_ERR_UNSUPPORTED, "\"se\""},
+                 {bad_pool, RN_ERR_UNSUPPORTED, "\"pool\""},
+                 {real_width, RN_ERR_UNSUPPORTED, "\"width\""},
+                 {zero_width, RN_ERR_FORMAT, "--width 0"},
+                 {few_labels, RN_ERR_FORMAT, "1 labels"},
+                 {no_labels, RN_ERR_FORMAT, "0 labels"},
+                 {number_labels, RN_ERR_FORMAT, "label 0"},
+                 {twin_labels, RN_ERR_FORMAT, "two classes"},
+                 {promises, RN_ERR_SHAPE, "resnet152 of width 1000"},
+                 {deeper, RN_ERR_SHAPE, "is in the file, but resnet18"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         rn_error err = {0, ""};
         int status = load_changed(cases[i].change, &err);
@@ -643,7 +674,9 @@ static void other_types_and_checkpoints(void **state)
     for (int i = 0; i < averaged.count; i++) {
         char name[128];
         snprintf(name, sizeof name, "ema.%s", averaged.items[i].name);
-        assert_int_equal(rn_tensors_add(&t, name, averaged.items[i].dtype, averaged.items[i].dims, averaged.items[i].shape, averaged.items[i].data, &err), 0);
+        assert_int_equal(rn_tensors_add(&t, name, averaged.items[i].dtype, averaged.items[i].dims, averaged.items[i].shape,
+                                        averaged.items[i].data, &err),
+                         0);
     }
     assert_int_equal(rn_safetensors_write(in_folder("checkpoint"), &t, &err), 0);
     rn_tensors_free(&t);
@@ -722,7 +755,8 @@ static void adopted_weights(void **state)
     assert_int_equal(rn_model_adopt(fewer, from, 9, collect, &count, &err), 0);
     assert_int_equal(count, 2);
     assert_non_null(strstr(lines, "linear.weight: new (3x3, the given model has 4x3)"));
-    assert_true(equal_param(fewer, from, "conv1.weight") && equal_param(fewer, from, "fc.weight") && equal_param(fewer, from, "bn1.running_mean"));
+    assert_true(equal_param(fewer, from, "conv1.weight") && equal_param(fewer, from, "fc.weight") &&
+                equal_param(fewer, from, "bn1.running_mean"));
     assert_true(equal_param(fewer, fresh, "linear.weight") && equal_param(fewer, fresh, "linear.bias"));
     free(from->labels[1]); /* as many classes, but others */
     from->labels[1] = strdup("blackcap");

@@ -80,7 +80,8 @@ int rn_file_read(const char *path, size_t limit, unsigned char **data, size_t *s
         goto fail;
     }
     if (!S_ISREG(st.st_mode)) {
-        status = rn_error_set(err, RN_ERR_IO, "%s: %s, a file is wanted", path, S_ISDIR(st.st_mode) ? "Is a folder" : "Is a device or pipe");
+        status =
+            rn_error_set(err, RN_ERR_IO, "%s: %s, a file is wanted", path, S_ISDIR(st.st_mode) ? "Is a folder" : "Is a device or pipe");
         goto fail;
     }
     if (st.st_size < 0 || (unsigned long long)st.st_size > limit) {
@@ -229,7 +230,8 @@ int rn_save_commit(rn_save *save, rn_error *err)
         free(save->temporary);
         save->temporary = NULL;
         if (sync_folder(save->path)) {
-            status = rn_error_set(err, RN_ERR_IO, "%s: written, but its folder could not be flushed to the disk: %s", save->path, rn_errno_text(errno));
+            status = rn_error_set(err, RN_ERR_IO, "%s: written, but its folder could not be flushed to the disk: %s", save->path,
+                                  rn_errno_text(errno));
             goto fail;
         }
     }

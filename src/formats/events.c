@@ -124,7 +124,8 @@ static int check_records(const rn_events *e, int64_t keep, rn_error *err)
     }
     free(message);
     if (!good || at != keep)
-        return rn_error_set(err, RN_ERR_FORMAT, "%s: no whole event records up to byte %lld; remove the file to go on without its history", e->path, (long long)keep);
+        return rn_error_set(err, RN_ERR_FORMAT, "%s: no whole event records up to byte %lld; remove the file to go on without its history",
+                            e->path, (long long)keep);
     return 0;
 }
 
@@ -142,8 +143,9 @@ static int reopen(rn_events *e, const char *path, int64_t keep, rn_error *err)
         return rn_error_set(err, RN_ERR_IO, "%s: is not a file that can be appended to", path);
     }
     if (keep < 0 || keep > st.st_size)
-        return rn_error_set(err, RN_ERR_FORMAT, "%s: %lld bytes, the checkpoint was made after %lld; remove the file to go on without its history", path,
-            (long long)st.st_size, (long long)keep);
+        return rn_error_set(err, RN_ERR_FORMAT,
+                            "%s: %lld bytes, the checkpoint was made after %lld; remove the file to go on without its history", path,
+                            (long long)st.st_size, (long long)keep);
     int status = check_records(e, keep, err);
     if (status)
         return status;

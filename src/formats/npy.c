@@ -198,7 +198,7 @@ static int find_header(const char *name, const unsigned char *data, size_t size,
 
 int rn_npy_parse(const char *name, const void *data, size_t size, rn_array *out, rn_error *err)
 {
-    text t;
+    text t = {0};
     npy_header h;
     size_t begin = 0;
     int64_t count = 1, bytes;
@@ -210,14 +210,16 @@ int rn_npy_parse(const char *name, const void *data, size_t size, rn_array *out,
         return rn_error_set(err, RN_ERR_FORMAT, "%s: its .npy header is not understood", name);
     int element = element_size(h.descr);
     if (!element)
-        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: elements of type %.12s; write it as float32", name, h.descr[0] == '[' ? "record" : h.descr);
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: elements of type %.12s; write it as float32", name,
+                            h.descr[0] == '[' ? "record" : h.descr);
     for (int d = 0; d < h.dims; d++)
         if (__builtin_mul_overflow(count, h.shape[d], &count))
             return rn_error_set(err, RN_ERR_FORMAT, "%s: its shape is too large", name);
     if (h.fortran && h.dims > 1)
         return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: its elements are in Fortran order; write numpy.ascontiguousarray(x)", name);
     if (__builtin_mul_overflow(count, (int64_t)element, &bytes) || (uint64_t)bytes != size - begin)
-        return rn_error_set(err, RN_ERR_FORMAT, "%s: %zu bytes of data, its shape wants %lld elements of %d bytes", name, size - begin, (long long)count, element);
+        return rn_error_set(err, RN_ERR_FORMAT, "%s: %zu bytes of data, its shape wants %lld elements of %d bytes", name, size - begin,
+                            (long long)count, element);
     if ((uint64_t)count > SIZE_MAX / sizeof(float) || !(out->data = malloc(((size_t)count + !count) * sizeof(float))))
         return rn_error_memory(err, name, (unsigned long long)count * sizeof(float));
     convert(h.descr, element, (const unsigned char *)data + begin, count, out->data);
@@ -252,7 +254,8 @@ int rn_npy_write(const char *path, const float *data, int dims, const int64_t *s
     for (int d = 0; d < dims; d++) {
         if (shape[d] < 0 || __builtin_mul_overflow(count, shape[d], &count) || count > MOST_SIZE)
             return rn_error_set(err, RN_ERR_ARG, "%s: its shape is negative or too large", path);
-        n += (size_t)snprintf(header + n, sizeof header - n, "%s%lld%s", d ? " " : "", (long long)shape[d], d + 1 < dims || dims == 1 ? "," : "");
+        n += (size_t)snprintf(header + n, sizeof header - n, "%s%lld%s", d ? " " : "", (long long)shape[d],
+                              d + 1 < dims || dims == 1 ? "," : "");
     }
     n += (size_t)snprintf(header + n, sizeof header - n, "), }");
     size_t end = (n + 64) / 64 * 64;

@@ -30,7 +30,8 @@
 static const struct {
     const char *name;
     rn_dtype dtype;
-} readable[] = {{"F32", RN_F32}, {"F16", RN_F16}, {"BF16", RN_BF16}, {"F64", RN_F64}, {"I64", RN_I64}, {"I32", RN_I32}, {"U8", RN_U8}, {"BOOL", RN_BOOL}};
+} readable[] = {{"F32", RN_F32}, {"F16", RN_F16}, {"BF16", RN_BF16}, {"F64", RN_F64},
+                {"I64", RN_I64}, {"I32", RN_I32}, {"U8", RN_U8},     {"BOOL", RN_BOOL}};
 
 static const char *const unreadable[] = {"F4", "F6_E2M3", "F6_E3M2", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ",
     "I16", "U16", "U32", "C64", "U64"};
@@ -119,7 +120,8 @@ static int get_dtype(const char *name, const char *tensor, const json_t *value, 
         }
     for (size_t i = 0; text && i < sizeof unreadable / sizeof *unreadable; i++)
         if (strcmp(text, unreadable[i]) == 0)
-            return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: %s has dtype %s, which this build cannot read; convert it to F32", name, tensor, text);
+            return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: %s has dtype %s, which this build cannot read; convert it to F32", name,
+                                tensor, text);
     return rn_error_set(err, RN_ERR_FORMAT, "%s: %s has no known dtype", name, tensor);
 }
 
@@ -134,20 +136,23 @@ static int get_entry(const char *name, const char *key, const json_t *object, en
     if (status)
         return status;
     if (json_array_size(shape) > 8)
-        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: %s has %zu dimensions, at most 8 can be read", name, s.text, json_array_size(shape));
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: %s has %zu dimensions, at most 8 can be read", name, s.text,
+                            json_array_size(shape));
     e->name = key;
     e->tensor.dims = (int)json_array_size(shape);
     e->tensor.count = 1;
     for (int d = 0; d < e->tensor.dims; d++)
-        if (get_size(json_array_get(shape, (size_t)d), &e->tensor.shape[d]) || __builtin_mul_overflow(e->tensor.count, e->tensor.shape[d], &e->tensor.count))
+        if (get_size(json_array_get(shape, (size_t)d), &e->tensor.shape[d]) ||
+            __builtin_mul_overflow(e->tensor.count, e->tensor.shape[d], &e->tensor.count))
             return rn_error_set(err, RN_ERR_FORMAT, "%s: the shape of %s is no list of sizes, or too large", name, s.text);
     if (__builtin_mul_overflow(e->tensor.count, (int64_t)rn_dtype_size(e->tensor.dtype), &bytes))
         return rn_error_set(err, RN_ERR_FORMAT, "%s: the shape of %s is too large", name, s.text);
-    if (json_array_size(offsets) != 2 || get_size(json_array_get(offsets, 0), &begin) || get_size(json_array_get(offsets, 1), &end) || end < begin)
+    if (json_array_size(offsets) != 2 || get_size(json_array_get(offsets, 0), &begin) || get_size(json_array_get(offsets, 1), &end) ||
+        end < begin)
         return rn_error_set(err, RN_ERR_FORMAT, "%s: data_offsets of %s are not two positions in order", name, s.text);
     if (end - begin != bytes)
-        return rn_error_set(err, RN_ERR_FORMAT, "%s: %s has %lld bytes, its shape and dtype %s want %lld", name, s.text, (long long)(end - begin),
-            rn_dtype_name(e->tensor.dtype), (long long)bytes);
+        return rn_error_set(err, RN_ERR_FORMAT, "%s: %s has %lld bytes, its shape and dtype %s want %lld", name, s.text,
+                            (long long)(end - begin), rn_dtype_name(e->tensor.dtype), (long long)bytes);
     e->begin = (uint64_t)begin;
     e->end = (uint64_t)end;
     return 0;
@@ -181,7 +186,8 @@ static int by_place(const void *a, const void *b)
 }
 
 /* Entries in the order of their bytes: each must begin where the one before ended, and the last end with the file. */
-static int place_entries(const char *name, entry *entries, size_t count, const unsigned char *bytes, uint64_t size, rn_tensors *out, rn_error *err)
+static int place_entries(const char *name, entry *entries, size_t count, const unsigned char *bytes, uint64_t size, rn_tensors *out,
+                         rn_error *err)
 {
     uint64_t at = 0;
     if (count)
@@ -189,11 +195,12 @@ static int place_entries(const char *name, entry *entries, size_t count, const u
     for (size_t i = 0; i < count; i++) {
         entry *e = &entries[i];
         if (e->begin != at)
-            return rn_error_set(err, RN_ERR_FORMAT, "%s: %s at %s (byte %llu instead of %llu)", name, e->begin > at ? "a hole before the data" : "data overlap",
-                show(e->name).text, (unsigned long long)e->begin, (unsigned long long)at);
+            return rn_error_set(err, RN_ERR_FORMAT, "%s: %s at %s (byte %llu instead of %llu)", name,
+                                e->begin > at ? "a hole before the data" : "data overlap", show(e->name).text, (unsigned long long)e->begin,
+                                (unsigned long long)at);
         if (e->end > size)
-            return rn_error_set(err, RN_ERR_FORMAT, "%s: cut off inside %s: %llu bytes of data, at least %llu are wanted", name, show(e->name).text,
-                (unsigned long long)size, (unsigned long long)e->end);
+            return rn_error_set(err, RN_ERR_FORMAT, "%s: cut off inside %s: %llu bytes of data, at least %llu are wanted", name,
+                                show(e->name).text, (unsigned long long)size, (unsigned long long)e->end);
         at = e->end;
         int status = rn_tensors_add(out, e->name, e->tensor.dtype, e->tensor.dims, e->tensor.shape, bytes + e->begin, err);
         if (status)
@@ -230,7 +237,8 @@ int rn_safetensors_parse(const char *name, const void *data, size_t size, rn_ten
         goto fail;
     }
     if (!json_is_object(root)) {
-        status = rn_error_set(err, RN_ERR_FORMAT, "%s: the header is not valid: %s", name, root ? "an object is wanted" : show(why.text).text);
+        status =
+            rn_error_set(err, RN_ERR_FORMAT, "%s: the header is not valid: %s", name, root ? "an object is wanted" : show(why.text).text);
         goto fail;
     }
     entries = calloc(json_object_size(root) + 1, sizeof *entries);
@@ -240,7 +248,8 @@ int rn_safetensors_parse(const char *name, const void *data, size_t size, rn_ten
     }
     json_object_foreach(root, key, value)
     {
-        status = strcmp(key, "__metadata__") == 0 ? get_metadata(name, value, out, err) : get_entry(name, key, value, &entries[count++], err);
+        status =
+            strcmp(key, "__metadata__") == 0 ? get_metadata(name, value, out, err) : get_entry(name, key, value, &entries[count++], err);
         if (status)
             goto fail;
     }
@@ -294,7 +303,8 @@ int rn_safetensors_read(const char *path, rn_tensors *out, rn_error *err)
 /* The format's own order of dtypes; the largest come first, so every tensor is aligned to its element. */
 static int dtype_rank(rn_dtype d)
 {
-    static const int ranks[] = {[RN_I64] = 7, [RN_F64] = 6, [RN_F32] = 5, [RN_I32] = 4, [RN_BF16] = 3, [RN_F16] = 2, [RN_U8] = 1, [RN_BOOL] = 0};
+    static const int ranks[] = {
+        [RN_I64] = 7, [RN_F64] = 6, [RN_F32] = 5, [RN_I32] = 4, [RN_BF16] = 3, [RN_F16] = 2, [RN_U8] = 1, [RN_BOOL] = 0};
     return ranks[d];
 }
 
@@ -315,7 +325,8 @@ static int add_text(const char *path, json_t *object, const char *key, json_t *v
 {
     if (value && json_object_set_new(object, key, value) == 0)
         return 0;
-    return rn_error_set(err, RN_ERR_ARG, "%s: %s cannot be written: its name or text is not UTF-8, or memory is short", path, show(key).text);
+    return rn_error_set(err, RN_ERR_ARG, "%s: %s cannot be written: its name or text is not UTF-8, or memory is short", path,
+                        show(key).text);
 }
 
 /* {"__metadata__": {...}} with the keys in byte order, or {} where there is none. */
@@ -355,7 +366,8 @@ static json_t *entry_object(const rn_tensor *t, int64_t begin, int64_t end)
         }
     if (!shape)
         return NULL;
-    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", rn_dtype_name(t->dtype), "shape", shape, "data_offsets", (json_int_t)begin, (json_int_t)end);
+    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", rn_dtype_name(t->dtype), "shape", shape, "data_offsets", (json_int_t)begin,
+                     (json_int_t)end);
 }
 
 /* Room for a text and its padding, or an error that says which. */
@@ -387,7 +399,8 @@ static int header_text(const char *path, const rn_tensors *t, const rn_tensor *c
     int status = metadata_object(path, t, &root, err);
     for (int i = 0; !status && i < t->count; i++, at += bytes) {
         const char *name = order[i]->name;
-        if (__builtin_mul_overflow(order[i]->count, (int64_t)rn_dtype_size(order[i]->dtype), &bytes) || bytes > MOST_INTEGER || at + bytes > MOST_INTEGER)
+        if (__builtin_mul_overflow(order[i]->count, (int64_t)rn_dtype_size(order[i]->dtype), &bytes) || bytes > MOST_INTEGER ||
+            at + bytes > MOST_INTEGER)
             status = rn_error_set(err, RN_ERR_ARG, "%s: %s is too large for a file", path, name);
         else if (strcmp(name, "__metadata__") == 0 || json_object_get(root, name))
             status = rn_error_set(err, RN_ERR_ARG, "%s: a second tensor is called %s", path, name);
@@ -415,7 +428,8 @@ int rn_safetensors_write(const char *path, const rn_tensors *tensors, rn_error *
     if ((status = header_text(path, tensors, order, &header, &n, err)))
         goto fail;
     uint64_t length = n;
-    if ((status = rn_save_open(&save, path, err)) || (status = rn_save_write(&save, &length, 8, err)) || (status = rn_save_write(&save, header, n, err)))
+    if ((status = rn_save_open(&save, path, err)) || (status = rn_save_write(&save, &length, 8, err)) ||
+        (status = rn_save_write(&save, header, n, err)))
         goto fail;
     for (int i = 0; i < tensors->count; i++)
         if ((status = rn_save_write(&save, order[i]->data, (size_t)order[i]->count * rn_dtype_size(order[i]->dtype), err)))

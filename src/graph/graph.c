@@ -241,7 +241,8 @@ static int place_param(rn_graph *g, int index, rn_error *err)
     int64_t *total = param->kind >= RN_PARAM_BN_MEAN ? &g->stats_count : &g->weights_count;
     param->count = 1;
     for (int d = 0; d < param->dims; d++)
-        if (param->shape[d] < 1 || __builtin_mul_overflow(param->count, (int64_t)param->shape[d], &param->count) || param->count > MOST_FLOATS)
+        if (param->shape[d] < 1 || __builtin_mul_overflow(param->count, (int64_t)param->shape[d], &param->count) ||
+            param->count > MOST_FLOATS)
             return rn_error_set(err, RN_ERR_ARG, "%s: the network would have more than %lld numbers; make it narrower", param->name,
                 (long long)MOST_FLOATS);
     param->offset = *total;
@@ -326,7 +327,8 @@ int rn_graph_sizes(const rn_graph *g, int h, int w, int (*sizes)[2], rn_error *e
             break;
         case RN_OP_LINEAR:
             if (ih != node->in_h || iw != node->in_w)
-                return rn_error_set(err, RN_ERR_SHAPE, "%s: wants an input of %dx%d, gets %dx%d", node->name, node->in_h, node->in_w, ih, iw);
+                return rn_error_set(err, RN_ERR_SHAPE, "%s: wants an input of %dx%d, gets %dx%d", node->name, node->in_h, node->in_w, ih,
+                                    iw);
             oh = ow = 1;
             break;
         case RN_OP_ADD:
@@ -366,7 +368,8 @@ int64_t rn_graph_macs(const rn_graph *g, const int (*sizes)[2], int node)
     if (n->op != RN_OP_CONV && n->op != RN_OP_LINEAR)
         return 0;
     int64_t macs = g->params[n->weight].count;
-    if (n->op == RN_OP_CONV && (__builtin_mul_overflow(macs, (int64_t)sizes[node][0], &macs) || __builtin_mul_overflow(macs, (int64_t)sizes[node][1], &macs)))
+    if (n->op == RN_OP_CONV &&
+        (__builtin_mul_overflow(macs, (int64_t)sizes[node][0], &macs) || __builtin_mul_overflow(macs, (int64_t)sizes[node][1], &macs)))
         return INT64_MAX;
     return macs;
 }

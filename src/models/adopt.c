@@ -58,8 +58,8 @@ int rn_model_adopt(rn_model *model, const rn_model *from, uint64_t seed, rn_text
     for (int i = 0; i < model->graph->params_count; i++)
         kept += source_of(model, &model->graph->params[i], from, labels, why, sizeof why) != NULL;
     if (!kept)
-        return rn_error_set(err, RN_ERR_MISMATCH, "No tensor of the given model (%s of width %d) fits into %s of width %d", from->arch.name, from->arch.width,
-            model->arch.name, model->arch.width);
+        return rn_error_set(err, RN_ERR_MISMATCH, "No tensor of the given model (%s of width %d) fits into %s of width %d", from->arch.name,
+                            from->arch.width, model->arch.name, model->arch.width);
     rn_arch_init(model->graph, RN_INIT_PYTORCH, 0, seed, model->weights, model->stats);
     for (int i = 0; i < model->graph->params_count; i++) {
         const rn_param *p = &model->graph->params[i], *q = source_of(model, p, from, labels, why, sizeof why);

@@ -36,7 +36,8 @@ static int read_arch_member(rn_arch *arch, const char *key, const json_t *value)
     const struct {
         const char *key;
         int *place;
-    } numbers[] = {{"width", &arch->width}, {"in_channels", &arch->in_channels}, {"classes", &arch->classes}, {"embedding", &arch->embedding}};
+    } numbers[] = {
+        {"width", &arch->width}, {"in_channels", &arch->in_channels}, {"classes", &arch->classes}, {"embedding", &arch->embedding}};
     const char *text = json_string_value(value);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (strcmp(key, numbers[i].key) == 0) {
@@ -74,8 +75,11 @@ int rn_arch_from_json(rn_arch *arch, const char *name, const json_t *json, rn_er
     if (rn_arch_default(arch, network, &why))
         return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: %s", name, why.text);
     json_object_foreach((json_t *)json, key, value)
+    {
         if (read_arch_member(arch, key, value))
-            return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: its resnet.config has \"arch\" with a \"%.40s\" that this build cannot read", name, key);
+            return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: its resnet.config has \"arch\" with a \"%.40s\" that this build cannot read",
+                                name, key);
+    }
     return 0;
 }
 
@@ -109,7 +113,8 @@ int rn_labels_read(const char *name, const json_t *json, int classes, char ***ou
     int status = 0;
     *out = NULL;
     if (!json_is_array(json) || json_array_size(json) != (size_t)classes)
-        return rn_error_set(err, RN_ERR_FORMAT, "%s: %zu labels in its resnet.config, the network has %d classes", name, json_array_size(json), classes);
+        return rn_error_set(err, RN_ERR_FORMAT, "%s: %zu labels in its resnet.config, the network has %d classes", name,
+                            json_array_size(json), classes);
     labels = calloc((size_t)classes + 1, sizeof *labels);
     if (!labels)
         return rn_error_memory(err, "labels", (unsigned long long)classes * sizeof *labels);

@@ -46,7 +46,8 @@ static int allocate(rn_model *m, rn_error *err)
     return 0;
 }
 
-int rn_model_new(rn_model **model, const rn_arch *arch, const char *const *labels, rn_init init, int zero_last, uint64_t seed, rn_error *err)
+int rn_model_new(rn_model **model, const rn_arch *arch, const char *const *labels, rn_init init, int zero_last, uint64_t seed,
+                 rn_error *err)
 {
     int status;
     json_t *list = NULL;
@@ -112,7 +113,8 @@ static int check_tensor(const rn_param *p, const rn_tensor *t, const char *netwo
         same = same && t->shape[d] == want[d];
     }
     if (!t)
-        return rn_error_set(err, RN_ERR_SHAPE, "%s: %s is missing, %s wants it with %s", name, p->name, network, text_of_shape(p->dims, want).text);
+        return rn_error_set(err, RN_ERR_SHAPE, "%s: %s is missing, %s wants it with %s", name, p->name, network,
+                            text_of_shape(p->dims, want).text);
     if (!same) {
         char hint[40] = "";
         if (strcmp(p->name, "conv1.weight") == 0 && t->dims == 4 && t->shape[0] != want[0])
@@ -121,7 +123,8 @@ static int check_tensor(const rn_param *p, const rn_tensor *t, const char *netwo
             text_of_shape(p->dims, want).text, hint);
     }
     if (t->dtype != RN_F32 && t->dtype != RN_F16 && t->dtype != RN_BF16 && t->dtype != RN_F64)
-        return rn_error_set(err, RN_ERR_FORMAT, "%s: %s has dtype %s, a floating-point type is wanted", name, p->name, rn_dtype_name(t->dtype));
+        return rn_error_set(err, RN_ERR_FORMAT, "%s: %s has dtype %s, a floating-point type is wanted", name, p->name,
+                            rn_dtype_name(t->dtype));
     return 0;
 }
 
@@ -143,7 +146,8 @@ static float *place(const rn_param *p, float *weights, float *stats)
     return (p->kind >= RN_PARAM_BN_MEAN ? stats : weights) + p->offset;
 }
 
-static int check_tensors(const rn_graph *graph, const char *network, const char *name, const rn_tensors *tensors, const char *prefix, rn_error *err)
+static int check_tensors(const rn_graph *graph, const char *network, const char *name, const rn_tensors *tensors, const char *prefix,
+                         rn_error *err)
 {
     for (int i = 0; i < graph->params_count; i++) {
         int status = check_tensor(&graph->params[i], find_prefixed(tensors, prefix, graph->params[i].name), network, name, err);
@@ -153,8 +157,8 @@ static int check_tensors(const rn_graph *graph, const char *network, const char 
     return 0;
 }
 
-int rn_model_weights(const rn_graph *graph, const char *network, const char *name, const rn_tensors *tensors, const char *prefix, float *weights,
-    float *stats, rn_error *err)
+int rn_model_weights(const rn_graph *graph, const char *network, const char *name, const rn_tensors *tensors, const char *prefix,
+                     float *weights, float *stats, rn_error *err)
 {
     int status = check_tensors(graph, network, name, tensors, prefix, err);
     for (int i = 0; !status && i < graph->params_count; i++) {
@@ -185,7 +189,8 @@ static int starts_with(const char *text, const char *prefix)
 }
 
 /* Refuses tensors that the network does not have; tells whether there are averaged ones. */
-static int sort_tensors(const rn_graph *graph, const char *network, const char *name, const rn_tensors *tensors, int *averaged, rn_error *err)
+static int sort_tensors(const rn_graph *graph, const char *network, const char *name, const rn_tensors *tensors, int *averaged,
+                        rn_error *err)
 {
     *averaged = 0;
     for (int i = 0; i < tensors->count; i++) {
@@ -207,8 +212,10 @@ static int read_config(const char *name, const rn_tensors *tensors, json_t **con
     const char *text = rn_tensors_metadata(tensors, CONFIG_KEY);
     json_error_t why;
     if (!text)
-        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: there is no " CONFIG_KEY " in its metadata, so its network, labels and features are unknown; "
-            "a file that resnet train wrote has it", name);
+        return rn_error_set(err, RN_ERR_UNSUPPORTED,
+                            "%s: there is no " CONFIG_KEY " in its metadata, so its network, labels and features are unknown; "
+                            "a file that resnet train wrote has it",
+                            name);
     *config = json_loads(text, JSON_REJECT_DUPLICATES, &why);
     if (!*config && json_error_code(&why) == json_error_out_of_memory)
         return rn_error_memory(err, "a model's description", strlen(text));
@@ -228,7 +235,8 @@ int rn_model_from_tensors(rn_model **model, const char *name, const rn_tensors *
     rn_model *m = calloc(1, sizeof *m);
     if (!m)
         return rn_error_memory(err, "a model", sizeof *m);
-    if ((status = read_config(name, tensors, &m->config, err)) || (status = rn_arch_from_json(&m->arch, name, json_object_get(m->config, "arch"), err)))
+    if ((status = read_config(name, tensors, &m->config, err)) ||
+        (status = rn_arch_from_json(&m->arch, name, json_object_get(m->config, "arch"), err)))
         goto fail;
     if ((status = rn_arch_graph(&m->arch, &m->graph, &why))) {
         status = rn_error_set(err, status == RN_ERR_ARG ? RN_ERR_FORMAT : status, "%s: %s", name, why.text);
@@ -282,8 +290,8 @@ static int add_metadata(const rn_model *model, rn_tensors *out, rn_error *err)
     char *text = NULL;
     int status;
     /* Jansson's copy leaves out what it has no memory for, without a word */
-    if (!config || json_object_size(config) != json_object_size(model->config) || !arch || !labels || json_object_set(config, "arch", arch) ||
-        json_object_set(config, "labels", labels))
+    if (!config || json_object_size(config) != json_object_size(model->config) || !arch || !labels ||
+        json_object_set(config, "arch", arch) || json_object_set(config, "labels", labels))
         status = rn_error_memory(err, "a model's description", sizeof *model);
     else
         status = rn_json_dump(config, JSON_COMPACT | JSON_SORT_KEYS, &text, err);

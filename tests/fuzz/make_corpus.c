@@ -63,11 +63,17 @@ static void safetensors_files(void)
     header("minimal", "{\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}  ", 4);
     header("nothing", "{}", 0);
     header("hole", "{\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8);
-    header("overlap", "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[2,6]}}", 6);
-    header("twice", "{\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}", 0);
+    header("overlap",
+           "{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"b\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[2,6]}}",
+           6);
+    header("twice",
+           "{\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]},\"a\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}",
+           0);
     header("product", "{\"a\":{\"dtype\":\"F64\",\"shape\":[281474976710656,281474976710656,0],\"data_offsets\":[0,0]}}", 0);
     header("deep", "{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}", 0);
-    header("escapes", "{\"\\u00e9\\ud83c\\udfb5\\n\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},\"__metadata__\":{\"\\\"\":\"\\\\\"}}", 1);
+    header("escapes",
+           "{\"\\u00e9\\ud83c\\udfb5\\n\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},\"__metadata__\":{\"\\\"\":\"\\\\\"}}",
+           1);
     header("numbers", "{\"a\":{\"dtype\":\"U8\",\"shape\":[1e3,-0,18446744073709551616,1.5],\"data_offsets\":[0,1]}}", 1);
     raw("safetensors", "pytorch", "PK\3\4\0\0\0\0\0\0\0\0", 12);
 }
@@ -79,7 +85,8 @@ static void npy_files(void)
     rn_error err;
     must(rn_npy_write(name_of("npy", "two"), x, 2, shape, &err), &err);
     must(rn_npy_write(name_of("npy", "one"), x, 0, shape, &err), &err);
-    static const char *const dictionaries[] = {"{'descr': '>f8', 'fortran_order': False, 'shape': (1L,)}", "{\"shape\":(4,),\"descr\":\"|i1\",\"fortran_order\":True}",
+    static const char *const dictionaries[] = {
+        "{'descr': '>f8', 'fortran_order': False, 'shape': (1L,)}", "{\"shape\":(4,),\"descr\":\"|i1\",\"fortran_order\":True}",
         "{'descr': '|O', 'fortran_order': False, 'shape': (1,)}", "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': ()}",
         "{'descr': '<f2', 'fortran_order': False, 'shape': (281474976710656, 281474976710656)}"};
     for (size_t i = 0; i < sizeof dictionaries / sizeof *dictionaries; i++) {
@@ -110,9 +117,12 @@ static void model_files(void)
     m->weights[0] = 0x1p-149f;
     must(rn_model_save(m, name_of("model", "sections"), &err), &err);
     rn_tensors t = {0};
-    must(rn_tensors_set_metadata(&t, "resnet.config", "{\"arch\":{\"name\":\"resnet152\",\"width\":4000,\"classes\":1},\"labels\":[\"a\"]}", &err), &err);
+    must(rn_tensors_set_metadata(&t, "resnet.config", "{\"arch\":{\"name\":\"resnet152\",\"width\":4000,\"classes\":1},\"labels\":[\"a\"]}",
+                                 &err),
+         &err);
     must(rn_safetensors_write(name_of("model", "promise"), &t, &err), &err);
-    must(rn_tensors_set_metadata(&t, "resnet.config", "{\"arch\":{\"name\":\"resnet20\",\"pool\":\"1x1x\"},\"labels\":[[],{}]}", &err), &err);
+    must(rn_tensors_set_metadata(&t, "resnet.config", "{\"arch\":{\"name\":\"resnet20\",\"pool\":\"1x1x\"},\"labels\":[[],{}]}", &err),
+         &err);
     must(rn_safetensors_write(name_of("model", "config"), &t, &err), &err);
     rn_tensors_free(&t);
     rn_model_close(&m);
