@@ -244,8 +244,9 @@ static void answers_stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counts_by_hand), cmocka_unit_test(wilson), cmocka_unit_test(degenerate), cmocka_unit_test(top_five),
-        cmocka_unit_test(softmax), cmocka_unit_test(answers_equal_engine), cmocka_unit_test(answers_stop),
+        cmocka_unit_test(counts_by_hand), cmocka_unit_test(wilson),  cmocka_unit_test(degenerate),
+        cmocka_unit_test(top_five),       cmocka_unit_test(softmax), cmocka_unit_test(answers_equal_engine),
+        cmocka_unit_test(answers_stop),
     };
     return cmocka_run_group_tests_name("judge", tests, NULL, NULL);
 }

@@ -47,10 +47,25 @@ static int decays(const rn_graph *graph, int64_t i)
 }
 
 /* volatile: each operation is rounded to float by itself, whatever the compiler would like to fuse. */
-static float mul(float a, float b) { volatile float c = a * b; return c; }
-static float add(float a, float b) { volatile float c = a + b; return c; }
-static float sub(float a, float b) { volatile float c = a - b; return c; }
-static float tiny(float x) { return fabsf(x) < 0x1p-96f ? 0 : x; }
+static float mul(float a, float b)
+{
+    volatile float c = a * b;
+    return c;
+}
+static float add(float a, float b)
+{
+    volatile float c = a + b;
+    return c;
+}
+static float sub(float a, float b)
+{
+    volatile float c = a - b;
+    return c;
+}
+static float tiny(float x)
+{
+    return fabsf(x) < 0x1p-96f ? 0 : x;
+}
 
 static void options_for(rn_train_options *o, rn_optimiser_kind kind)
 {
@@ -228,7 +243,8 @@ static void norm_has_its_order(void **state)
             double l[16] = {0};
             for (int64_t j = at; j < q->count && j < at + 65536; j++)
                 l[(j - at) % 16] += (double)g[q->offset + j] * (double)g[q->offset + j];
-            total += ((l[0] + l[1]) + (l[2] + l[3])) + ((l[4] + l[5]) + (l[6] + l[7])) + (((l[8] + l[9]) + (l[10] + l[11])) + ((l[12] + l[13]) + (l[14] + l[15])));
+            total += ((l[0] + l[1]) + (l[2] + l[3])) + ((l[4] + l[5]) + (l[6] + l[7])) +
+                     (((l[8] + l[9]) + (l[10] + l[11])) + ((l[12] + l[13]) + (l[14] + l[15])));
             cut += at > 0;
         }
     }
@@ -361,9 +377,9 @@ static void tree_adds_pairs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sgd_is_exact), cmocka_unit_test(adamw_is_exact), cmocka_unit_test(sgd_by_hand), cmocka_unit_test(tiny_and_frozen),
-        cmocka_unit_test(norm_has_its_order), cmocka_unit_test(schedules), cmocka_unit_test(averages), cmocka_unit_test(ghosts_are_cut),
-        cmocka_unit_test(tree_adds_pairs),
+        cmocka_unit_test(sgd_is_exact),    cmocka_unit_test(adamw_is_exact),     cmocka_unit_test(sgd_by_hand),
+        cmocka_unit_test(tiny_and_frozen), cmocka_unit_test(norm_has_its_order), cmocka_unit_test(schedules),
+        cmocka_unit_test(averages),        cmocka_unit_test(ghosts_are_cut),     cmocka_unit_test(tree_adds_pairs),
     };
     return cmocka_run_group_tests_name("optimiser", tests, NULL, NULL);
 }

@@ -11,14 +11,14 @@
 
 #include "base/maths.h"
 
-#define RING 32     /* items decoded ahead */
+#define RING 32 /* items decoded ahead */
 #define PRODUCERS 4
-#define BATCH 16    /* windows in one run of the engine */
+#define BATCH 16 /* windows in one run of the engine */
 
 typedef struct slot {
     enum { EMPTY, READY } state;
     rn_views views;
-    int status;   /* of decoding */
+    int status; /* of decoding */
     rn_error err;
 } slot;
 
@@ -26,7 +26,7 @@ typedef struct collector {
     rn_infer *engine;
     rn_loader *loader;
     rn_dataset *dataset;
-    const int *items;  /* items to judge */
+    const int *items; /* items to judge */
     int count;
     pthread_mutex_t lock;
     pthread_cond_t ready, room;
@@ -34,11 +34,11 @@ typedef struct collector {
     slot ring[RING];
     pthread_t threads[PRODUCERS];
     int threads_count;
-    float *x, *logits;   /* the batch being joined, and its answers */
+    float *x, *logits;           /* the batch being joined, and its answers */
     int64_t x_room, logits_room; /* floats */
     rn_answers *answers;
-    int written;         /* answers so far */
-    double *mean;        /* [classes] */
+    int written;  /* answers so far */
+    double *mean; /* [classes] */
 } collector;
 
 /* Adds softmax(z) to sum, in double. */
@@ -132,7 +132,8 @@ static int producers_open(collector *c, rn_error *err)
         c->threads_count++;
     }
     if (c->count && !c->threads_count)
-        return rn_error_set(err, RN_ERR_MEMORY, "no thread could be started to decode recordings; raise the limit on processes (ulimit -u)");
+        return rn_error_set(err, RN_ERR_MEMORY,
+                            "no thread could be started to decode recordings; raise the limit on processes (ulimit -u)");
     return 0;
 }
 
@@ -296,8 +297,8 @@ static int *list_items(const rn_dataset *dataset, rn_part part, int *count, int 
     return items;
 }
 
-int rn_answers_collect(rn_answers **answers, rn_infer *engine, rn_loader *loader, rn_dataset *dataset, rn_part part, rn_progress_fn progress,
-                       void *context, rn_error *err)
+int rn_answers_collect(rn_answers **answers, rn_infer *engine, rn_loader *loader, rn_dataset *dataset, rn_part part,
+                       rn_progress_fn progress, void *context, rn_error *err)
 {
     int bad = 0, status;
     *answers = NULL;

@@ -7,36 +7,41 @@
 
 typedef struct rn_answers {
     int items, classes;
-    int *item;            /* [items] index into the data set */
-    int *label;           /* [items] true class */
-    float *probability;   /* [items][classes], mean over the item's windows */
-    double *loss;         /* [items] -log of the true class's probability (before it was rounded to float) */
-    int bad;              /* items that could not be decoded and were skipped: those marked in the data set, and ... */
-    int failed;           /* ... those found now, */
-    rn_error failure;     /* of which this is the first one's sentence */
+    int *item;          /* [items] index into the data set */
+    int *label;         /* [items] true class */
+    float *probability; /* [items][classes], mean over the item's windows */
+    double *loss;       /* [items] -log of the true class's probability (before it was rounded to float) */
+    int bad;            /* items that could not be decoded and were skipped: those marked in the data set, and ... */
+    int failed;         /* ... those found now, */
+    rn_error failure;   /* of which this is the first one's sentence */
 } rn_answers;
 
-/* Runs the engine on every item of `part` (RN_PART_NONE: all), items decoded ahead on the loader's threads. In item order; the same bits for
- * any number of threads. */
-int rn_answers_collect(rn_answers **answers, rn_infer *engine, rn_loader *loader, rn_dataset *dataset, rn_part part, rn_progress_fn progress, void *context, rn_error *err);
+/* Runs the engine on every item of `part` (RN_PART_NONE: all), items decoded ahead on threads of its own. In item order; the same
+ * bits for any number of threads. An item that can't be read or decoded is skipped and counted. */
+int rn_answers_collect(rn_answers **answers, rn_infer *engine, rn_loader *loader, rn_dataset *dataset, rn_part part,
+                       rn_progress_fn progress, void *context, rn_error *err);
 void rn_answers_close(rn_answers **answers);
 /* Room for answers of somebody else's making (tests, other engines): fields are zero. */
 int rn_answers_open(rn_answers **answers, int items, int classes, rn_error *err);
 /* The likeliest class of answer i, the first of equals. */
 int rn_answers_best(const rn_answers *answers, int i);
-/* The n answers with the largest loss, worst first, equal ones in item order, into order[n] (indices into the answers); returns how many. */
+/* The n answers with the largest loss, worst first, equal ones in item order, into order[n] (indices into the answers); returns
+ * how many. */
 int rn_answers_worst(const rn_answers *answers, int n, int *order);
 
-typedef struct rn_class_metrics { int support, predicted; double precision, recall, f1; } rn_class_metrics;
+typedef struct rn_class_metrics {
+    int support, predicted;
+    double precision, recall, f1;
+} rn_class_metrics;
 typedef struct rn_metrics {
     int items, classes, correct;
     double accuracy, macro_accuracy; /* macro: mean of recalls over classes present */
     double top5;
-    double loss;                     /* mean */
-    double ece;                      /* expected calibration error, 15 equal bins (Guo et al. 2017) */
-    double wilson_low, wilson_high;  /* 95 % interval of accuracy (Wilson 1927); 0 and 1 without items */
-    rn_class_metrics *per_class;     /* [classes] */
-    int *confusion;                  /* [classes true][classes predicted] */
+    double loss;                    /* mean */
+    double ece;                     /* expected calibration error, 15 equal bins (Guo et al. 2017) */
+    double wilson_low, wilson_high; /* 95 % interval of accuracy (Wilson 1927); 0 and 1 without items */
+    rn_class_metrics *per_class;    /* [classes] */
+    int *confusion;                 /* [classes true][classes predicted] */
 } rn_metrics;
 /* Without items every figure is 0. A class without items has recall, precision and F1 0 and does not count in macro_accuracy. */
 int rn_metrics_compute(const rn_answers *answers, rn_metrics **metrics, rn_error *err);

@@ -3,8 +3,8 @@
  * last.safetensors is a model file (the averages where EMA is on) with more in it:
  *     train.weights [weights_count], train.stats [stats_count]   what is trained, with EMA only
  *     train.momentum | train.first_moment, train.second_moment   the optimiser's state
- *     metadata "resnet.state" (JSON)   arithmetic, resolved options, digest of the split, epochs, steps, sums of the epoch so far, the best so
- *                                      far, lengths of log.jsonl and of the event file
+ *     metadata "resnet.state" (JSON)   arithmetic, resolved options, digest of the split, epochs, steps, sums of the epoch so far, the
+ *                                      best so far, lengths of log.jsonl and of the event file
  * Both are written beside their name, flushed and renamed. The best model is written before the checkpoint of its epoch: if a kill falls
  * between the two, resuming trains that epoch again and writes the same bytes. */
 #include "train/state.h"
@@ -31,7 +31,8 @@ static int set_section(rn_model *model, const char *name, json_t *section)
 /* The options without what may differ between equal runs: paths, threads, watching. */
 static json_t *record_options(const rn_train_options *options)
 {
-    static const char *const left_out[] = {"init", "split_file", "checkpoint_minutes", "cache_mb", "threads", "loader_threads", "log_steps", "arch"};
+    static const char *const left_out[] = {"init",    "split_file",     "checkpoint_minutes", "cache_mb",
+                                           "threads", "loader_threads", "log_steps",          "arch"};
     json_t *all = rn_train_options_to_json(options, 0);
     for (size_t i = 0; all && i < sizeof left_out / sizeof *left_out; i++)
         json_object_del(all, left_out[i]);
@@ -43,20 +44,24 @@ static json_t *record_options(const rn_train_options *options)
 static int describe(rn_trainer *t, int epoch, int64_t steps, int best, const rn_metrics *test, rn_error *err)
 {
     const rn_dataset *d = t->dataset;
-    int train = rn_split_count(d, RN_PART_TRAIN, -1), validation = rn_split_count(d, RN_PART_VALIDATION, -1), tested = rn_split_count(d, RN_PART_TEST, -1);
-    json_t *training = json_pack("{s:i, s:i, s:I, s:i, s:o}", "epoch", epoch, "epochs", t->options.epochs, "steps", (json_int_t)steps, "items", train,
-                                 "options", record_options(&t->options));
+    int train = rn_split_count(d, RN_PART_TRAIN, -1), validation = rn_split_count(d, RN_PART_VALIDATION, -1),
+        tested = rn_split_count(d, RN_PART_TEST, -1);
+    json_t *training = json_pack("{s:i, s:i, s:I, s:i, s:o}", "epoch", epoch, "epochs", t->options.epochs, "steps", (json_int_t)steps,
+                                 "items", train, "options", record_options(&t->options));
     int failed = !training;
     if (best && isfinite(t->best.macro))
         failed = failed || json_object_set_new(training, "validation",
                                                json_pack("{s:o, s:o, s:o}", "accuracy", rn_json_number(t->best.accuracy), "macro_accuracy",
                                                          rn_json_number(t->best.macro), "loss", rn_json_number(t->best.loss)));
     if (test)
-        failed = failed || json_object_set_new(training, "test",
-                                               json_pack("{s:i, s:o, s:o, s:o}", "items", test->items, "accuracy", rn_json_number(test->accuracy),
-                                                         "macro_accuracy", rn_json_number(test->macro_accuracy), "loss", rn_json_number(test->loss)));
+        failed = failed ||
+                 json_object_set_new(training, "test",
+                                     json_pack("{s:i, s:o, s:o, s:o}", "items", test->items, "accuracy", rn_json_number(test->accuracy),
+                                               "macro_accuracy", rn_json_number(test->macro_accuracy), "loss", rn_json_number(test->loss)));
     failed = set_section(t->model, "training", training) || failed;
-    failed = failed || set_section(t->model, "split", json_pack("{s:s, s:i, s:i, s:i}", "digest", t->digest, "train", train, "validation", validation, "test", tested));
+    failed = failed ||
+             set_section(t->model, "split",
+                         json_pack("{s:s, s:i, s:i, s:i}", "digest", t->digest, "train", train, "validation", validation, "test", tested));
     failed = failed || set_section(t->model, "input", json_pack("[i,i,i]", t->c, t->h, t->w));
     if (!t->tensors)
         failed = failed || set_section(t->model, "features", rn_features_to_json(&t->options.features));
@@ -72,7 +77,8 @@ static int write_failed(rn_trainer *t, int status, rn_error *err)
     if (t->have_checkpoint)
         return rn_error_set(err, status, "%s; the checkpoint of epoch %d is whole. Free space, then: %s", err->text, t->checkpoint_epoch,
                             rn_trainer_resume_line(t, line));
-    return rn_error_set(err, status, "%s; no checkpoint was written before. Free space, then: %s", err->text, rn_trainer_resume_line(t, line));
+    return rn_error_set(err, status, "%s; no checkpoint was written before. Free space, then: %s", err->text,
+                        rn_trainer_resume_line(t, line));
 }
 
 int rn_checkpoint_best(rn_trainer *t, const rn_metrics *test, rn_error *err)
@@ -106,8 +112,10 @@ int rn_checkpoint_fetch_best(rn_trainer *t, rn_error *err)
     if (!status) {
         json_int_t epoch = json_integer_value(json_object_get(rn_model_section(best, "training"), "epoch"));
         if (epoch != t->best.epoch || best->graph->weights_count != graph->weights_count || best->graph->stats_count != graph->stats_count)
-            status = rn_error_set(err, RN_ERR_MISMATCH, "%s is not the best model of this run (epoch %d): it was replaced; begin the run again with another --out", path,
-                                  t->best.epoch);
+            status =
+                rn_error_set(err, RN_ERR_MISMATCH,
+                             "%s is not the best model of this run (epoch %d): it was replaced; begin the run again with another --out",
+                             path, t->best.epoch);
     }
     if (!status) {
         memcpy(t->model->weights, best->weights, (size_t)graph->weights_count * sizeof(float));
@@ -122,20 +130,20 @@ int rn_checkpoint_fetch_best(rn_trainer *t, rn_error *err)
 
 static json_t *sums_json(const rn_sums *s)
 {
-    return json_pack("{s:o, s:o, s:I, s:I}", "loss", rn_json_number(s->loss), "weight", rn_json_number(s->weight), "correct", (json_int_t)s->correct, "items",
-                     (json_int_t)s->items);
+    return json_pack("{s:o, s:o, s:I, s:I}", "loss", rn_json_number(s->loss), "weight", rn_json_number(s->weight), "correct",
+                     (json_int_t)s->correct, "items", (json_int_t)s->items);
 }
 
 static char *state_text(rn_trainer *t)
 {
     const char *events = t->log.events ? rn_events_path(t->log.events) : "", *slash = strrchr(events, '/');
-    json_t *best = json_pack("{s:i, s:o, s:o, s:o}", "epoch", t->best.epoch, "macro", rn_json_number(t->best.macro), "loss", rn_json_number(t->best.loss),
-                             "accuracy", rn_json_number(t->best.accuracy));
+    json_t *best = json_pack("{s:i, s:o, s:o, s:o}", "epoch", t->best.epoch, "macro", rn_json_number(t->best.macro), "loss",
+                             rn_json_number(t->best.loss), "accuracy", rn_json_number(t->best.accuracy));
     json_t *state = json_pack("{s:i, s:o, s:s, s:i, s:I, s:I, s:o, s:o, s:o, s:I, s:o, s:I}", "arithmetic", RN_ARITHMETIC, "config",
-                              rn_train_options_to_json(&t->options, !t->tensors), "digest", t->digest, "epoch", t->epoch, "step", (json_int_t)t->step, "done",
-                              (json_int_t)t->done, "sums", sums_json(&t->sums), "last", sums_json(&t->last), "best", best, "log_bytes",
-                              (json_int_t)t->log.bytes, "events", rn_json_text(slash ? slash + 1 : events), "events_bytes",
-                              (json_int_t)(t->log.events ? rn_events_bytes(t->log.events) : 0));
+                              rn_train_options_to_json(&t->options, !t->tensors), "digest", t->digest, "epoch", t->epoch, "step",
+                              (json_int_t)t->step, "done", (json_int_t)t->done, "sums", sums_json(&t->sums), "last", sums_json(&t->last),
+                              "best", best, "log_bytes", (json_int_t)t->log.bytes, "events", rn_json_text(slash ? slash + 1 : events),
+                              "events_bytes", (json_int_t)(t->log.events ? rn_events_bytes(t->log.events) : 0));
     char *text = state ? json_dumps(state, JSON_COMPACT) : NULL;
     json_decref(state);
     return text;
@@ -223,7 +231,8 @@ int rn_checkpoint_read(rn_checkpoint **checkpoint, const char *folder, rn_error 
     const char *text = rn_tensors_metadata(&c->tensors, "resnet.state");
     c->state = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
     if (!json_is_object(c->state)) {
-        status = rn_error_set(err, RN_ERR_FORMAT, "%s: no checkpoint of a training (metadata \"resnet.state\" is missing or broken)", c->path);
+        status =
+            rn_error_set(err, RN_ERR_FORMAT, "%s: no checkpoint of a training (metadata \"resnet.state\" is missing or broken)", c->path);
         goto fail;
     }
     *checkpoint = c;
@@ -253,8 +262,10 @@ static int refuse_option(const rn_checkpoint *c, const rn_trainer *t, const char
     for (char *p = option; *p; p++)
         if (*p == '_')
             *p = '-';
-    int status = rn_error_set(err, RN_ERR_MISMATCH, "--%s is %.200s, the run in %s began with %.200s: leave the option out, or begin another run with another --out", option,
-                              after ? after : "unset", t->folder, before ? before : "unset");
+    int status =
+        rn_error_set(err, RN_ERR_MISMATCH,
+                     "--%s is %.200s, the run in %s began with %.200s: leave the option out, or begin another run with another --out",
+                     option, after ? after : "unset", t->folder, before ? before : "unset");
     free(before);
     free(after);
     json_decref(now);
@@ -268,12 +279,14 @@ int rn_checkpoint_check(const rn_checkpoint *c, const rn_trainer *t, rn_resume r
     const char *digest = json_string_value(json_object_get(c->state, "digest"));
     if (arithmetic != RN_ARITHMETIC && resume != RN_RESUME_ANY_ARITHMETIC)
         return rn_error_set(err, RN_ERR_MISMATCH,
-                            "%s was made under arithmetic %lld, this build computes under %d, so the run would not end with the same bits: go on with the version that "
+                            "%s was made under arithmetic %lld, this build computes under %d, so the run would not end with the same bits: "
+                            "go on with the version that "
                             "began it, or allow another arithmetic",
                             c->path, (long long)arithmetic, RN_ARITHMETIC);
     if (!digest || strcmp(digest, t->digest))
         return rn_error_set(err, RN_ERR_MISMATCH,
-                            "%s is not the data that %s was trained on (split digest %s, the checkpoint has %s): bring data and split.csv back, or begin another run "
+                            "%s is not the data that %s was trained on (split digest %s, the checkpoint has %s): bring data and split.csv "
+                            "back, or begin another run "
                             "with another --out",
                             t->data_name, t->folder, t->digest, digest ? digest : "none");
     rn_train_options *before = malloc(sizeof *before);
@@ -333,9 +346,10 @@ int rn_checkpoint_restore(rn_checkpoint *c, rn_trainer *t, int64_t *log_bytes, c
     json_int_t done = json_integer_value(json_object_get(c->state, "done"));
     const json_t *best = json_object_get(c->state, "best");
     json_int_t best_epoch = json_integer_value(json_object_get(best, "epoch"));
-    if (epoch < 0 || epoch > t->options.epochs || step < 0 || step > t->steps || done != epoch * t->steps + step || best_epoch < 0 || best_epoch > epoch)
-        return rn_error_set(err, RN_ERR_FORMAT, "%s: epoch %lld, step %lld, %lld steps in all do not fit a run of %d epochs of %lld steps", c->path,
-                            (long long)epoch, (long long)step, (long long)done, t->options.epochs, (long long)t->steps);
+    if (epoch < 0 || epoch > t->options.epochs || step < 0 || step > t->steps || done != epoch * t->steps + step || best_epoch < 0 ||
+        best_epoch > epoch)
+        return rn_error_set(err, RN_ERR_FORMAT, "%s: epoch %lld, step %lld, %lld steps in all do not fit a run of %d epochs of %lld steps",
+                            c->path, (long long)epoch, (long long)step, (long long)done, t->options.epochs, (long long)t->steps);
     t->epoch = (int)epoch;
     t->step = step;
     t->done = done;

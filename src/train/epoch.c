@@ -12,7 +12,11 @@ typedef struct relay {
 static int relay_progress(void *context, int64_t done, int64_t total)
 {
     relay *r = context;
-    rn_train_progress p = {.stage = r->stage, .done = done, .total = total, .epoch = r->t->epoch + (r->stage == RN_TRAIN_VALIDATE), .epochs = r->t->options.epochs,
+    rn_train_progress p = {.stage = r->stage,
+                           .done = done,
+                           .total = total,
+                           .epoch = r->t->epoch + (r->stage == RN_TRAIN_VALIDATE),
+                           .epochs = r->t->options.epochs,
                            .seconds_left = -1};
     return rn_trainer_report(r->t, &p);
 }

@@ -4,8 +4,8 @@
  *   2. for each ghost batch in order: forward, loss (summed in double in item order), backward, tree
  *   3. the norm of the sum; if loss and norm are finite: clipping, optimiser, running statistics, averages
  *
- * Running statistics move once per step: r = (1 - 0.1) r + 0.1 m, m the mean over ghost batches of their mean or unbiased variance, weighted by
- * their samples, added in order; all in double, rounded once. Frozen BNs keep theirs. */
+ * Running statistics move once per step: r = (1 - 0.1) r + 0.1 m, m the mean over ghost batches of their mean or unbiased variance, weighted
+ * by their samples, added in order; all in double, rounded once. Frozen BNs keep theirs. */
 #include "train/state.h"
 
 #include <math.h>
@@ -35,8 +35,8 @@ static void mix(rn_trainer *t, rn_batch *batch, int ghosts)
     }
 }
 
-static int one_ghost(rn_trainer *t, const rn_batch *batch, const rn_loss_options *loss, rn_targets targets, int first, int n, double denominator,
-                     rn_loss *sum, rn_error *err)
+static int one_ghost(rn_trainer *t, const rn_batch *batch, const rn_loss_options *loss, rn_targets targets, int first, int n,
+                     double denominator, rn_loss *sum, rn_error *err)
 {
     int64_t size = (int64_t)t->c * t->h * t->w, stats = t->model->graph->stats_count;
     int status = rn_learn_forward(t->learn, n, batch->x + first * size, t->logits, NULL, t->batch_stats, err);
@@ -64,8 +64,10 @@ int rn_trainer_gradients(rn_trainer *t, rn_batch *batch, rn_step *out, rn_error 
     rn_targets targets = {batch->labels, batch->weights, mixed ? t->labels2 : NULL, mixed ? t->share : NULL};
     double denominator = rn_loss_weight(&loss, &targets, batch->n);
     if (!(denominator > 0))
-        return rn_error_set(err, RN_ERR_DATA, "epoch %d, step %lld: the weights of all items of the batch add up to %g; give items or classes weights above 0",
-                            t->epoch + 1, (long long)t->step + 1, denominator);
+        return rn_error_set(
+            err, RN_ERR_DATA,
+            "epoch %d, step %lld: the weights of all items of the batch add up to %g; give items or classes weights above 0", t->epoch + 1,
+            (long long)t->step + 1, denominator);
     rn_loss sum = {0, 0};
     memset(t->stats_sum, 0, (size_t)t->model->graph->stats_count * sizeof *t->stats_sum);
     t->tree.height = 0;

@@ -78,7 +78,8 @@ static double row(const rn_loss_options *options, const rn_targets *targets, int
     return loss;
 }
 
-void rn_loss_run(const rn_loss_options *options, const rn_targets *targets, int n, const float *logits, double denominator, float *dlogits, rn_loss *loss)
+void rn_loss_run(const rn_loss_options *options, const rn_targets *targets, int n, const float *logits, double denominator, float *dlogits,
+                 rn_loss *loss)
 {
     for (int i = 0; i < n; i++) {
         double u = targets->weights ? (double)targets->weights[i] : 1.0;

@@ -29,12 +29,13 @@ typedef struct rn_targets {
 double rn_loss_weight(const rn_loss_options *options, const rn_targets *targets, int n);
 
 typedef struct rn_loss {
-    double sum;   /* sum_i u_i l_i, not yet divided */
-    int correct;  /* items whose largest logit (the first of equals) is the class with the larger share */
+    double sum;  /* sum_i u_i l_i, not yet divided */
+    int correct; /* items whose largest logit (the first of equals) is the class with the larger share */
 } rn_loss;
 
 /* Adds n items to *loss, in order, and writes the gradient of sum / denominator by the logits into dlogits [n][classes] (NULL: not wanted).
  * Everything is computed in double, classes in order, and rounded once per gradient. */
-void rn_loss_run(const rn_loss_options *options, const rn_targets *targets, int n, const float *logits, double denominator, float *dlogits, rn_loss *loss);
+void rn_loss_run(const rn_loss_options *options, const rn_targets *targets, int n, const float *logits, double denominator, float *dlogits,
+                 rn_loss *loss);
 
 #endif

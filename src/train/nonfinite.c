@@ -1,7 +1,7 @@
 /* A loss or gradient that is not finite: which step, which layer first, which files.
  *
- * Nothing has moved yet when it is noticed, so the ghost batches are run again in order, with a hook that looks at what each step of forward
- * and backward wrote; the first value that is not finite names its layer. */
+ * Nothing has moved yet when it is noticed, so the ghost batches are run again in order, with a hook that looks at what each step of
+ * forward and backward wrote; the first value that is not finite names its layer. */
 #include "train/state.h"
 
 #include <math.h>
@@ -98,8 +98,11 @@ static void log_files(rn_trainer *t, const rn_batch *batch, const char *layer, c
     json_t *files = json_array();
     for (int i = 0; files && i < batch->n; i++)
         json_array_append_new(files, rn_json_text(t->dataset->items[batch->items[i]].name));
-    rn_runlog_line(t, json_pack("{s:s, s:i, s:I, s:o, s:o, s:o, s:o}", "kind", "not finite", "epoch", t->epoch + 1, "step", (json_int_t)t->done + 1, "layer",
-                                rn_json_text(layer), "loss", rn_json_number(step->loss), "gradient_norm", rn_json_number(step->norm), "files", files), NULL);
+    rn_runlog_line(t,
+                   json_pack("{s:s, s:i, s:I, s:o, s:o, s:o, s:o}", "kind", "not finite", "epoch", t->epoch + 1, "step",
+                             (json_int_t)t->done + 1, "layer", rn_json_text(layer), "loss", rn_json_number(step->loss), "gradient_norm",
+                             rn_json_number(step->norm), "files", files),
+                   NULL);
     rn_runlog_flush(t, 0, NULL);
 }
 
@@ -125,7 +128,9 @@ int rn_trainer_explain(rn_trainer *t, const rn_batch *batch, const rn_step *step
     if (t->have_checkpoint)
         snprintf(kept, sizeof kept, "; the checkpoint of epoch %d is kept", t->checkpoint_epoch);
     snprintf(advice, sizeof advice, "--lr %.3g%s", t->options.lr / 10, t->options.clip > 0 ? "" : ", or --clip 1");
-    return rn_error_set(err, RN_ERR_NUMBER, "epoch %d, step %lld: the %s is not finite%s%s. Try a lower rate (%s) or a longer warm-up (--warmup-epochs %.3g). Files of the batch: %s",
+    return rn_error_set(err, RN_ERR_NUMBER,
+                        "epoch %d, step %lld: the %s is not finite%s%s. Try a lower rate (%s) or a longer warm-up (--warmup-epochs %.3g). "
+                        "Files of the batch: %s",
                         t->epoch + 1, (long long)t->done + 1, isfinite(step->loss) ? "gradient" : "loss", where, kept, advice,
                         t->options.warmup_epochs > 0.5 ? 2 * t->options.warmup_epochs : 1, files);
 }

@@ -61,7 +61,8 @@ static void fill_chunks(const rn_graph *graph, chunk *out)
     }
 }
 
-int rn_optimiser_open(rn_optimiser **optimiser, const rn_graph *graph, const rn_train_options *options, const unsigned char *frozen, rn_error *err)
+int rn_optimiser_open(rn_optimiser **optimiser, const rn_graph *graph, const rn_train_options *options, const unsigned char *frozen,
+                      rn_error *err)
 {
     *optimiser = NULL;
     rn_optimiser *o = calloc(1, sizeof *o);
@@ -176,7 +177,7 @@ typedef struct step_work {
     rn_optimiser *o;
     float *weights;
     const float *grads;
-    float clip, lr, momentum, decay;               /* SGD */
+    float clip, lr, momentum, decay;                                /* SGD */
     float shrink, one_beta1, beta2, one_beta2, size, root, epsilon; /* AdamW */
 } step_work;
 

@@ -13,7 +13,8 @@
  *     b = b * beta2 + (1 - beta2) * (g * g)
  *     p = p - s * (a / (sqrt(b) / r + epsilon))      s = lr / (1 - beta1^t), r = sqrt(1 - beta2^t), in double, rounded once; t from 1
  *
- * State (v, a, b) whose magnitude is below 2^-96 is stored as 0, so that denormals never slow a step down or depend on a processor's mode. */
+ * State (v, a, b) whose magnitude is below 2^-96 is stored as 0, so that denormals never slow a step down or
+ * depend on a processor's mode. */
 #ifndef RN_TRAIN_OPTIMISER_H
 #define RN_TRAIN_OPTIMISER_H
 
@@ -25,7 +26,8 @@
 typedef struct rn_optimiser rn_optimiser;
 
 /* frozen: one flag per parameter in the graph's order, or NULL; frozen parameters don't change. The graph must outlive the optimiser. */
-int rn_optimiser_open(rn_optimiser **optimiser, const rn_graph *graph, const rn_train_options *options, const unsigned char *frozen, rn_error *err);
+int rn_optimiser_open(rn_optimiser **optimiser, const rn_graph *graph, const rn_train_options *options, const unsigned char *frozen,
+                      rn_error *err);
 void rn_optimiser_close(rn_optimiser **optimiser);
 
 /* The state as arrays of weights_count floats (SGD: 1, the momentum; AdamW: 2): for checkpoints. */
@@ -41,7 +43,8 @@ double rn_optimiser_norm(rn_optimiser *optimiser, const float *grads, rn_pool *p
 double rn_clip_factor(double norm, double clip);
 
 /* One step: number t from 1. grads are not changed. */
-void rn_optimiser_step(rn_optimiser *optimiser, float *weights, const float *grads, double lr, double clip_factor, int64_t t, rn_pool *pool);
+void rn_optimiser_step(rn_optimiser *optimiser, float *weights, const float *grads, double lr, double clip_factor, int64_t t,
+                       rn_pool *pool);
 
 /* average = average + (value - average) * (1 - decay), elementwise in float; below 2^-96: 0. */
 void rn_average(float *average, const float *value, int64_t count, double decay, rn_pool *pool);

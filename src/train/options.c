@@ -17,8 +17,8 @@ typedef struct field {
     const char *key;
     field_kind kind;
     size_t offset, size;
-    double low, high;          /* of numbers, both allowed */
-    const char *choices;       /* "sgd|adamw", in the order of the enum */
+    double low, high;    /* of numbers, both allowed */
+    const char *choices; /* "sgd|adamw", in the order of the enum */
     int watching;
 } field;
 
@@ -167,13 +167,20 @@ static json_t *field_json(const field *f, const rn_train_options *o)
     const char *at = (const char *)o + f->offset;
     char text[32];
     switch (f->kind) {
-    case F_INT: return json_integer(*(const int *)at);
-    case F_BOOL: return json_boolean(*(const int *)at);
-    case F_SEED: return json_integer((json_int_t) * (const uint64_t *)at);
-    case F_REAL: return json_real(*(const double *)at);
-    case F_TEXT: return json_string(at);
-    case F_CHOICE: return choice_json(f->choices, *(const int *)at);
-    case F_LETTER: return json_stringn(at, 1);
+    case F_INT:
+        return json_integer(*(const int *)at);
+    case F_BOOL:
+        return json_boolean(*(const int *)at);
+    case F_SEED:
+        return json_integer((json_int_t) * (const uint64_t *)at);
+    case F_REAL:
+        return json_real(*(const double *)at);
+    case F_TEXT:
+        return json_string(at);
+    case F_CHOICE:
+        return choice_json(f->choices, *(const int *)at);
+    case F_LETTER:
+        return json_stringn(at, 1);
     case F_POOL:
         snprintf(text, sizeof text, "%dx%d", o->arch.pool_h, o->arch.pool_w);
         return json_string(text);
@@ -489,7 +496,8 @@ static int set_section(rn_train_options *o, const char *name, const json_t *sect
         char full[128];
         snprintf(full, sizeof full, "%s.%s", name, key);
         if (strchr(key, '.') || (status = set_one(o, full, value, file, err)))
-            return status ? status : rn_error_set(err, RN_ERR_ARG, "%s%s\"%s\" is no option of training", file ? file : "", file ? ": " : "", full);
+            return status ? status
+                          : rn_error_set(err, RN_ERR_ARG, "%s%s\"%s\" is no option of training", file ? file : "", file ? ": " : "", full);
     }
     return 0;
 }
@@ -693,11 +701,14 @@ int rn_train_options_check(const rn_train_options *o, rn_error *err)
         }
     }
     if (o->seed > INT64_MAX || o->split.seed > INT64_MAX)
-        return rn_error_set(err, RN_ERR_ARG, "%s: at most 9223372036854775807 is possible", o->seed > INT64_MAX ? "--seed" : "--split-seed");
+        return rn_error_set(err, RN_ERR_ARG, "%s: at most 9223372036854775807 is possible",
+                            o->seed > INT64_MAX ? "--seed" : "--split-seed");
     if (o->balance == RN_BALANCE_WEIGHTS && o->class_weights_count)
         return rn_error_set(err, RN_ERR_ARG, "--balance weights and --class-weights both set the classes' weights: leave one out");
-    if (o->class_weights_count < 0 || o->class_weights_count > RN_TRAIN_CLASSES_MAX || o->freeze_count < 0 || o->freeze_count > RN_TRAIN_FREEZE_MAX)
-        return rn_error_set(err, RN_ERR_ARG, "at most %d class weights and %d frozen prefixes are possible", RN_TRAIN_CLASSES_MAX, RN_TRAIN_FREEZE_MAX);
+    if (o->class_weights_count < 0 || o->class_weights_count > RN_TRAIN_CLASSES_MAX || o->freeze_count < 0 ||
+        o->freeze_count > RN_TRAIN_FREEZE_MAX)
+        return rn_error_set(err, RN_ERR_ARG, "at most %d class weights and %d frozen prefixes are possible", RN_TRAIN_CLASSES_MAX,
+                            RN_TRAIN_FREEZE_MAX);
     if (o->patience && o->no_validation)
         return rn_error_set(err, RN_ERR_ARG, "--patience %d needs a validation part: leave --no-validation out", o->patience);
     return 0;

@@ -18,8 +18,8 @@
 
 typedef struct probe {
     rn_dataset *dataset;
-    int *rates;       /* [items], 0: unknown */
-    double *seconds;  /* [items], 0: unknown */
+    int *rates;      /* [items], 0: unknown */
+    double *seconds; /* [items], 0: unknown */
 } probe;
 
 static void probe_item(void *context, int i, int thread)
@@ -141,14 +141,17 @@ int rn_resolve_options(rn_trainer *t, rn_error *err)
     if (!o->arch.classes)
         o->arch.classes = d->classes;
     if (o->arch.in_channels != channels)
-        return rn_error_set(err, RN_ERR_SHAPE, "--in-channels %d: the items of %s have %d; leave the option out", o->arch.in_channels, t->data_name, channels);
+        return rn_error_set(err, RN_ERR_SHAPE, "--in-channels %d: the items of %s have %d; leave the option out", o->arch.in_channels,
+                            t->data_name, channels);
     if (o->arch.classes != d->classes)
         return rn_error_set(err, RN_ERR_SHAPE, "--classes %d: %s has %d; leave the option out", o->arch.classes, t->data_name, d->classes);
     if (o->class_weights_count && o->class_weights_count != d->classes)
-        return rn_error_set(err, RN_ERR_ARG, "--class-weights has %d numbers, %s has %d classes", o->class_weights_count, t->data_name, d->classes);
+        return rn_error_set(err, RN_ERR_ARG, "--class-weights has %d numbers, %s has %d classes", o->class_weights_count, t->data_name,
+                            d->classes);
     int items = rn_split_count(d, RN_PART_TRAIN, -1);
     if (items < 2)
-        return rn_error_set(err, RN_ERR_DATA, "%s: %d items to train on; add recordings, or a split with more in its train part", t->data_name, items);
+        return rn_error_set(err, RN_ERR_DATA, "%s: %d items to train on; add recordings, or a split with more in its train part",
+                            t->data_name, items);
     resolve_steps(o, items);
     t->given_batch = o->batch;
     if (o->batch > items) {
@@ -163,7 +166,8 @@ int rn_resolve_options(rn_trainer *t, rn_error *err)
 static int other_data(const rn_trainer *t, int unknown, int missing, rn_error *err)
 {
     return rn_error_set(err, RN_ERR_MISMATCH,
-                        "%s is not the data that %s was trained on: %d of its items are new or changed, %d of %s/split.csv are gone; bring the data back, or "
+                        "%s is not the data that %s was trained on: %d of its items are new or changed, %d of %s/split.csv are gone; bring "
+                        "the data back, or "
                         "begin another run with another --out",
                         t->data_name, t->folder, unknown, missing, t->folder);
 }

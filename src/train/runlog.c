@@ -82,9 +82,10 @@ static void sweep(const char *folder, int afresh)
     struct dirent *entry;
     while (dir && (entry = readdir(dir))) {
         const char *name = entry->d_name, *temporary = strstr(name, ".tmp.");
-        int ours = begins(name, "model.safetensors") || begins(name, "last.safetensors") || begins(name, "config.json") || begins(name, "run.json") ||
-                   begins(name, "split.csv");
-        int old = afresh && (begins(name, "events.out.tfevents.") || strcmp(name, "log.jsonl") == 0 || strcmp(name, "model.safetensors") == 0);
+        int ours = begins(name, "model.safetensors") || begins(name, "last.safetensors") || begins(name, "config.json") ||
+                   begins(name, "run.json") || begins(name, "split.csv");
+        int old =
+            afresh && (begins(name, "events.out.tfevents.") || strcmp(name, "log.jsonl") == 0 || strcmp(name, "model.safetensors") == 0);
         if (!(temporary && ours) && !old)
             continue;
         char *path = rn_folder_path(folder, name);
@@ -126,7 +127,8 @@ int rn_runlog_failed(rn_trainer *t, const char *path, rn_error *err)
         snprintf(sentence, sizeof sentence, "the checkpoint of epoch %d is whole", t->checkpoint_epoch);
     else
         snprintf(sentence, sizeof sentence, "no checkpoint was written yet");
-    return rn_error_set(err, RN_ERR_IO, "%s: %s; %s. Free space, then: %s", path, rn_errno_text(number), sentence, rn_trainer_resume_line(t, line));
+    return rn_error_set(err, RN_ERR_IO, "%s: %s; %s. Free space, then: %s", path, rn_errno_text(number), sentence,
+                        rn_trainer_resume_line(t, line));
 }
 
 int rn_runlog_open(rn_trainer *t, int64_t bytes, const char *events, int64_t events_bytes, rn_error *err)
@@ -140,11 +142,13 @@ int rn_runlog_open(rn_trainer *t, int64_t bytes, const char *events, int64_t eve
     if (!log->file)
         return rn_runlog_failed(t, log->path, err);
     if (flock(fileno(log->file), LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
-        return rn_error_set(err, RN_ERR_IO, "%s: another process trains in this folder; wait for its end, or name another folder with --out", t->folder);
+        return rn_error_set(err, RN_ERR_IO,
+                            "%s: another process trains in this folder; wait for its end, or name another folder with --out", t->folder);
     if (fstat(fileno(log->file), &st))
         return rn_runlog_failed(t, log->path, err);
     if (st.st_size < bytes)
-        rn_trainer_note(t, "%s has %lld bytes, %lld were written before the checkpoint: lines are lost", log->path, (long long)st.st_size, (long long)bytes);
+        rn_trainer_note(t, "%s has %lld bytes, %lld were written before the checkpoint: lines are lost", log->path, (long long)st.st_size,
+                        (long long)bytes);
     else if (ftruncate(fileno(log->file), (off_t)bytes))
         return rn_runlog_failed(t, log->path, err);
     log->bytes = st.st_size < bytes ? st.st_size : bytes;
@@ -226,8 +230,11 @@ int rn_runlog_step(rn_trainer *t, const rn_step *step, rn_error *err)
 {
     if (!t->folder || t->done % t->options.log_steps)
         return 0;
-    int status = rn_runlog_line(t, json_pack("{s:s, s:i, s:I, s:o, s:o, s:o}", "kind", "step", "epoch", t->epoch + 1, "step", (json_int_t)t->done, "loss",
-                                             rn_json_number(step->loss), "gradient_norm", rn_json_number(step->norm), "lr", rn_json_number(step->lr)), err);
+    int status = rn_runlog_line(t,
+                                json_pack("{s:s, s:i, s:I, s:o, s:o, s:o}", "kind", "step", "epoch", t->epoch + 1, "step",
+                                          (json_int_t)t->done, "loss", rn_json_number(step->loss), "gradient_norm",
+                                          rn_json_number(step->norm), "lr", rn_json_number(step->lr)),
+                                err);
     if (!status)
         status = scalar(t, "train/loss", step->loss, err);
     if (!status)
@@ -242,16 +249,24 @@ int rn_runlog_step(rn_trainer *t, const rn_step *step, rn_error *err)
 
 int rn_runlog_epoch(rn_trainer *t, const rn_train_progress *p, rn_error *err)
 {
-    const struct { const char *tag; double value; } scalars[] = {
-        {"epoch/loss", p->loss}, {"epoch/accuracy", p->accuracy}, {"validation/loss", p->validation_loss},
-        {"validation/accuracy", p->validation_accuracy}, {"validation/macro_accuracy", p->validation_macro},
-        {"train/items_per_second", p->items_per_second}};
+    const struct {
+        const char *tag;
+        double value;
+    } scalars[] = {{"epoch/loss", p->loss},
+                   {"epoch/accuracy", p->accuracy},
+                   {"validation/loss", p->validation_loss},
+                   {"validation/accuracy", p->validation_accuracy},
+                   {"validation/macro_accuracy", p->validation_macro},
+                   {"train/items_per_second", p->items_per_second}};
     if (!t->folder)
         return 0;
-    int status = rn_runlog_line(t, json_pack("{s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "kind", "epoch", "epoch", p->epoch, "step",
-                                             (json_int_t)t->done, "loss", rn_json_number(p->loss), "accuracy", rn_json_number(p->accuracy), "validation_loss",
-                                             rn_json_number(p->validation_loss), "validation_accuracy", rn_json_number(p->validation_accuracy), "validation_macro",
-                                             rn_json_number(p->validation_macro), "lr", rn_json_number(p->lr), "best", p->best), err);
+    int status = rn_runlog_line(t,
+                                json_pack("{s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "kind", "epoch", "epoch", p->epoch, "step",
+                                          (json_int_t)t->done, "loss", rn_json_number(p->loss), "accuracy", rn_json_number(p->accuracy),
+                                          "validation_loss", rn_json_number(p->validation_loss), "validation_accuracy",
+                                          rn_json_number(p->validation_accuracy), "validation_macro", rn_json_number(p->validation_macro),
+                                          "lr", rn_json_number(p->lr), "best", p->best),
+                                err);
     for (size_t i = 0; i < sizeof scalars / sizeof *scalars && !status; i++)
         status = scalar(t, scalars[i].tag, scalars[i].value, err);
     return status;
@@ -261,9 +276,12 @@ int rn_runlog_test(rn_trainer *t, const rn_metrics *m, rn_error *err)
 {
     if (!t->folder)
         return 0;
-    int status = rn_runlog_line(t, json_pack("{s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "kind", "test", "epoch", t->best.epoch, "items", m->items, "loss",
-                                             rn_json_number(m->loss), "accuracy", rn_json_number(m->accuracy), "macro_accuracy", rn_json_number(m->macro_accuracy), "low",
-                                             rn_json_number(m->wilson_low), "high", rn_json_number(m->wilson_high)), err);
+    int status = rn_runlog_line(t,
+                                json_pack("{s:s, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "kind", "test", "epoch", t->best.epoch, "items",
+                                          m->items, "loss", rn_json_number(m->loss), "accuracy", rn_json_number(m->accuracy),
+                                          "macro_accuracy", rn_json_number(m->macro_accuracy), "low", rn_json_number(m->wilson_low), "high",
+                                          rn_json_number(m->wilson_high)),
+                                err);
     if (!status)
         status = scalar(t, "test/accuracy", m->accuracy, err);
     return status ? status : scalar(t, "test/macro_accuracy", m->macro_accuracy, err);
@@ -295,11 +313,13 @@ int rn_runlog_host(rn_trainer *t, const char *event, rn_error *err)
         events = json_object_get(root, "events");
     }
     if (gmtime_r(&now, &utc))
-        snprintf(when, sizeof when, "%04d-%02d-%02dT%02d:%02d:%02dZ", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
+        snprintf(when, sizeof when, "%04d-%02d-%02dT%02d:%02d:%02dZ", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour,
+                 utc.tm_min, utc.tm_sec);
     gethostname(host, sizeof host - 1);
-    json_array_append_new(events, json_pack("{s:s, s:s, s:o, s:I, s:i, s:s, s:s, s:i, s:o, s:i, s:I}", "event", event, "time", when, "host", rn_json_text(host), "process",
-                                            (json_int_t)getpid(), "threads", rn_pool_threads(t->pool), "cpu", rn_cpu_level(), "version", RN_VERSION,
-                                            "arithmetic", RN_ARITHMETIC, "command", rn_json_text(t->watch.command), "epochs_done", t->epoch, "steps_done", (json_int_t)t->done));
+    json_array_append_new(events, json_pack("{s:s, s:s, s:o, s:I, s:i, s:s, s:s, s:i, s:o, s:i, s:I}", "event", event, "time", when, "host",
+                                            rn_json_text(host), "process", (json_int_t)getpid(), "threads", rn_pool_threads(t->pool), "cpu",
+                                            rn_cpu_level(), "version", RN_VERSION, "arithmetic", RN_ARITHMETIC, "command",
+                                            rn_json_text(t->watch.command), "epochs_done", t->epoch, "steps_done", (json_int_t)t->done));
     char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
     if (!text) {
         status = rn_error_memory(err, "run.json", 1);

@@ -31,8 +31,15 @@ static int open_loader(rn_trainer *t, rn_error *err)
 {
     const rn_train_options *o = &t->options;
     int threads = rn_pool_threads(t->pool);
-    rn_loader_options options = {.seed = o->seed, .batch = o->batch, .threads = o->loader_threads ? o->loader_threads : threads > 1 ? threads / 2 : 1,
-                                 .cache_mb = o->cache_mb, .balance = o->balance == RN_BALANCE_SAMPLING, .skip_bad = o->skip_bad, .min_seconds = o->min_seconds};
+    rn_loader_options options = {.seed = o->seed,
+                                 .batch = o->batch,
+                                 .threads = o->loader_threads ? o->loader_threads
+                                            : threads > 1     ? threads / 2
+                                                              : 1,
+                                 .cache_mb = o->cache_mb,
+                                 .balance = o->balance == RN_BALANCE_SAMPLING,
+                                 .skip_bad = o->skip_bad,
+                                 .min_seconds = o->min_seconds};
     int status = rn_loader_open(&t->loader, t->dataset, t->tensors ? NULL : &o->features, &o->augment, &options, err);
     if (status)
         return status;
@@ -43,7 +50,8 @@ static int open_loader(rn_trainer *t, rn_error *err)
         rn_trainer_note(t, "%d items can't be decoded and are left out", t->bad);
     t->steps = rn_loader_steps(t->loader, &t->left_out);
     if (t->steps < 1)
-        return rn_error_set(err, RN_ERR_DATA, "%s: too few items to train on for one batch of %d; add recordings or lower --batch", t->data_name, o->batch);
+        return rn_error_set(err, RN_ERR_DATA, "%s: too few items to train on for one batch of %d; add recordings or lower --batch",
+                            t->data_name, o->batch);
     if (t->left_out)
         rn_trainer_note(t, "%lld items of each epoch are left out: the last batch would be too small", (long long)t->left_out);
     if (t->steps > INT64_MAX / 2 / (o->epochs + 1))
@@ -99,7 +107,8 @@ int rn_trainer_frozen(rn_trainer *t, rn_error *err)
                 hits++;
             }
         if (!hits)
-            return rn_error_set(err, RN_ERR_ARG, "--freeze %s: no parameter's name begins so; resnet arch %s lists them", t->options.freeze[f], t->options.arch.name);
+            return rn_error_set(err, RN_ERR_ARG, "--freeze %s: no parameter's name begins so; resnet arch %s lists them",
+                                t->options.freeze[f], t->options.arch.name);
     }
     for (int i = 0; i < graph->params_count; i++)
         trained += !t->frozen[i] && graph->params[i].kind != RN_PARAM_BN_MEAN && graph->params[i].kind != RN_PARAM_BN_VAR;
@@ -150,8 +159,8 @@ static int take_memory(rn_trainer *t, rn_error *err)
     t->labels2 = array(batch, sizeof(int));
     t->pair = array(batch, sizeof(int));
     t->share = array(batch, sizeof(double));
-    if (!t->weights || !t->stats || (!t->folder && (!t->best_weights || !t->best_stats)) || !t->batch_stats || !t->stats_sum || !t->logits || !t->dlogits ||
-        !t->labels2 || !t->pair || !t->share)
+    if (!t->weights || !t->stats || (!t->folder && (!t->best_weights || !t->best_stats)) || !t->batch_stats || !t->stats_sum ||
+        !t->logits || !t->dlogits || !t->labels2 || !t->pair || !t->share)
         return rn_error_memory(err, "training", 4 * (unsigned long long)weights);
     if (t->average) {
         memcpy(t->weights, t->model->weights, weights * sizeof(float));
@@ -181,7 +190,8 @@ static int check_folder(const char *folder, rn_resume resume, rn_error *err)
     return rn_error_set(err, RN_ERR_ARG, "%s holds a run already: go on with --resume, or name another folder with --out", folder);
 }
 
-static int copy_arguments(rn_trainer *t, rn_dataset *dataset, const rn_train_options *options, const char *folder, const rn_train_watch *watch, rn_error *err)
+static int copy_arguments(rn_trainer *t, rn_dataset *dataset, const rn_train_options *options, const char *folder,
+                          const rn_train_watch *watch, rn_error *err)
 {
     t->dataset = dataset;
     t->options = *options;
@@ -231,8 +241,9 @@ static int open_trainer(rn_trainer *t, rn_resume resume, rn_error *err)
     if (checkpoint && (status = rn_checkpoint_restore(checkpoint, t, &log_bytes, events, &events_bytes, err)))
         goto fail;
     rn_learn_load(t->learn, t->weights, t->stats);
-    if (t->folder && ((status = rn_folder_open(t, checkpoint == NULL, err)) || (status = rn_runlog_open(t, log_bytes, events, events_bytes, err)) ||
-                      (status = rn_runlog_host(t, checkpoint ? "resumed" : "started", err))))
+    if (t->folder &&
+        ((status = rn_folder_open(t, checkpoint == NULL, err)) || (status = rn_runlog_open(t, log_bytes, events, events_bytes, err)) ||
+         (status = rn_runlog_host(t, checkpoint ? "resumed" : "started", err))))
         goto fail;
 fail:
     rn_checkpoint_close(&checkpoint);
@@ -264,7 +275,8 @@ int rn_trainer_open(rn_trainer **trainer, rn_dataset *dataset, const rn_train_op
     return open_any(trainer, dataset, options, folder, resume, watch, 0, err);
 }
 
-int rn_trainer_open_dry(rn_trainer **trainer, rn_dataset *dataset, const rn_train_options *options, const rn_train_watch *watch, rn_error *err)
+int rn_trainer_open_dry(rn_trainer **trainer, rn_dataset *dataset, const rn_train_options *options, const rn_train_watch *watch,
+                        rn_error *err)
 {
     return open_any(trainer, dataset, options, NULL, RN_RESUME_NO, watch, 1, err);
 }

@@ -16,36 +16,36 @@
 /* Gradients of ghost batches on their way up the tree. A buffer at level k holds the sum of 2^k ghost batches (fewer where an odd one moved
  * up); the stack's levels fall from bottom to top. */
 typedef struct rn_tree {
-    int64_t count;                      /* floats of a gradient */
-    int buffers_count, height;          /* allocated; in use */
+    int64_t count;             /* floats of a gradient */
+    int buffers_count, height; /* allocated; in use */
     float *buffers[RN_GHOST_LEVELS + 1];
-    int levels[RN_GHOST_LEVELS + 1];    /* of the buffers in use */
+    int levels[RN_GHOST_LEVELS + 1]; /* of the buffers in use */
 } rn_tree;
 
 int rn_tree_open(rn_tree *tree, int64_t count, int ghosts, rn_error *err); /* buffers for up to so many ghost batches */
 void rn_tree_close(rn_tree *tree);
-float *rn_tree_next(rn_tree *tree);                 /* where the next ghost batch writes its gradients */
-void rn_tree_push(rn_tree *tree, rn_pool *pool);    /* they are written: adds what makes a pair */
-float *rn_tree_sum(rn_tree *tree, rn_pool *pool);   /* the whole sum; the tree is empty afterwards and the sum valid until rn_tree_next */
+float *rn_tree_next(rn_tree *tree);               /* where the next ghost batch writes its gradients */
+void rn_tree_push(rn_tree *tree, rn_pool *pool);  /* they are written: adds what makes a pair */
+float *rn_tree_sum(rn_tree *tree, rn_pool *pool); /* the whole sum; the tree is empty afterwards and the sum valid until rn_tree_next */
 
 /* Ghost batch i of `ghosts` over n samples: sizes differ by at most one, larger first. */
 void rn_ghost_cut(int n, int ghosts, int i, int *first, int *count);
 
 typedef struct rn_best {
-    int epoch;                /* counts from 1; 0: none yet */
+    int epoch; /* counts from 1; 0: none yet */
     double macro, loss, accuracy;
 } rn_best;
 
 /* Of one epoch so far; in a checkpoint. */
 typedef struct rn_sums {
-    double loss, weight;      /* sum u l and sum u w over its steps */
+    double loss, weight; /* sum u l and sum u w over its steps */
     int64_t correct, items;
 } rn_sums;
 
 typedef struct rn_runlog {
     FILE *file;
     char *path;
-    int64_t bytes;            /* written, whole lines */
+    int64_t bytes; /* written, whole lines */
     double flushed_at;
     rn_events *events;
 } rn_runlog;
@@ -60,48 +60,48 @@ struct rn_trainer {
     rn_dataset *dataset;
     rn_train_options options; /* resolved */
     rn_train_watch watch;
-    char *folder;             /* NULL: nothing is written */
+    char *folder; /* NULL: nothing is written */
     char *data_name;
     int tensors, dry;
-    rn_item *before;          /* [items] the data set's parts and bad marks as they were; the rest of an item is not used */
-    int given_batch;          /* before it was made smaller; for the message */
-    double total_seconds;     /* of recordings */
+    rn_item *before;      /* [items] the data set's parts and bad marks as they were; the rest of an item is not used */
+    int given_batch;      /* before it was made smaller; for the message */
+    double total_seconds; /* of recordings */
     int bad;
 
     rn_pool *pool;
     rn_loader *loader;
     int c, h, w;
-    int64_t steps, left_out;  /* of an epoch */
+    int64_t steps, left_out; /* of an epoch */
     char digest[33];
 
-    rn_model *model;          /* what is published: the averages where EMA is on */
-    float *weights, *stats;   /* what is trained: the model's own arrays without EMA */
-    int average;              /* EMA is on, weights and stats are arrays of their own */
+    rn_model *model;                  /* what is published: the averages where EMA is on */
+    float *weights, *stats;           /* what is trained: the model's own arrays without EMA */
+    int average;                      /* EMA is on, weights and stats are arrays of their own */
     float *best_weights, *best_stats; /* without a folder */
-    unsigned char *frozen;    /* [params], NULL: none */
+    unsigned char *frozen;            /* [params], NULL: none */
     rn_learn *learn;
     rn_infer *infer;
     rn_optimiser *optimiser;
     rn_tree tree;
     double *batch_stats, *stats_sum; /* [stats_count] */
-    float *logits, *dlogits;  /* [ghost][classes] */
-    int *labels2, *pair;      /* [batch] with mixup */
-    double *share;            /* [batch] */
-    double *class_weights;    /* [classes] or NULL */
+    float *logits, *dlogits;         /* [ghost][classes] */
+    int *labels2, *pair;             /* [batch] with mixup */
+    double *share;                   /* [batch] */
+    double *class_weights;           /* [classes] or NULL */
 
     /* Where the run stands; all of it in a checkpoint. */
-    int epoch;                /* done */
-    int64_t step, done;       /* steps done of this epoch; of the whole run */
+    int epoch;          /* done */
+    int64_t step, done; /* steps done of this epoch; of the whole run */
     rn_sums sums;
-    rn_sums last;             /* of the last whole epoch, for the result */
+    rn_sums last; /* of the last whole epoch, for the result */
     rn_best best;
 
-    int finished;             /* tested, and the model is the best */
-    int have_checkpoint;      /* one that resuming could use */
-    int checkpoint_epoch;     /* epochs done when it was written */
-    double checkpoint_at;     /* seconds, monotonic */
+    int finished;                                           /* tested, and the model is the best */
+    int have_checkpoint;                                    /* one that resuming could use */
+    int checkpoint_epoch;                                   /* epochs done when it was written */
+    double checkpoint_at;                                   /* seconds, monotonic */
     double epoch_started, step_seconds, validation_seconds; /* estimates of this process */
-    int64_t epoch_items;      /* trained in this epoch by this process */
+    int64_t epoch_items;                                    /* trained in this epoch by this process */
     rn_runlog log;
     rn_train_result result;
 };
@@ -116,7 +116,8 @@ int rn_resolve_options(rn_trainer *t, rn_error *err);
 int rn_resolve_split(rn_trainer *t, int resumed, rn_error *err);
 
 /* setup.c */
-int rn_trainer_open_dry(rn_trainer **trainer, rn_dataset *dataset, const rn_train_options *options, const rn_train_watch *watch, rn_error *err);
+int rn_trainer_open_dry(rn_trainer **trainer, rn_dataset *dataset, const rn_train_options *options, const rn_train_watch *watch,
+                        rn_error *err);
 int rn_trainer_frozen(rn_trainer *t, rn_error *err);
 
 /* ghost.c: one optimiser step on a batch; weights move only if loss and norm are finite, which rn_step tells */
@@ -139,19 +140,21 @@ int rn_checkpoint_write(rn_trainer *t, rn_error *err);
 int rn_checkpoint_read(rn_checkpoint **checkpoint, const char *folder, rn_error *err); /* *checkpoint NULL: there is none */
 int rn_checkpoint_check(const rn_checkpoint *checkpoint, const rn_trainer *t, rn_resume resume, rn_error *err);
 int rn_checkpoint_model(rn_checkpoint *checkpoint, rn_model **model, rn_error *err);
-int rn_checkpoint_restore(rn_checkpoint *checkpoint, rn_trainer *t, int64_t *log_bytes, char events[300], int64_t *events_bytes, rn_error *err);
+int rn_checkpoint_restore(rn_checkpoint *checkpoint, rn_trainer *t, int64_t *log_bytes, char events[300], int64_t *events_bytes,
+                          rn_error *err);
 void rn_checkpoint_close(rn_checkpoint **checkpoint);
-int rn_checkpoint_best(rn_trainer *t, const rn_metrics *test, rn_error *err);  /* the published weights become RUN/model.safetensors, or are kept */
-int rn_checkpoint_fetch_best(rn_trainer *t, rn_error *err);                    /* and come back */
-json_t *rn_json_number(double value);      /* null where there is no finite value */
-json_t *rn_json_text(const char *text);    /* bytes that are no UTF-8 become '?'; null for NULL */
+int rn_checkpoint_best(rn_trainer *t, const rn_metrics *test,
+                       rn_error *err);                      /* the published weights become RUN/model.safetensors, or are kept */
+int rn_checkpoint_fetch_best(rn_trainer *t, rn_error *err); /* and come back */
+json_t *rn_json_number(double value);                       /* null where there is no finite value */
+json_t *rn_json_text(const char *text);                     /* bytes that are no UTF-8 become '?'; null for NULL */
 
 /* runlog.c */
 int rn_folder_open(rn_trainer *t, int afresh, rn_error *err);
 char *rn_folder_path(const char *folder, const char *name);
 int rn_runlog_open(rn_trainer *t, int64_t bytes, const char *events, int64_t events_bytes, rn_error *err);
 void rn_runlog_close(rn_runlog *log);
-int rn_runlog_line(rn_trainer *t, json_t *object, rn_error *err); /* takes the object; NULL is "no memory" */
+int rn_runlog_line(rn_trainer *t, json_t *object, rn_error *err);     /* takes the object; NULL is "no memory" */
 int rn_runlog_failed(rn_trainer *t, const char *path, rn_error *err); /* the sentence of a full disk; reads errno */
 int rn_runlog_step(rn_trainer *t, const rn_step *step, rn_error *err);
 int rn_runlog_epoch(rn_trainer *t, const rn_train_progress *p, rn_error *err);

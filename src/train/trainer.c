@@ -44,7 +44,8 @@ int rn_trainer_report(rn_trainer *t, rn_train_progress *p)
 static void fill_progress(rn_trainer *t, rn_train_stage stage, const rn_step *step, rn_train_progress *p)
 {
     double now = rn_seconds_now(), trained = now - t->epoch_started;
-    *p = (rn_train_progress){.stage = stage, .epoch = t->epoch + 1, .epochs = t->options.epochs, .step = t->step, .steps = t->steps, .seconds_left = -1};
+    *p = (rn_train_progress){
+        .stage = stage, .epoch = t->epoch + 1, .epochs = t->options.epochs, .step = t->step, .steps = t->steps, .seconds_left = -1};
     p->loss = t->sums.weight > 0 ? t->sums.loss / t->sums.weight : 0;
     p->accuracy = t->sums.items > 0 ? (double)t->sums.correct / (double)t->sums.items : 0;
     p->validation_loss = p->validation_accuracy = p->validation_macro = NAN;
@@ -74,10 +75,12 @@ static int cancelled(rn_trainer *t, rn_error *err)
     if (status)
         return status;
     if (!t->folder)
-        return rn_error_set(err, RN_ERR_CANCELLED, "stopped in epoch %d after step %lld of %lld", t->epoch + 1, (long long)t->step, (long long)t->steps);
-    return rn_error_set(err, RN_ERR_CANCELLED, "stopped in epoch %d after step %lld of %lld; the state is in %s/last.safetensors. Go on with: %s",
-                        t->epoch + 1 > t->options.epochs ? t->options.epochs : t->epoch + 1, (long long)t->step, (long long)t->steps, t->folder,
-                        rn_trainer_resume_line(t, line));
+        return rn_error_set(err, RN_ERR_CANCELLED, "stopped in epoch %d after step %lld of %lld", t->epoch + 1, (long long)t->step,
+                            (long long)t->steps);
+    return rn_error_set(err, RN_ERR_CANCELLED,
+                        "stopped in epoch %d after step %lld of %lld; the state is in %s/last.safetensors. Go on with: %s",
+                        t->epoch + 1 > t->options.epochs ? t->options.epochs : t->epoch + 1, (long long)t->step, (long long)t->steps,
+                        t->folder, rn_trainer_resume_line(t, line));
 }
 
 /* One step; *stop: the callback asked to. */
@@ -91,7 +94,8 @@ static int train_step(rn_trainer *t, int *stop, rn_error *err)
     if (status)
         return status;
     if (batch.n == 0)
-        return rn_error_set(err, RN_ERR_DATA, "epoch %d ended after %lld of %lld steps", t->epoch + 1, (long long)t->step, (long long)t->steps);
+        return rn_error_set(err, RN_ERR_DATA, "epoch %d ended after %lld of %lld steps", t->epoch + 1, (long long)t->step,
+                            (long long)t->steps);
     if ((status = rn_trainer_gradients(t, &batch, &step, err)))
         return status;
     if (!isfinite(step.loss) || !isfinite(step.norm))

@@ -20,7 +20,8 @@ int rn_tree_open(rn_tree *tree, int64_t count, int ghosts, rn_error *err)
     for (int g = ghosts; g > 1; g /= 2)
         buffers++;
     if (buffers > RN_GHOST_LEVELS)
-        return rn_error_set(err, RN_ERR_ARG, "%d ghost batches in a batch: at most %d are possible; raise --ghost-batch", ghosts, 1 << (RN_GHOST_LEVELS - 1));
+        return rn_error_set(err, RN_ERR_ARG, "%d ghost batches in a batch: at most %d are possible; raise --ghost-batch", ghosts,
+                            1 << (RN_GHOST_LEVELS - 1));
     tree->count = count;
     tree->height = 0;
     for (tree->buffers_count = 0; tree->buffers_count < buffers; tree->buffers_count++) {
