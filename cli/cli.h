@@ -52,6 +52,8 @@ void print_json_line(const json_t *value);
 /* Parses what the library returned and frees the text. NULL after a message. */
 json_t *take_result(char *text);
 
+/* Flushes stdout; 1 if something could not be written, now or before. */
+int output_failed(void);
 /* Flushes stdout; the exit status is `status`, or 1 with a message if something could not be written. */
 int finish_output(int status);
 

@@ -35,8 +35,7 @@ static int open_data(const command *c, rn_data **data)
 
 static void print_finding(const json_t *f)
 {
-    const char *path = text_of(f, "path");
-    printf("  %-7s  %-16s  %s%s%s\n", json_is_true(json_object_get(f, "error")) ? "error" : "warning", text_of(f, "kind"), path, *path ? ": " : "", text_of(f, "text"));
+    printf("  %-7s  %-16s  %s\n", json_is_true(json_object_get(f, "error")) ? "error" : "warning", text_of(f, "kind"), text_of(f, "text"));
 }
 
 static void print_check(const command *c, const json_t *all)
@@ -51,7 +50,8 @@ static void print_check(const command *c, const json_t *all)
         json_array_foreach((json_t *)findings, i, f)
             if (json_is_true(json_object_get(f, "error")) == errors)
                 print_finding(f);
-    printf("%s%lld errors, %lld warnings\n", json_array_size(findings) ? "\n" : "", number_of(all, "errors"), number_of(all, "warnings"));
+    printf("%s%lld %s, %lld %s\n", json_array_size(findings) ? "\n" : "", number_of(all, "errors"), number_of(all, "errors") == 1 ? "error" : "errors",
+           number_of(all, "warnings"), number_of(all, "warnings") == 1 ? "warning" : "warnings");
     if (real_of(level, "chance") > 0)
         printf("level alone tells %.1f %% right (macro %.1f %%); always the largest class, %.1f %%\n", 100 * real_of(level, "accuracy"),
                100 * real_of(level, "macro_accuracy"), 100 * real_of(level, "chance"));

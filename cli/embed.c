@@ -22,7 +22,7 @@ static int put(rows *r, const char *text)
     if (r->text)
         return rn_text_file_write(r->text, text, strlen(text), &r->err);
     fputs(text, stdout);
-    return ferror(stdout);
+    return ferror(stdout) ? output_failed() : 0;
 }
 
 /* A field of CSV: quoted if it must be. */
@@ -45,7 +45,7 @@ static int put_csv(rows *r, const rn_answer *a, const float *row)
     for (int i = 0; i < r->size; i++)
         at += snprintf(r->line + at, 24, ",%.9g", (double)row[i]);
     snprintf(r->line + at, 2, "\n");
-    return put_field(r, r->path) || put(r, r->line);
+    return put_field(r, r->path) || put(r, r->line) || (!r->text && output_failed());
 }
 
 static int keep_row(rows *r, const rn_answer *a, const float *row)

@@ -168,14 +168,25 @@ json_t *take_result(char *text)
     return value;
 }
 
+static int output_errno; /* of the first write that failed; stdio forgets it */
+
+int output_failed(void)
+{
+    int before = errno; /* of a write in between whose failure only the stream remembers */
+    errno = 0;
+    int failed = fflush(stdout) || ferror(stdout);
+    if (failed && !output_errno)
+        output_errno = errno ? errno : before;
+    return failed;
+}
+
 int finish_output(int status)
 {
-    errno = 0;
-    if (fflush(stdout) || ferror(stdout)) {
-        complain("standard output: %s", errno ? strerror(errno) : "not everything could be written (a full disk, or a reader that went away)");
-        return status ? status : EXIT_WORK;
-    }
-    return status;
+    if (!output_failed())
+        return status;
+    if (output_errno != EPIPE) /* whoever closed the pipe, `head` for example, has seen enough */
+        complain("standard output: %s", output_errno ? strerror(output_errno) : "not everything could be written; is the disk full?");
+    return status ? status : EXIT_WORK;
 }
 
 char *options_text(const command *c)

@@ -19,6 +19,11 @@ static int set_error(rn_error *err, int code, const char *path, const char *what
     return code;
 }
 
+static const char *reason(void)
+{
+    return errno == ENOENT ? "No such file or folder" : strerror(errno);
+}
+
 static int add_path(path_list *list, const char *path, rn_error *err)
 {
     if (list->count == list->room) {
@@ -54,13 +59,13 @@ static int add_folder(path_list *list, const char *folder, place *above, int dep
     if (depth >= DEPTH)
         return set_error(err, RN_ERR_IO, folder, "more than 64 folders deep");
     if (stat(folder, &info))
-        return set_error(err, RN_ERR_IO, folder, strerror(errno));
+        return set_error(err, RN_ERR_IO, folder, reason());
     for (int i = 0; i < depth; i++)
         if (above[i].device == info.st_dev && above[i].inode == info.st_ino)
             return 0;
     above[depth] = (place){info.st_dev, info.st_ino};
     if ((count = scandir(folder, &entries, visible, compare_names)) < 0)
-        return set_error(err, RN_ERR_IO, folder, strerror(errno));
+        return set_error(err, RN_ERR_IO, folder, reason());
     for (int i = 0; i < count; i++) {
         size_t size = strlen(folder) + strlen(entries[i]->d_name) + 2;
         char *path = malloc(size);
@@ -88,7 +93,7 @@ int path_list_add(path_list *list, const char *path, rn_error *err)
     if (strcmp(path, "-") == 0)
         return add_path(list, path, err);
     if (stat(path, &info))
-        return set_error(err, RN_ERR_IO, path, strerror(errno));
+        return set_error(err, RN_ERR_IO, path, reason());
     if (!S_ISDIR(info.st_mode))
         return add_path(list, path, err);
     if ((status = add_folder(list, path, above, 0, err)))

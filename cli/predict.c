@@ -43,7 +43,7 @@ static int print_answer(void *context, const rn_answer *a)
             printf("%s%s %.1f %%", named ? "   " : i ? ", " : "(", rn_model_label(p->model, p->order[i]), 100 * (double)a->probability[p->order[i]]);
         printf("%s\n", named ? "" : ")");
     }
-    return fflush(stdout) || ferror(stdout);
+    return output_failed();
 }
 
 int verb_predict(const command *c)

@@ -229,11 +229,16 @@ static int open_training_data(const command *c, rn_data **data)
     return rn_data_open(data, c->arguments[0], &listen, &err) ? fail_with(&err) : 0;
 }
 
-/* A sentence that begins with an option is wrong use; one about a file or an existing run is failed work. */
-static int fail_training(const rn_error *err)
+static int begins_with(const char *text, const char *start)
+{
+    return start && strncmp(text, start, strlen(start)) == 0;
+}
+
+/* A sentence about the contents of a file or an existing run is failed work, about an option wrong use. */
+static int fail_training(const command *c, const rn_error *err)
 {
     int status = fail_with(err);
-    return status == EXIT_USE && strncmp(err->text, "--", 2) ? EXIT_WORK : status;
+    return status == EXIT_USE && (begins_with(err->text, option_text(c, "config")) || begins_with(err->text, option_text(c, "out"))) ? EXIT_WORK : status;
 }
 
 static int dry_run(const command *c, rn_data *data, const char *options, const rn_training_watch *watch)
@@ -243,7 +248,7 @@ static int dry_run(const command *c, rn_data *data, const char *options, const r
     int status = rn_training_estimate(data, options, watch, &result, &err);
     hide_live(watch->context);
     if (status)
-        return fail_training(&err);
+        return fail_training(c, &err);
     json_t *plan = take_result(result);
     if (!plan)
         return EXIT_WORK;
@@ -275,7 +280,7 @@ static int run_training(const command *c, rn_training *training, const char *out
     fflush(stdout);
     json_decref(plan);
     if (rn_training_run(training, &r, &err))
-        return fail_training(&err);
+        return fail_training(c, &err);
     if (json) {
         json_t *line = result_object(out, &r);
         print_json_line(line);
@@ -330,7 +335,7 @@ int verb_train(const command *c)
     }
     if (rn_training_open(&training, data, options, out, resume, &watch, &err)) {
         hide_live(&w);
-        status = fail_training(&err);
+        status = fail_training(c, &err);
         goto done;
     }
     hide_live(&w);
