@@ -26,11 +26,13 @@ static void print_list(const json_t *list)
     size_t i;
     json_t *row;
     printf("%-10s  %-10s  %12s  %10s   at its default width and input\n", "name", "input", "parameters", "GMAC");
-    json_array_foreach(list, i, row) {
+    json_array_foreach(list, i, row)
+    {
         char shape[48], count[32];
         shape_text(shape, json_object_get(row, "input"));
-        printf("%-10s  %-10s  %12s  %10.3f   width %lld, shortcut %s\n", text_of(row, "arch"), shape, text_count(count, number_of(row, "parameters")),
-               1e-9 * (double)number_of(row, "macs"), number_of(row, "width"), text_of(row, "shortcut"));
+        printf("%-10s  %-10s  %12s  %10.3f   width %lld, shortcut %s\n", text_of(row, "arch"), shape,
+               text_count(count, number_of(row, "parameters")), 1e-9 * (double)number_of(row, "macs"), number_of(row, "width"),
+               text_of(row, "shortcut"));
     }
 }
 
@@ -40,16 +42,18 @@ static void print_table(const json_t *table)
     json_t *row;
     char shape[48], count[32], macs[32];
     shape_text(shape, json_object_get(table, "input"));
-    printf("%s   width %lld, shortcut %s, stem %s, pool %s, input %s, %lld classes, embedding %lld\n\n", text_of(table, "arch"), number_of(table, "width"),
-           text_of(table, "shortcut"), text_of(table, "stem"), text_of(table, "pool"), shape, number_of(table, "classes"), number_of(table, "embedding"));
+    printf("%s   width %lld, shortcut %s, stem %s, pool %s, input %s, %lld classes, embedding %lld\n\n", text_of(table, "arch"),
+           number_of(table, "width"), text_of(table, "shortcut"), text_of(table, "stem"), text_of(table, "pool"), shape,
+           number_of(table, "classes"), number_of(table, "embedding"));
     printf("%-22s  %-12s  %-8s  %-14s  %12s  %15s\n", "layer", "kind", "kernel", "output", "parameters", "MACs");
-    json_array_foreach(json_object_get(table, "layers"), i, row) {
+    json_array_foreach(json_object_get(table, "layers"), i, row)
+    {
         char kernel[32] = "";
         shape_text(shape, json_object_get(row, "output"));
         if (json_object_get(row, "kernel"))
             snprintf(kernel, sizeof kernel, "%s/%lld", text_of(row, "kernel"), number_of(row, "stride"));
-        printf("%-22s  %-12s  %-8s  %-14s  %12s  %15s\n", text_of(row, "name"), text_of(row, "kind"), kernel, shape, text_count(count, number_of(row, "parameters")),
-               text_count(macs, number_of(row, "macs")));
+        printf("%-22s  %-12s  %-8s  %-14s  %12s  %15s\n", text_of(row, "name"), text_of(row, "kind"), kernel, shape,
+               text_count(count, number_of(row, "parameters")), text_count(macs, number_of(row, "macs")));
     }
     printf("\n%s parameters, %.2f GMAC\n", text_count(count, number_of(table, "parameters")), 1e-9 * (double)number_of(table, "macs"));
 }
@@ -73,8 +77,7 @@ int verb_arch(const command *c)
     json_t *table = take_result(result);
     if (!table)
         return EXIT_WORK;
-    json_array_foreach(json_object_get(table, "warnings"), i, warning)
-        complain("%s", json_string_value(warning));
+    json_array_foreach(json_object_get(table, "warnings"), i, warning) complain("%s", json_string_value(warning));
     if (option_flag(c, "json"))
         print_json(table);
     else if (listing)

@@ -20,16 +20,17 @@ static void print_layers(const json_t *all)
     size_t i;
     json_t *row;
     double sum = 0, peak = real_of(all, "peak_gflops");
-    json_array_foreach(json_object_get(all, "layers"), i, row)
-        sum += real_of(row, "ms");
+    json_array_foreach(json_object_get(all, "layers"), i, row) sum += real_of(row, "ms");
     printf("\n%-26s  %-12s  %-14s  %9s  %6s  %9s  %6s\n", "layer", "kind", "output", "ms", "share", "GFLOP/s", "peak");
-    json_array_foreach(json_object_get(all, "layers"), i, row) {
+    json_array_foreach(json_object_get(all, "layers"), i, row)
+    {
         const json_t *shape = json_object_get(row, "output");
         char text[48];
-        snprintf(text, sizeof text, "%lldx%lldx%lld", json_integer_value(json_array_get(shape, 0)), json_integer_value(json_array_get(shape, 1)),
-                 json_integer_value(json_array_get(shape, 2)));
-        printf("%-26s  %-12s  %-14s  %9.3f  %4.1f %%  %9.1f  %4.1f %%\n", text_of(row, "name"), text_of(row, "kind"), text, real_of(row, "ms"),
-               sum > 0 ? 100 * real_of(row, "ms") / sum : 0, real_of(row, "gflops"), peak > 0 ? 100 * real_of(row, "gflops") / peak : 0);
+        snprintf(text, sizeof text, "%lldx%lldx%lld", json_integer_value(json_array_get(shape, 0)),
+                 json_integer_value(json_array_get(shape, 1)), json_integer_value(json_array_get(shape, 2)));
+        printf("%-26s  %-12s  %-14s  %9.3f  %4.1f %%  %9.1f  %4.1f %%\n", text_of(row, "name"), text_of(row, "kind"), text,
+               real_of(row, "ms"), sum > 0 ? 100 * real_of(row, "ms") / sum : 0, real_of(row, "gflops"),
+               peak > 0 ? 100 * real_of(row, "gflops") / peak : 0);
     }
     printf("%-26s  %-12s  %-14s  %9.3f\n", "sum", "", "", sum);
 }
@@ -38,9 +39,11 @@ static void print_bench(const json_t *all)
 {
     const json_t *input = json_object_get(all, "input");
     printf("%s, width %.0f, input %lldx%lldx%lld, batch %.0f, %s, %.0f %s, %s\n", text_of(all, "arch"), real_of(all, "width"),
-           json_integer_value(json_array_get(input, 0)), json_integer_value(json_array_get(input, 1)), json_integer_value(json_array_get(input, 2)),
-           real_of(all, "batch"), text_of(all, "mode"), real_of(all, "threads"), real_of(all, "threads") == 1 ? "thread" : "threads", text_of(all, "isa"));
-    printf("median   %9.3f ms   of %.0f runs; 10th to 90th percentile %.1f %%\n", real_of(all, "median_ms"), real_of(all, "runs"), 100 * real_of(all, "spread"));
+           json_integer_value(json_array_get(input, 0)), json_integer_value(json_array_get(input, 1)),
+           json_integer_value(json_array_get(input, 2)), real_of(all, "batch"), text_of(all, "mode"), real_of(all, "threads"),
+           real_of(all, "threads") == 1 ? "thread" : "threads", text_of(all, "isa"));
+    printf("median   %9.3f ms   of %.0f runs; 10th to 90th percentile %.1f %%\n", real_of(all, "median_ms"), real_of(all, "runs"),
+           100 * real_of(all, "spread"));
     printf("min      %9.3f ms\n", real_of(all, "min_ms"));
     printf("rate     %9.1f items/s\n", real_of(all, "items_per_second"));
     printf("speed    %9.1f GFLOP/s   %.1f %% of %.1f (fused multiply-adds from registers, measured in this run)\n", real_of(all, "gflops"),

@@ -40,8 +40,8 @@ void progress_end(progress *p);
 double seconds_now(void); /* monotonic */
 
 /* Text for people. Each writes into buffer and returns it. */
-const char *text_count(char buffer[32], int64_t n);        /* 11,694,537 */
-const char *text_bytes(char buffer[32], int64_t n);        /* 46.8 MB */
+const char *text_count(char buffer[32], int64_t n);         /* 11,694,537 */
+const char *text_bytes(char buffer[32], int64_t n);         /* 46.8 MB */
 const char *text_duration(char buffer[32], double seconds); /* 6 s, 3 min, 1.9 h */
 
 /* Prints an object with sorted keys left as they are, two blanks of indentation. */

@@ -47,11 +47,10 @@ static void print_check(const command *c, const json_t *all)
     printf("%s   %s items, %lld classes, %s\n\n", c->arguments[0], text_count(a, number_of(all, "items")), number_of(all, "classes"),
            text_duration(b, real_of(all, "seconds")));
     for (int errors = 1; errors >= 0; errors--)
-        json_array_foreach((json_t *)findings, i, f)
-            if (json_is_true(json_object_get(f, "error")) == errors)
-                print_finding(f);
-    printf("%s%lld %s, %lld %s\n", json_array_size(findings) ? "\n" : "", number_of(all, "errors"), number_of(all, "errors") == 1 ? "error" : "errors",
-           number_of(all, "warnings"), number_of(all, "warnings") == 1 ? "warning" : "warnings");
+        json_array_foreach((json_t *)findings, i, f) if (json_is_true(json_object_get(f, "error")) == errors) print_finding(f);
+    printf("%s%lld %s, %lld %s\n", json_array_size(findings) ? "\n" : "", number_of(all, "errors"),
+           number_of(all, "errors") == 1 ? "error" : "errors", number_of(all, "warnings"),
+           number_of(all, "warnings") == 1 ? "warning" : "warnings");
     if (real_of(level, "chance") > 0)
         printf("level alone tells %.1f %% right (macro %.1f %%); always the largest class, %.1f %%\n", 100 * real_of(level, "accuracy"),
                100 * real_of(level, "macro_accuracy"), 100 * real_of(level, "chance"));
@@ -96,7 +95,8 @@ static void print_rates(const json_t *rates)
     const char *key;
     json_t *value;
     int n = 0;
-    json_object_foreach((json_t *)rates, key, value) {
+    json_object_foreach((json_t *)rates, key, value)
+    {
         if (json_object_size(rates) == 1)
             printf("%s", key);
         else
@@ -111,12 +111,15 @@ static void print_stats(const json_t *all)
     size_t i;
     json_t *row;
     int widest = 5;
+    json_array_foreach(json_object_get(all, "classes"), i, row) widest =
+        (int)strlen(text_of(row, "label")) > widest ? (int)strlen(text_of(row, "label")) : widest;
+    printf("%-*s  %8s  %8s  %10s  %9s  %9s  %9s  %s\n", widest, "class", "items", "sources", "total", "shortest", "median", "longest",
+           "rate in Hz");
     json_array_foreach(json_object_get(all, "classes"), i, row)
-        widest = (int)strlen(text_of(row, "label")) > widest ? (int)strlen(text_of(row, "label")) : widest;
-    printf("%-*s  %8s  %8s  %10s  %9s  %9s  %9s  %s\n", widest, "class", "items", "sources", "total", "shortest", "median", "longest", "rate in Hz");
-    json_array_foreach(json_object_get(all, "classes"), i, row) {
-        printf("%-*s  %8s  %8s  %10s  %9s  %9s  %9s  ", widest, text_of(row, "label"), text_count(a, number_of(row, "items")), text_count(b, number_of(row, "sources")),
-               text_duration(d, real_of(row, "seconds")), text_duration(e, real_of(row, "shortest")), text_duration(f, real_of(row, "median")),
+    {
+        printf("%-*s  %8s  %8s  %10s  %9s  %9s  %9s  ", widest, text_of(row, "label"), text_count(a, number_of(row, "items")),
+               text_count(b, number_of(row, "sources")), text_duration(d, real_of(row, "seconds")),
+               text_duration(e, real_of(row, "shortest")), text_duration(f, real_of(row, "median")),
                text_duration((char[32]){0}, real_of(row, "longest")));
         print_rates(json_object_get(row, "rates"));
     }
@@ -169,13 +172,14 @@ static void print_split(const json_t *all)
     size_t i;
     json_t *row;
     int widest = 5;
-    json_array_foreach(json_object_get(all, "classes"), i, row)
-        widest = (int)strlen(text_of(row, "label")) > widest ? (int)strlen(text_of(row, "label")) : widest;
+    json_array_foreach(json_object_get(all, "classes"), i, row) widest =
+        (int)strlen(text_of(row, "label")) > widest ? (int)strlen(text_of(row, "label")) : widest;
     printf("%-*s  %8s  %10s  %8s\n", widest, "class", "train", "validation", "test");
     json_array_foreach(json_object_get(all, "classes"), i, row)
-        printf("%-*s  %8s  %10s  %8s\n", widest, text_of(row, "label"), text_count(a, number_of(row, "train")), text_count(b, number_of(row, "validation")),
-               text_count(d, number_of(row, "test")));
-    printf("%-*s  %8s  %10s  %8s\n\n", widest, "all", text_count(a, number_of(all, "train")), text_count(b, number_of(all, "validation")), text_count(d, number_of(all, "test")));
+        printf("%-*s  %8s  %10s  %8s\n", widest, text_of(row, "label"), text_count(a, number_of(row, "train")),
+               text_count(b, number_of(row, "validation")), text_count(d, number_of(row, "test")));
+    printf("%-*s  %8s  %10s  %8s\n\n", widest, "all", text_count(a, number_of(all, "train")), text_count(b, number_of(all, "validation")),
+           text_count(d, number_of(all, "test")));
     printf("%s   digest %s\n", text_of(all, "path"), text_of(all, "digest"));
 }
 

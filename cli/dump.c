@@ -26,7 +26,8 @@ static int list_stages(const command *c, const rn_model *model)
     if (option_flag(c, "json"))
         print_json(list);
     else
-        json_array_foreach(list, i, row) {
+        json_array_foreach(list, i, row)
+        {
             shape_text(shape, json_object_get(row, "shape"));
             printf("%-32s  %s\n", json_string_value(json_object_get(row, "stage")), shape);
         }
@@ -71,8 +72,8 @@ int verb_dump(const command *c)
         print_json(all);
     } else if (all) {
         shape_text(shape, json_object_get(all, "shape"));
-        printf("%s   %s   min %.6g, max %.6g, mean %.6g%s%s\n", stage, shape, real_of(all, "min"), real_of(all, "max"), real_of(all, "mean"), out ? "   -> " : "",
-               out ? out : "");
+        printf("%s   %s   min %.6g, max %.6g, mean %.6g%s%s\n", stage, shape, real_of(all, "min"), real_of(all, "max"),
+               real_of(all, "mean"), out ? "   -> " : "", out ? out : "");
         if (real_of(all, "not_finite") > 0)
             printf("%.0f values are not finite\n", real_of(all, "not_finite"));
     }

@@ -10,11 +10,11 @@ typedef struct rows {
     const char *path;
     int size, l2, count;
     int64_t room;
-    float *data;          /* .npy: every row until the end */
-    rn_text_file *text;   /* .csv, or the paths of .npy; NULL: CSV to standard output */
+    float *data;        /* .npy: every row until the end */
+    rn_text_file *text; /* .csv, or the paths of .npy; NULL: CSV to standard output */
     int csv;
-    char *line;           /* one line of CSV: 24 bytes a number */
-    rn_error err;         /* of writing */
+    char *line;   /* one line of CSV: 24 bytes a number */
+    rn_error err; /* of writing */
 } rows;
 
 static int put(rows *r, const char *text)

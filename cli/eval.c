@@ -42,8 +42,7 @@ static int widest_label(const json_t *rows)
     int widest = 5;
     size_t i;
     json_t *row;
-    json_array_foreach((json_t *)rows, i, row)
-        widest = columns(text_of(row, "label")) > widest ? columns(text_of(row, "label")) : widest;
+    json_array_foreach((json_t *)rows, i, row) widest = columns(text_of(row, "label")) > widest ? columns(text_of(row, "label")) : widest;
     return widest;
 }
 
@@ -51,21 +50,21 @@ static void print_summary(const json_t *all)
 {
     const json_t *interval = json_object_get(all, "interval"), *level = json_object_get(all, "level");
     char a[32], b[32];
-    printf("items        %s of %s   (%s%s%s)\n", text_count(a, number_of(all, "items")), text_count(b, number_of(all, "data_items")), text_of(all, "part"),
-           json_object_get(all, "split") ? " part of " : "", text_of(all, "split"));
+    printf("items        %s of %s   (%s%s%s)\n", text_count(a, number_of(all, "items")), text_count(b, number_of(all, "data_items")),
+           text_of(all, "part"), json_object_get(all, "split") ? " part of " : "", text_of(all, "split"));
     if (json_object_get(all, "trained_on"))
         printf("             the model was trained on %s of the data set's items\n", text_count(a, number_of(all, "trained_on")));
     if (number_of(all, "bad"))
         printf("             %s could not be decoded and were left out\n", text_count(a, number_of(all, "bad")));
-    printf("accuracy     %.1f %%   (%.1f to %.1f at 95 %%)\n", 100 * real_of(all, "accuracy"), 100 * json_number_value(json_array_get(interval, 0)),
-           100 * json_number_value(json_array_get(interval, 1)));
+    printf("accuracy     %.1f %%   (%.1f to %.1f at 95 %%)\n", 100 * real_of(all, "accuracy"),
+           100 * json_number_value(json_array_get(interval, 0)), 100 * json_number_value(json_array_get(interval, 1)));
     printf("macro        %.1f %%\n", 100 * real_of(all, "macro_accuracy"));
     if (json_array_size(json_object_get(all, "labels")) > 5)
         printf("top 5        %.1f %%\n", 100 * real_of(all, "top5"));
     printf("loss         %.3f   calibration error %.1f %%\n", real_of(all, "loss"), 100 * real_of(all, "ece"));
     if (level)
-        printf("level alone  %.1f %%   (macro %.1f %%; always the largest class, %.1f %%)\n", 100 * real_of(level, "accuracy"), 100 * real_of(level, "macro_accuracy"),
-               100 * real_of(level, "chance"));
+        printf("level alone  %.1f %%   (macro %.1f %%; always the largest class, %.1f %%)\n", 100 * real_of(level, "accuracy"),
+               100 * real_of(level, "macro_accuracy"), 100 * real_of(level, "chance"));
 }
 
 static void print_classes(const json_t *all)
@@ -75,9 +74,11 @@ static void print_classes(const json_t *all)
     size_t i;
     json_t *row;
     printf("\n%-*s  %7s  %10s  %8s  %8s\n", widest, "class", "items", "precision", "recall", "F1");
-    json_array_foreach((json_t *)rows, i, row) {
+    json_array_foreach((json_t *)rows, i, row)
+    {
         print_padded(text_of(row, "label"), widest);
-        printf("  %7lld  %8.1f %%  %6.1f %%  %6.1f %%\n", number_of(row, "items"), 100 * real_of(row, "precision"), 100 * real_of(row, "recall"), 100 * real_of(row, "f1"));
+        printf("  %7lld  %8.1f %%  %6.1f %%  %6.1f %%\n", number_of(row, "items"), 100 * real_of(row, "precision"),
+               100 * real_of(row, "recall"), 100 * real_of(row, "f1"));
     }
 }
 
@@ -88,19 +89,21 @@ static void print_matrix(const json_t *all)
     int widest = widest_label(classes), cell = 3;
     size_t i, j;
     json_t *row, *value;
-    json_array_foreach((json_t *)rows, i, row)
-        json_array_foreach(row, j, value) {
-            int digits = snprintf(NULL, 0, "%lld", json_integer_value(value));
-            cell = digits > cell ? digits : cell;
-        }
+    json_array_foreach((json_t *)rows, i, row) json_array_foreach(row, j, value)
+    {
+        int digits = snprintf(NULL, 0, "%lld", json_integer_value(value));
+        cell = digits > cell ? digits : cell;
+    }
     printf("\nconfusion: rows are the truth, columns the answers\n%*s", widest + 4, "");
     for (j = 0; j < json_array_size(rows); j++)
         printf(" %*zu", cell, j + 1);
     printf("\n");
-    json_array_foreach((json_t *)rows, i, row) {
+    json_array_foreach((json_t *)rows, i, row)
+    {
         printf("%2zu  ", i + 1);
         print_padded(text_of(json_array_get(classes, i), "label"), widest);
-        json_array_foreach(row, j, value) {
+        json_array_foreach(row, j, value)
+        {
             if (json_integer_value(value))
                 printf(" %*lld", cell, json_integer_value(value));
             else
@@ -110,7 +113,10 @@ static void print_matrix(const json_t *all)
     }
 }
 
-typedef struct pair { json_int_t count; size_t truth, answer; } pair;
+typedef struct pair {
+    json_int_t count;
+    size_t truth, answer;
+} pair;
 
 static int compare_pairs(const void *a, const void *b)
 {
@@ -131,10 +137,8 @@ static void print_pairs(const json_t *all)
     pair *pairs = malloc(n * n * sizeof *pairs);
     if (!pairs)
         return;
-    json_array_foreach((json_t *)rows, i, row)
-        json_array_foreach(row, j, value)
-            if (i != j && json_integer_value(value))
-                pairs[count++] = (pair){json_integer_value(value), i, j};
+    json_array_foreach((json_t *)rows, i, row) json_array_foreach(row, j, value) if (i != j && json_integer_value(value)) pairs[count++] =
+        (pair){json_integer_value(value), i, j};
     qsort(pairs, count, sizeof *pairs, compare_pairs);
     printf("\nmost confused (the whole table: --json)\n");
     for (i = 0; i < count && i < 20; i++)
@@ -152,11 +156,13 @@ static void print_worst(const json_t *all)
         return;
     printf("\nworst files\n");
     json_array_foreach((json_t *)list, i, row)
-        printf("  %s   %s %.1f %%, answer %s %.1f %%\n", text_of(row, "path"), text_of(row, "label"), 100 * real_of(row, "probability"), text_of(row, "answer"),
-               100 * real_of(row, "answer_probability"));
+        printf("  %s   %s %.1f %%, answer %s %.1f %%\n", text_of(row, "path"), text_of(row, "label"), 100 * real_of(row, "probability"),
+               text_of(row, "answer"), 100 * real_of(row, "answer_probability"));
 }
 
-typedef struct watching { progress live; } watching;
+typedef struct watching {
+    progress live;
+} watching;
 
 static int on_progress(void *context, int64_t done, int64_t total)
 {

@@ -20,8 +20,7 @@ static void print_words(const char *head, const json_t *list, const char *betwee
     size_t i;
     json_t *value;
     printf("%s", head);
-    json_array_foreach(list, i, value)
-        printf("%s%s", i ? between : "", json_string_value(value));
+    json_array_foreach(list, i, value) printf("%s%s", i ? between : "", json_string_value(value));
     printf("%s\n", json_array_size(list) ? "" : "none");
 }
 
@@ -41,7 +40,8 @@ static void print_section(const char *head, const json_t *section)
     const char *key;
     json_t *value;
     printf("%s\n", head);
-    json_object_foreach((json_t *)section, key, value) {
+    json_object_foreach((json_t *)section, key, value)
+    {
         char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(10));
         printf("  %-20s %s\n", key, json_is_string(value) ? json_string_value(value) : text ? text : "");
         rn_text_free(text);
@@ -53,7 +53,8 @@ static void print_labels(const json_t *labels)
     size_t i, column = 13;
     json_t *label;
     printf("labels       ");
-    json_array_foreach(labels, i, label) {
+    json_array_foreach(labels, i, label)
+    {
         const char *text = json_string_value(label);
         if (i == 40) {
             char count[32];
@@ -80,7 +81,8 @@ static void print_model(const json_t *all)
     printf("parameters   %s   (arithmetic %lld)\n", text_count(a, number_of(all, "parameters")), number_of(all, "arithmetic"));
     if (json_integer_value(json_array_get(input, 1)))
         printf("input        %lldx%lldx%lld   (a session for one of them holds %s)\n", json_integer_value(json_array_get(input, 0)),
-               json_integer_value(json_array_get(input, 1)), json_integer_value(json_array_get(input, 2)), text_bytes(b, number_of(all, "session_bytes")));
+               json_integer_value(json_array_get(input, 1)), json_integer_value(json_array_get(input, 2)),
+               text_bytes(b, number_of(all, "session_bytes")));
     else
         printf("input        %lld channels, any size\n", json_integer_value(json_array_get(input, 0)));
     print_labels(json_object_get(all, "labels"));

@@ -11,7 +11,8 @@ static const verb *find_verb(int argc, char **argv, int *used)
         const char *blank = strchr(v->name, ' ');
         *used = blank ? 2 : 1;
         if (!blank ? strcmp(v->name, argv[0]) == 0
-                   : argc > 1 && strncmp(v->name, argv[0], (size_t)(blank - v->name)) == 0 && !argv[0][blank - v->name] && strcmp(blank + 1, argv[1]) == 0)
+                   : argc > 1 && strncmp(v->name, argv[0], (size_t)(blank - v->name)) == 0 && !argv[0][blank - v->name] &&
+                         strcmp(blank + 1, argv[1]) == 0)
             return v;
     }
     return NULL;

@@ -11,7 +11,8 @@
 
 const option_row common_options[] = {
     {"threads", "N", OPTION_INTEGER, 1, 1, 1024, NULL, "threads to use [the cores that the process may really use]"},
-    {"cpu", "LEVEL", OPTION_CHOICE, 0, 0, 0, "c|fma|avx2|avx512", "highest instruction set to use; results are the same bits [what the processor has]"},
+    {"cpu", "LEVEL", OPTION_CHOICE, 0, 0, 0, "c|fma|avx2|avx512",
+     "highest instruction set to use; results are the same bits [what the processor has]"},
     {"json", NULL, OPTION_FLAG, 0, 0, 0, NULL, "print JSON to standard output, for programs"},
     {"help", NULL, OPTION_FLAG, 0, 0, 0, NULL, "print this and stop"},
     {NULL, NULL, OPTION_FLAG, 0, 0, 0, NULL, NULL}};
@@ -212,10 +213,11 @@ static int check_count(const command *c)
 {
     const verb *v = c->verb;
     if (c->arguments_count < v->least)
-        complain("%s: %s: usage: resnet %s %s", v->name, c->arguments_count ? "an argument is missing" : "arguments are missing", v->name, v->arguments);
-    else if (v->most >= 0 && c->arguments_count > v->most)
-        complain("%s: one argument too many: '%s'. Usage: resnet %s%s%s", v->name, c->arguments[v->most], v->name, v->arguments[0] ? " " : "",
+        complain("%s: %s: usage: resnet %s %s", v->name, c->arguments_count ? "an argument is missing" : "arguments are missing", v->name,
                  v->arguments);
+    else if (v->most >= 0 && c->arguments_count > v->most)
+        complain("%s: one argument too many: '%s'. Usage: resnet %s%s%s", v->name, c->arguments[v->most], v->name,
+                 v->arguments[0] ? " " : "", v->arguments);
     else
         return 0;
     return EXIT_USE;

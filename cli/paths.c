@@ -10,7 +10,10 @@
 
 enum { DEPTH = 64 };
 
-typedef struct place { dev_t device; ino_t inode; } place;
+typedef struct place {
+    dev_t device;
+    ino_t inode;
+} place;
 
 static int set_error(rn_error *err, int code, const char *path, const char *what)
 {

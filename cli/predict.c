@@ -16,7 +16,8 @@ static void print_object(const printing *p, const rn_answer *a, int count)
 {
     json_t *top = json_array();
     for (int i = 0; i < count; i++)
-        json_array_append_new(top, json_pack("{s:s, s:f}", "label", rn_model_label(p->model, p->order[i]), "probability", (double)a->probability[p->order[i]]));
+        json_array_append_new(top, json_pack("{s:s, s:f}", "label", rn_model_label(p->model, p->order[i]), "probability",
+                                             (double)a->probability[p->order[i]]));
     json_t *line = json_pack("{s:o, s:f, s:f, s:o}", "path", json_string(p->path), "start_s", a->start_s, "end_s", a->end_s, "top", top);
     if (!json_object_get(line, "path") || json_is_null(json_object_get(line, "path")))
         json_object_set_new(line, "path", json_string("(a name that is not UTF-8)"));
@@ -40,7 +41,11 @@ static int print_answer(void *context, const rn_answer *a)
         if (!named)
             printf("   %s  ", a->label);
         for (int i = 0; i < count; i++)
-            printf("%s%s %.1f %%", named ? "   " : i ? ", " : "(", rn_model_label(p->model, p->order[i]), 100 * (double)a->probability[p->order[i]]);
+            printf("%s%s %.1f %%",
+                   named ? "   "
+                   : i   ? ", "
+                         : "(",
+                   rn_model_label(p->model, p->order[i]), 100 * (double)a->probability[p->order[i]]);
         printf("%s\n", named ? "" : ")");
     }
     return output_failed();

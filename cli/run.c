@@ -16,7 +16,8 @@ static int run_all(const command *c, rn_session *session, const rn_model *model,
     rn_error err = {0};
     const char *logits_path = option_text(c, "logits"), *embedding_path = option_text(c, "embedding");
     int classes = rn_model_classes(model), width = rn_model_embedding(model), status = 0;
-    float *logits = malloc((size_t)n * (size_t)classes * sizeof *logits), *embedding = width ? malloc((size_t)n * (size_t)width * sizeof *embedding) : NULL;
+    float *logits = malloc((size_t)n * (size_t)classes * sizeof *logits),
+          *embedding = width ? malloc((size_t)n * (size_t)width * sizeof *embedding) : NULL;
     if (!logits || (width && !embedding)) {
         complain("no memory for the results");
         status = EXIT_WORK;

@@ -9,7 +9,7 @@
 
 typedef struct watcher {
     const command *c;
-    progress live;          /* decoding, validation and test */
+    progress live; /* decoding, validation and test */
     rn_training_stage stage;
     int terminal, visible, json;
     double shown;
@@ -62,8 +62,9 @@ static void print_epoch(const rn_training_progress *p)
 
 static json_t *epoch_object(const rn_training_progress *p)
 {
-    json_t *line = json_pack("{s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:b}", "event", "epoch", "epoch", p->epoch, "epochs", p->epochs, "loss", p->loss, "accuracy",
-                             p->accuracy, "lr", p->lr, "items_per_second", p->items_per_second, "seconds", p->seconds, "best", p->best);
+    json_t *line = json_pack("{s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:b}", "event", "epoch", "epoch", p->epoch, "epochs", p->epochs,
+                             "loss", p->loss, "accuracy", p->accuracy, "lr", p->lr, "items_per_second", p->items_per_second, "seconds",
+                             p->seconds, "best", p->best);
     if (!isnan(p->validation_macro)) {
         json_object_set_new(line, "validation_loss", json_real(p->validation_loss));
         json_object_set_new(line, "validation_accuracy", json_real(p->validation_accuracy));
@@ -81,8 +82,8 @@ static void show_step(watcher *w, const rn_training_progress *p)
         return;
     w->shown = now;
     w->visible = 1;
-    fprintf(stderr, "\r\033[Kepoch %2d  %lld of %lld steps  loss %.3f  accuracy %.1f %%   %.0f items/s", p->epoch, (long long)p->step, (long long)p->steps, p->loss,
-            100 * p->accuracy, p->items_per_second);
+    fprintf(stderr, "\r\033[Kepoch %2d  %lld of %lld steps  loss %.3f  accuracy %.1f %%   %.0f items/s", p->epoch, (long long)p->step,
+            (long long)p->steps, p->loss, 100 * p->accuracy, p->items_per_second);
     if (p->seconds_left >= 0)
         fprintf(stderr, "   %s left", text_duration(left, p->seconds_left));
     fflush(stderr);
@@ -120,13 +121,15 @@ static int on_progress(void *context, const rn_training_progress *p)
 /* "birds     1,204 recordings, 6 classes, 48 kHz, 1.9 h   (train 843, validation 181, test 180)" */
 static void print_plan(const char *data, const json_t *plan)
 {
-    const json_t *parts = json_object_get(plan, "parts"), *options = json_object_get(plan, "options"), *features = json_object_get(options, "features"),
-                 *arch = json_object_get(options, "arch"), *input = json_object_get(plan, "input");
+    const json_t *parts = json_object_get(plan, "parts"), *options = json_object_get(plan, "options"),
+                 *features = json_object_get(options, "features"), *arch = json_object_get(options, "arch"),
+                 *input = json_object_get(plan, "input");
     char a[32], b[32], d[32], e[32];
     const char *slash = strrchr(data, '/');
     const char *name = slash && slash[1] ? slash + 1 : data;
     int arrays = json_is_true(json_object_get(plan, "tensors"));
-    printf("%-8s  %s %s, %zu classes", name, text_count(a, number_of(plan, "items")), arrays ? "arrays" : "recordings", json_array_size(json_object_get(plan, "classes")));
+    printf("%-8s  %s %s, %zu classes", name, text_count(a, number_of(plan, "items")), arrays ? "arrays" : "recordings",
+           json_array_size(json_object_get(plan, "classes")));
     if (!arrays)
         printf(", %g kHz", real_of(features, "rate") / 1000);
     if (!arrays && real_of(plan, "seconds") > 0)
@@ -141,11 +144,12 @@ static void print_plan(const char *data, const json_t *plan)
                json_integer_value(json_array_get(input, 2)));
     else
         printf("features  %lld %s bands, %g ms window, %g ms hop, %g s", number_of(features, "bins"),
-               strcmp(text_of(features, "convention"), "spectrogram") ? "mel" : "frequency", real_of(features, "window_ms"), real_of(features, "hop_ms"),
-               real_of(features, "seconds"));
+               strcmp(text_of(features, "convention"), "spectrogram") ? "mel" : "frequency", real_of(features, "window_ms"),
+               real_of(features, "hop_ms"), real_of(features, "seconds"));
     printf("   %s, width %lld, %.1f M parameters\n", text_of(arch, "name"), number_of(arch, "width"), 1e-6 * real_of(plan, "parameters"));
-    printf("steps     %lld epochs of %s, batch %lld, %s, lr %g, %s schedule, seed %lld\n", number_of(options, "epochs"), text_count(a, number_of(plan, "steps")),
-           number_of(options, "batch"), text_of(options, "optimiser"), real_of(options, "lr"), text_of(options, "schedule"), number_of(options, "seed"));
+    printf("steps     %lld epochs of %s, batch %lld, %s, lr %g, %s schedule, seed %lld\n", number_of(options, "epochs"),
+           text_count(a, number_of(plan, "steps")), number_of(options, "batch"), text_of(options, "optimiser"), real_of(options, "lr"),
+           text_of(options, "schedule"), number_of(options, "seed"));
 }
 
 static void print_estimate(const json_t *plan)
@@ -155,15 +159,16 @@ static void print_estimate(const json_t *plan)
     size_t i;
     json_t *row;
     int widest = 5;
-    json_array_foreach(json_object_get(plan, "classes"), i, row)
-        widest = (int)strlen(text_of(row, "label")) > widest ? (int)strlen(text_of(row, "label")) : widest;
+    json_array_foreach(json_object_get(plan, "classes"), i, row) widest =
+        (int)strlen(text_of(row, "label")) > widest ? (int)strlen(text_of(row, "label")) : widest;
     printf("\n%-*s  %8s  %10s  %8s\n", widest, "class", "train", "validation", "test");
     json_array_foreach(json_object_get(plan, "classes"), i, row)
-        printf("%-*s  %8s  %10s  %8s\n", widest, text_of(row, "label"), text_count(a, number_of(row, "train")), text_count(b, number_of(row, "validation")),
-               text_count(d, number_of(row, "test")));
+        printf("%-*s  %8s  %10s  %8s\n", widest, text_of(row, "label"), text_count(a, number_of(row, "train")),
+               text_count(b, number_of(row, "validation")), text_count(d, number_of(row, "test")));
     printf("\nmemory    %s activations, %s weights and optimiser, up to %s features\n", text_bytes(a, number_of(bytes, "engine")),
            text_bytes(b, number_of(bytes, "weights")), text_bytes(d, number_of(bytes, "cache")));
-    printf("time      %s for a step, about %s in all\n", text_duration(a, real_of(plan, "step_seconds")), text_duration(b, real_of(plan, "run_seconds")));
+    printf("time      %s for a step, about %s in all\n", text_duration(a, real_of(plan, "step_seconds")),
+           text_duration(b, real_of(plan, "run_seconds")));
 }
 
 /* ---- Running ---- */
@@ -179,8 +184,8 @@ static void print_result(const command *c, const char *out, const rn_training_re
     if (file)
         fclose(file);
     if (r->test_items)
-        printf("test      %.1f %% (%.1f to %.1f at 95 %%), macro %.1f %%   best of epoch %d\n", 100 * r->test_accuracy, 100 * r->test_low, 100 * r->test_high,
-               100 * r->test_macro, r->best_epoch);
+        printf("test      %.1f %% (%.1f to %.1f at 95 %%), macro %.1f %%   best of epoch %d\n", 100 * r->test_accuracy, 100 * r->test_low,
+               100 * r->test_high, 100 * r->test_macro, r->best_epoch);
     if (r->bad)
         printf("skipped   %d recordings that can't be decoded\n", r->bad);
     printf("model     %s (%s)   next: resnet eval %s %s\n", path, text_bytes(size, bytes), path, c->arguments[0]);
@@ -188,8 +193,9 @@ static void print_result(const command *c, const char *out, const rn_training_re
 
 static json_t *result_object(const char *out, const rn_training_result *r)
 {
-    json_t *line = json_pack("{s:s, s:i, s:i, s:I, s:f, s:f, s:i, s:f, s:o}", "event", "result", "epochs", r->epochs, "best_epoch", r->best_epoch, "steps", (json_int_t)r->steps,
-                             "loss", r->loss, "accuracy", r->accuracy, "bad", r->bad, "seconds", r->seconds, "model", json_sprintf("%s/model.safetensors", out));
+    json_t *line = json_pack("{s:s, s:i, s:i, s:I, s:f, s:f, s:i, s:f, s:o}", "event", "result", "epochs", r->epochs, "best_epoch",
+                             r->best_epoch, "steps", (json_int_t)r->steps, "loss", r->loss, "accuracy", r->accuracy, "bad", r->bad,
+                             "seconds", r->seconds, "model", json_sprintf("%s/model.safetensors", out));
     if (!isnan(r->validation_macro))
         json_object_set_new(line, "validation_macro_accuracy", json_real(r->validation_macro));
     if (r->test_items) {
@@ -204,8 +210,8 @@ static json_t *result_object(const char *out, const rn_training_result *r)
 /* The library's options: the passed rows, --no-augment spelt out, and the file of --config. */
 static char *training_options(const command *c)
 {
-    static const char *const off[] = {"augment.gain_db", "augment.shift_s", "augment.speed", "augment.noise_probability", "augment.mask_time",
-                                      "augment.mask_frequency", "augment.mixup"};
+    static const char *const off[] = {"augment.gain_db",   "augment.shift_s",        "augment.speed", "augment.noise_probability",
+                                      "augment.mask_time", "augment.mask_frequency", "augment.mixup"};
     json_t *object = options_object(c);
     for (size_t i = 0; option_flag(c, "no-augment") && i < sizeof off / sizeof off[0]; i++)
         if (!json_object_get(object, off[i]))
@@ -238,7 +244,9 @@ static int begins_with(const char *text, const char *start)
 static int fail_training(const command *c, const rn_error *err)
 {
     int status = fail_with(err);
-    return status == EXIT_USE && (begins_with(err->text, option_text(c, "config")) || begins_with(err->text, option_text(c, "out"))) ? EXIT_WORK : status;
+    return status == EXIT_USE && (begins_with(err->text, option_text(c, "config")) || begins_with(err->text, option_text(c, "out")))
+               ? EXIT_WORK
+               : status;
 }
 
 static int dry_run(const command *c, rn_data *data, const char *options, const rn_training_watch *watch)
@@ -315,7 +323,10 @@ int verb_train(const command *c)
     watcher w = {.c = c, .terminal = isatty(STDERR_FILENO), .json = option_flag(c, "json"), .stage = RN_TRAINING_TEST};
     char *options = NULL, *typed = NULL;
     const char *out = option_text(c, "out");
-    int resume = option_flag(c, "resume-arithmetic") ? RN_TRAINING_RESUME_ARITHMETIC : option_flag(c, "resume") ? RN_TRAINING_RESUME : 0, status;
+    int resume = option_flag(c, "resume-arithmetic") ? RN_TRAINING_RESUME_ARITHMETIC
+                 : option_flag(c, "resume")          ? RN_TRAINING_RESUME
+                                                     : 0,
+        status;
     if (!out && !option_flag(c, "dry-run")) {
         complain("train: say where the model goes: resnet train %s --out RUN", c->arguments[0]);
         return EXIT_USE;

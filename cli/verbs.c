@@ -1,6 +1,7 @@
 /* The verbs and their options. Each row is parsed, checked, printed by --help, completed by the shell and passed to the library. */
 #include "cli.h"
 
+// clang-format off
 #define END {NULL, NULL, OPTION_FLAG, 0, 0, 0, NULL, NULL, NULL}
 #define FLAG(name, pass, help) {name, NULL, OPTION_FLAG, pass, 0, 0, NULL, help, NULL}
 #define INTEGER(name, pass, low, high, help) {name, "N", OPTION_INTEGER, pass, low, high, NULL, help, NULL}
@@ -13,7 +14,8 @@
 
 /* How a network is described, for `arch` and `bench`. */
 #define NETWORK_ROWS \
-    {"input", "CxHxW", OPTION_SHAPE, 1, 0, 0, NULL, "channels, rows and columns of the input [1x64x200; 3x224x224 with the 7x7 stem]", NULL}, \
+    {"input", "CxHxW", OPTION_SHAPE, 1, 0, 0, NULL, \
+        "channels, rows and columns of the input [1x64x200; 3x224x224 with the 7x7 stem]", NULL}, \
     INTEGER("width", 1, 1, 4096, "channels of the first stage [64; 16 for the CIFAR rows]"), \
     INTEGER("in-channels", 1, 1, 4096, "channels of the input [1; 3 for the CIFAR rows]"), \
     INTEGER("classes", 1, 1, 1000000, "number of classes [9]"), \
@@ -104,17 +106,21 @@ static const option_row train_options[] = {
     KEYED("rate", "HZ", OPTION_INTEGER, 1, 1000000, NULL, "features.rate", "samples per second [the commonest of the data, up to 48,000]"),
     KEYED("seconds", "S", OPTION_NUMBER, 0.01, 3600, NULL, "features.seconds", "length of a training sample [the median length, 1 to 5]"),
     KEYED("channel", "N", OPTION_INTEGER, 0, 64, NULL, "features.channel", "take this channel, counting from 1; 0: the mean of all [0]"),
-    KEYED("convention", "NAME", OPTION_CHOICE, 0, 0, "kaldi|librosa|torchaudio|spectrogram", "features.convention", "whose filter banks [kaldi]"),
+    KEYED("convention", "NAME", OPTION_CHOICE, 0, 0, "kaldi|librosa|torchaudio|spectrogram", "features.convention",
+          "whose filter banks [kaldi]"),
     KEYED("bins", "N", OPTION_INTEGER, 1, 4096, NULL, "features.bins", "frequency bands [64]"),
     KEYED("window-ms", "MS", OPTION_NUMBER, 0.1, 10000, NULL, "features.window_ms", "length of an analysis window [25]"),
     KEYED("hop-ms", "MS", OPTION_NUMBER, 0.05, 10000, NULL, "features.hop_ms", "from one analysis window to the next [10]"),
-    KEYED("fft-window", "NAME", OPTION_CHOICE, 0, 0, "hamming|hann|povey|rectangular", "features.window", "shape of the analysis window [hamming]"),
+    KEYED("fft-window", "NAME", OPTION_CHOICE, 0, 0, "hamming|hann|povey|rectangular", "features.window",
+          "shape of the analysis window [hamming]"),
     KEYED("low-hz", "HZ", OPTION_NUMBER, 0, 500000, NULL, "features.low_hz", "lowest frequency [20]"),
-    KEYED("high-hz", "HZ", OPTION_NUMBER, -500000, 500000, NULL, "features.high_hz", "highest frequency; 0 or less: below half the rate [0]"),
+    KEYED("high-hz", "HZ", OPTION_NUMBER, -500000, 500000, NULL, "features.high_hz",
+          "highest frequency; 0 or less: below half the rate [0]"),
     KEYED("preemphasis", "X", OPTION_NUMBER, 0, 1, NULL, "features.preemphasis", "pre-emphasis [0.97]"),
     KEYED("amplitude", "X", OPTION_NUMBER, 1e-9, 1e9, NULL, "features.amplitude", "samples are multiplied by this [32768]"),
     KEYED("scale", "X", OPTION_CHOICE, 0, 0, "ln|db|power|magnitude", "features.scale", "logarithm, decibels, power or magnitude [ln]"),
-    KEYED("normalise", "X", OPTION_CHOICE, 0, 0, "none|mean|mean_variance", "features.normalise", "per band over the whole recording [mean]"),
+    KEYED("normalise", "X", OPTION_CHOICE, 0, 0, "none|mean|mean-variance", "features.normalise",
+          "per band over the whole recording [mean]"),
     /* augmentation */
     FLAG("no-augment", 0, "none of what follows, except random crops"),
     KEYED("no-crop", NULL, OPTION_FLAG, 0, 0, NULL, "!augment.crop", "always from the start of the recording"),

@@ -13,7 +13,7 @@ typedef struct recording {
     const char *path;
     float *vector; /* sum over windows; its length does not matter to an angle */
     int size;
-    double square;  /* vector . vector */
+    double square;   /* vector . vector */
     double nearness; /* cosine^2 with the sign of the cosine: the same order as the cosine */
 } recording;
 

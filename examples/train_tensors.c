@@ -54,7 +54,8 @@ int main(void)
         make_picture(x[i], labels[i], &state);
     }
     if (rn_data_from_tensors(&data, x[0], labels, COUNT, 1, SIDE, SIDE, names, CLASSES, NULL, &err) ||
-        rn_training_open(&training, data, "{\"arch.name\": \"resnet20\", \"epochs\": 3, \"batch\": 16, \"lr\": 0.05}", NULL, 0, &watch, &err) ||
+        rn_training_open(&training, data, "{\"arch.name\": \"resnet20\", \"epochs\": 3, \"batch\": 16, \"lr\": 0.05}", NULL, 0, &watch,
+                         &err) ||
         rn_training_run(training, &result, &err) || rn_training_take_model(training, &model, &err))
         goto done;
     printf("test %.1f %% of %d pictures\n", 100 * result.test_accuracy, result.test_items);
@@ -65,7 +66,8 @@ int main(void)
     if (rn_session_run(session, 1, x[0], logits, NULL, &err))
         goto done;
     rn_logits_softmax(logits, CLASSES, probability);
-    printf("a picture with vertical stripes: %s %.1f %%, %s %.1f %%\n", rn_model_label(model, 0), 100 * probability[0], rn_model_label(model, 1), 100 * probability[1]);
+    printf("a picture with vertical stripes: %s %.1f %%, %s %.1f %%\n", rn_model_label(model, 0), 100 * probability[0],
+           rn_model_label(model, 1), 100 * probability[1]);
     failed = 0;
 done:
     if (failed)

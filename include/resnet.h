@@ -207,7 +207,8 @@ RN_API int rn_session_pcm(rn_session *session, const float *samples, int64_t cou
 typedef struct rn_stream rn_stream;
 
 /* rate_hz is the rate of the samples that will be pushed. The session must outlive the stream and is used by it. */
-RN_API int rn_stream_open(rn_stream **stream, rn_session *session, int rate_hz, const rn_listen *listen, rn_answer_fn fn, void *context, rn_error *err);
+RN_API int rn_stream_open(rn_stream **stream, rn_session *session, int rate_hz, const rn_listen *listen, rn_answer_fn fn, void *context,
+                          rn_error *err);
 RN_API int rn_stream_push(rn_stream *stream, const float *samples, int64_t count, rn_error *err);
 /* The end: answers for what the last full window did not cover, with a window that ends at the last sample (the whole stream if it was
  * shorter than a window). Nothing may be pushed afterwards. */
@@ -228,8 +229,8 @@ RN_API int rn_data_open(rn_data **data, const char *path, const rn_listen *sound
  * labels   [n], each in [0, classes)
  * names    [classes] label names; NULL: "0", "1", ...
  * sources  [n] what may not be torn apart into two parts (a speaker, a recording); NULL: every item stands alone */
-RN_API int rn_data_from_tensors(rn_data **data, const float *x, const int *labels, int n, int c, int h, int w, const char *const *names, int classes,
-                                const char *const *sources, rn_error *err);
+RN_API int rn_data_from_tensors(rn_data **data, const float *x, const int *labels, int n, int c, int h, int w, const char *const *names,
+                                int classes, const char *const *sources, rn_error *err);
 RN_API void rn_data_close(rn_data **data);
 
 RN_API int rn_data_count(const rn_data *data);
@@ -299,8 +300,8 @@ typedef struct rn_training_result {
  *          log.jsonl and TensorBoard events. An existing run is refused unless it is resumed. NULL: nothing is written.
  * resume   0, or one of RN_TRAINING_RESUME*: RUN/config.json gives the options, `options` may only change what changes no result
  */
-RN_API int rn_training_open(rn_training **training, rn_data *data, const char *options, const char *folder, int resume, const rn_training_watch *watch,
-                            rn_error *err);
+RN_API int rn_training_open(rn_training **training, rn_data *data, const char *options, const char *folder, int resume,
+                            const rn_training_watch *watch, rn_error *err);
 
 /* Trains to the end. RN_ERR_CANCELLED after the progress callback asked to stop: a checkpoint was written (with a folder), and calling
  * this again goes on. RN_ERR_NUMBER: a loss or gradient was not finite; the last good checkpoint is kept. The model is a function of data

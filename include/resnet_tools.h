@@ -26,9 +26,10 @@ RN_API int rn_tools_model(const char *path, char **result, rn_error *err);
 
 /* ---- Networks -------------------------------------------------------------------------------------------------------------- */
 
-/* The table of a network: {"arch", "width", "shortcut", "stem", "pool", "input": [C,H,W], "layers": [{"name", "kind", "output": [C,H,W], "parameters", "macs"}],
- * "parameters", "macs", "classes", "embedding", "warnings": [...]}. options as rn_model_create's and "input": "CxHxW". "arch" may also be a
- * benchmark's name: specN is resnetN on 1x64x200, netN is resnetN as on ImageNet (7x7 stem, 3x224x224, 1,000 classes). */
+/* The table of a network: {"arch", "width", "shortcut", "stem", "pool", "input": [C,H,W], "layers": [{"name", "kind", "output": [C,H,W],
+ * "parameters", "macs"}], "parameters", "macs", "classes", "embedding", "warnings": [...]}.
+ *
+ * options: as rn_model_create's, and "input": "CxHxW". "arch" may also be a benchmark's name: specN is resnetN on 1x64x200, netN is resnetN as on ImageNet (7x7 stem, 3x224x224, 1,000 classes). */
 RN_API int rn_tools_arch(const char *options, char **result, rn_error *err);
 /* [{"arch", "blocks", "parameters", "macs", "input"}] of every name, at its defaults. */
 RN_API int rn_tools_arch_list(char **result, rn_error *err);
@@ -38,8 +39,8 @@ RN_API int rn_tools_arch_list(char **result, rn_error *err);
 /* Called with what was noticed while listing: symlink loops, twin names, unknown extensions. */
 RN_API void rn_data_warnings(const rn_data *data, rn_text_fn report, void *context);
 
-/* Decodes everything: {"items", "classes", "seconds", "errors", "warnings", "findings": [{"kind", "error", "path", "text"}], "level": {"accuracy", "macro_accuracy",
- * "chance"}, "bands"...}. options: "min_seconds", "threads". */
+/* Decodes everything: {"items", "classes", "seconds", "errors", "warnings", "findings": [{"kind", "error", "path", "other", "text"}],
+ * "level": {"accuracy", "macro_accuracy", "chance"}}. options: "min_seconds", "threads". */
 RN_API int rn_data_check(rn_data *data, const char *options, rn_progress_fn progress, void *context, char **result, rn_error *err);
 
 /* {"items", "seconds", "classes": [{"label", "items", "sources", "seconds", "shortest", "median", "longest", "rates": {"8000": 12}}]}. */
@@ -51,31 +52,32 @@ RN_API int rn_data_split(rn_data *data, const char *path, const char *options, c
 
 /* ---- Training and judging -------------------------------------------------------------------------------------------------- */
 
-/* Of an open training: {"parts": {"train", "validation", "test"}, "per_class": [...], "bad", "seconds", "input": [C,H,W], "parameters", "macs", "steps",
- * "bytes": {...}, "options": {...}}. */
+/* Of an open training: {"items", "parts": {"train", "validation", "test"}, "classes": [...], "bad", "seconds", "tensors",
+ * "input": [C,H,W], "parameters", "macs", "steps", "left_out", "bytes": {"engine", "weights", "cache"}, "options": {...}}. */
 RN_API int rn_training_plan(rn_training *training, char **result, rn_error *err);
 /* The same without decoding or writing anything, with "step_seconds" and "run_seconds" from a measured step. */
 RN_API int rn_training_estimate(rn_data *data, const char *options, const rn_training_watch *watch, char **result, rn_error *err);
 
-/* Judges a model on a data set: {"accuracy", "macro_accuracy", "items", "correct", "top5", "loss", "ece", "interval": [low, high], "part", "trained_on", "split",
- * "labels", "per_class": [...], "confusion": [[...]], "level": {...}, "worst": [...], "bad"}.
+/* Judges a model on a data set: {"accuracy", "macro_accuracy", "items", "correct", "top5", "loss", "ece", "interval": [low, high], "part",
+ * "trained_on", "split", "labels", "per_class": [...], "confusion": [[...]], "level": {...}, "worst": [...], "bad"}.
  * options: "part" (train, validation, test, all), "split" (a file; otherwise split.csv beside the model), "threads", "cache_mb",
  * "skip_bad", "worst" (how many files), "min_seconds". note receives what the user should know (no split, items unknown to it). */
-RN_API int rn_tools_evaluate(const char *model_path, rn_data *data, const char *options, rn_progress_fn progress, rn_text_fn note, void *context,
-                             char **result, rn_error *err);
+RN_API int rn_tools_evaluate(const char *model_path, rn_data *data, const char *options, rn_progress_fn progress, rn_text_fn note,
+                             void *context, char **result, rn_error *err);
 
 /* ---- Looking inside -------------------------------------------------------------------------------------------------------- */
 
-/* Times a network on random input: {"arch", "input", "batch", "threads", "isa", "mode", "runs", "median_ms", "min_ms", "spread", "gflops", "peak_gflops", "peak_share",
- * "rss_mib", "layers": [{"name", "kind", "output", "ms", "gflops"}]}.
- * options: "what" (a model file, or a name as rn_tools_arch takes), network options for a name, "input", "batch", "ghost_batch", "train", "layers",
- * "threads", "seconds". */
+/* Times a network on random input: {"arch", "input", "batch", "threads", "isa", "mode", "runs", "median_ms", "min_ms", "spread", "gflops",
+ * "peak_gflops", "peak_share", "rss_mib", "layers": [{"name", "kind", "output", "ms", "gflops"}]}.
+ *
+ * options: "what" (a model file, or a name as rn_tools_arch takes), network options for a name, "input", "batch", "ghost_batch",
+ * "train", "layers", "threads", "seconds". */
 RN_API int rn_tools_bench(const char *options, rn_progress_fn progress, void *context, char **result, rn_error *err);
 
 /* One stage of the way from a file to the logits, written as .npy: "decode", "resample", "features", or "layer:NAME".
  * result: {"stage", "shape", "min", "max", "mean", "not_finite"}. `out` NULL: nothing is written. */
-RN_API int rn_tools_dump(const rn_model *model, const char *path, const rn_listen *listen, const char *stage, const char *out, char **result,
-                         rn_error *err);
+RN_API int rn_tools_dump(const rn_model *model, const char *path, const rn_listen *listen, const char *stage, const char *out,
+                         char **result, rn_error *err);
 /* [{"stage", "shape"}] of what rn_tools_dump can write, for the model's own input size. */
 RN_API int rn_tools_dump_list(const rn_model *model, char **result, rn_error *err);
 

@@ -214,8 +214,10 @@ static int train(rn_error *err)
     }
     int status = rn_data_from_tensors(&data, x[0], labels, 24, 1, 8, 8, NULL, 2, NULL, err);
     if (!status)
-        status = rn_training_open(&training, data, "{\"arch\": {\"name\": \"resnet20\", \"width\": 2, \"in_channels\": 1}, \"epochs\": 1, \"batch\": 8, \"threads\": 1}", NULL, 0,
-                                  NULL, err);
+        status = rn_training_open(
+            &training, data,
+            "{\"arch\": {\"name\": \"resnet20\", \"width\": 2, \"in_channels\": 1}, \"epochs\": 1, \"batch\": 8, \"threads\": 1}", NULL, 0,
+            NULL, err);
     if (!status)
         status = rn_training_run(training, NULL, err);
     if (!status)
@@ -268,12 +270,36 @@ static void fail_each(int (*work)(rn_error *), long dense)
     assert_int_equal(under(0, work, &err), 0);
 }
 
-static void test_make_and_save(void **state) { (void)state; fail_each(make_and_save, 400); }
-static void test_run_tensors(void **state) { (void)state; fail_each(run_tensors, 400); }
-static void test_hear_file(void **state) { (void)state; fail_each(hear_file, 400); }
-static void test_hear_stream(void **state) { (void)state; fail_each(hear_stream, 400); }
-static void test_describe(void **state) { (void)state; fail_each(describe, 400); }
-static void test_train(void **state) { (void)state; fail_each(train, 300); }
+static void test_make_and_save(void **state)
+{
+    (void)state;
+    fail_each(make_and_save, 400);
+}
+static void test_run_tensors(void **state)
+{
+    (void)state;
+    fail_each(run_tensors, 400);
+}
+static void test_hear_file(void **state)
+{
+    (void)state;
+    fail_each(hear_file, 400);
+}
+static void test_hear_stream(void **state)
+{
+    (void)state;
+    fail_each(hear_stream, 400);
+}
+static void test_describe(void **state)
+{
+    (void)state;
+    fail_each(describe, 400);
+}
+static void test_train(void **state)
+{
+    (void)state;
+    fail_each(train, 300);
+}
 
 static long resident_pages(void)
 {
@@ -323,7 +349,8 @@ static int prepare(void **state)
     snprintf(sound_path, sizeof sound_path, "%s/s.wav", folder);
     for (int i = 0; i < 9000; i++)
         x[i] = (float)((i * 7919 % 201) - 100) / 256;
-    if (rn_model_create(&listener, "{\"arch\": \"resnet20\", \"width\": 4, \"in_channels\": 1, \"classes\": 3, \"embedding\": 6}", NULL, &err) ||
+    if (rn_model_create(&listener, "{\"arch\": \"resnet20\", \"width\": 4, \"in_channels\": 1, \"classes\": 3, \"embedding\": 6}", NULL,
+                        &err) ||
         rn_sound_write_wav(sound_path, x, 9000, 8000, &err) || make_and_save(&err)) {
         print_error("%s\n", err.text);
         return -1;
@@ -344,9 +371,10 @@ static int clean_up(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_make_and_save), cmocka_unit_test(test_run_tensors),   cmocka_unit_test(test_hear_file),
-                                       cmocka_unit_test(test_hear_stream),   cmocka_unit_test(test_describe),      cmocka_unit_test(test_train),
-                                       cmocka_unit_test(test_run_allocates_nothing)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_make_and_save),        cmocka_unit_test(test_run_tensors), cmocka_unit_test(test_hear_file),
+        cmocka_unit_test(test_hear_stream),          cmocka_unit_test(test_describe),    cmocka_unit_test(test_train),
+        cmocka_unit_test(test_run_allocates_nothing)};
     if (!REPLACED) {
         print_message("not with a sanitizer: it has allocators of its own\n");
         return 0;

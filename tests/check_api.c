@@ -33,21 +33,21 @@ static const char *in_folder(const char *name)
     return path[at];
 }
 
-#define must(call)                                                     \
-    do {                                                               \
-        memset(&err, 0, sizeof err);                                   \
-        int must_status = (call);                                      \
-        if (must_status)                                               \
-            print_error("%s: %s\n", rn_error_name(must_status), err.text); \
-        assert_int_equal(must_status, 0);                              \
+#define must(call)                                                                                                                         \
+    do {                                                                                                                                   \
+        memset(&err, 0, sizeof err);                                                                                                       \
+        int must_status = (call);                                                                                                          \
+        if (must_status)                                                                                                                   \
+            print_error("%s: %s\n", rn_error_name(must_status), err.text);                                                                 \
+        assert_int_equal(must_status, 0);                                                                                                  \
     } while (0)
 
-#define must_fail(call, want)                          \
-    do {                                               \
-        memset(&err, 0, sizeof err);                   \
-        assert_int_equal((call), (want));              \
-        assert_int_equal(err.code, (want));            \
-        assert_true(strlen(err.text) > 10);            \
+#define must_fail(call, want)                                                                                                              \
+    do {                                                                                                                                   \
+        memset(&err, 0, sizeof err);                                                                                                       \
+        assert_int_equal((call), (want));                                                                                                  \
+        assert_int_equal(err.code, (want));                                                                                                \
+        assert_true(strlen(err.text) > 10);                                                                                                \
     } while (0)
 
 /* A small model that hears sound at 8 kHz in windows of half a second. Its running statistics are moved, so that folding matters.
@@ -131,8 +131,17 @@ static void test_errors(void **state)
 static void test_create(void **state)
 {
     (void)state;
-    static const char *const wrong[] = {"{\"widht\": 8}", "{\"width\": \"8\"}", "{\"width\": 0}", "{\"arch\": \"resnet17\"}", "{\"shortcut\": \"C\"}",
-                                        "{\"pool\": \"4\"}", "[1]", "{", "{\"width\": 8, \"width\": 9}", "{\"stem\": \"5x5\"}", "{\"init_weights\": \"zero\"}"};
+    static const char *const wrong[] = {"{\"widht\": 8}",
+                                        "{\"width\": \"8\"}",
+                                        "{\"width\": 0}",
+                                        "{\"arch\": \"resnet17\"}",
+                                        "{\"shortcut\": \"C\"}",
+                                        "{\"pool\": \"4\"}",
+                                        "[1]",
+                                        "{",
+                                        "{\"width\": 8, \"width\": 9}",
+                                        "{\"stem\": \"5x5\"}",
+                                        "{\"init_weights\": \"zero\"}"};
     rn_model *model = NULL;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         must_fail(rn_model_create(&model, wrong[i], NULL, &err), RN_ERR_ARG);
@@ -285,9 +294,12 @@ static void test_top(void **state)
 static void test_windows(void **state)
 {
     (void)state;
-    static const struct { double seconds, window, hop; int count; double last_start; } cases[] = {
-        {3.2, 0, 0, 1, 0},     {30, 0, 0, 1, 0},       {30.1, 0, 0, 61, 29.6}, {3.2, 1, 0, 4, 2.2},  {3.2, 1, 0.5, 6, 2.2},
-        {3, 1, 0.5, 5, 2},     {0.3, 1, 0, 1, 0},      {3.2, 1, 2, 3, 2.2},    {3.2, 0, 0.5, 7, 2.7}, {1, 1, 0, 1, 0}};
+    static const struct {
+        double seconds, window, hop;
+        int count;
+        double last_start;
+    } cases[] = {{3.2, 0, 0, 1, 0}, {30, 0, 0, 1, 0},  {30.1, 0, 0, 61, 29.6}, {3.2, 1, 0, 4, 2.2},   {3.2, 1, 0.5, 6, 2.2},
+                 {3, 1, 0.5, 5, 2}, {0.3, 1, 0, 1, 0}, {3.2, 1, 2, 3, 2.2},    {3.2, 0, 0.5, 7, 2.7}, {1, 1, 0, 1, 0}};
     rn_model *model = make_model(2);
     rn_session *s = NULL;
     must(rn_session_open(&s, model, NULL, &err));
@@ -532,7 +544,9 @@ static rn_data *make_pictures(void)
     return data;
 }
 
-typedef struct watched { int steps, epochs, stop_at; } watched;
+typedef struct watched {
+    int steps, epochs, stop_at;
+} watched;
 
 static int watch_training(void *context, const rn_training_progress *p)
 {
@@ -542,7 +556,8 @@ static int watch_training(void *context, const rn_training_progress *p)
     return p->stage == RN_TRAINING_STEP && w->steps == w->stop_at;
 }
 
-static const char small[] = "{\"arch.name\": \"resnet20\", \"arch.width\": 4, \"arch.in_channels\": 1, \"epochs\": 2, \"batch\": 8, \"seed\": 5, \"threads\": 2}";
+static const char small[] =
+    "{\"arch.name\": \"resnet20\", \"arch.width\": 4, \"arch.in_channels\": 1, \"epochs\": 2, \"batch\": 8, \"seed\": 5, \"threads\": 2}";
 
 static void run_pictures(const char *options, int stop_at, rn_model **model, rn_training_result *result, watched *w)
 {
@@ -595,8 +610,10 @@ static void test_training(void **state)
 static void test_training_options(void **state)
 {
     (void)state;
-    static const char nested[] = "{\"arch\": {\"name\": \"resnet20\", \"width\": 4, \"in_channels\": 1}, \"epochs\": \"2\", \"batch\": 8, \"seed\": 5}";
-    static const char *const wrong[] = {"{\"epoch\": 3}", "{\"arch.widht\": 3}", "{\"epochs\": -1}", "{\"label_smoothing\": 1.5}", "{\"schedule\": \"stairs\"}", "[]", "{"};
+    static const char nested[] =
+        "{\"arch\": {\"name\": \"resnet20\", \"width\": 4, \"in_channels\": 1}, \"epochs\": \"2\", \"batch\": 8, \"seed\": 5}";
+    static const char *const wrong[] = {
+        "{\"epoch\": 3}", "{\"arch.widht\": 3}", "{\"epochs\": -1}", "{\"label_smoothing\": 1.5}", "{\"schedule\": \"stairs\"}", "[]", "{"};
     rn_data *data = make_pictures();
     rn_training *a = NULL, *b = NULL;
     must(rn_training_open(&a, data, small, NULL, 0, NULL, &err));
@@ -626,9 +643,13 @@ static void test_training_options(void **state)
 static void test_arch_numbers(void **state)
 {
     (void)state;
-    static const struct { const char *name; long long parameters; double gmac; } nets[] = {
-        {"resnet18", 11694537, 6.93}, {"resnet34", 21802697, 14.48}, {"resnet50", 25598921, 16.21}, {"resnet101", 44591049, 31.36}, {"resnet152", 60234697, 46.51},
-        {"spec18", 11694537, 6.93}, {"net18", 11689512, 1.81}, {"net50", 25557032, 4.09}};
+    static const struct {
+        const char *name;
+        long long parameters;
+        double gmac;
+    } nets[] = {{"resnet18", 11694537, 6.93},   {"resnet34", 21802697, 14.48},  {"resnet50", 25598921, 16.21},
+                {"resnet101", 44591049, 31.36}, {"resnet152", 60234697, 46.51}, {"spec18", 11694537, 6.93},
+                {"net18", 11689512, 1.81},      {"net50", 25557032, 4.09}};
     for (size_t i = 0; i < sizeof nets / sizeof nets[0]; i++) {
         char options[64], *text = NULL;
         snprintf(options, sizeof options, "{\"arch\": \"%s\"}", nets[i].name);
@@ -708,11 +729,25 @@ static int close_folder(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_errors), cmocka_unit_test(test_create), cmocka_unit_test(test_save_and_parse), cmocka_unit_test(test_session),
-        cmocka_unit_test(test_session_without_size), cmocka_unit_test(test_softmax), cmocka_unit_test(test_top), cmocka_unit_test(test_windows),
-        cmocka_unit_test(test_ways), cmocka_unit_test(test_resampled_stream), cmocka_unit_test(test_live), cmocka_unit_test(test_rules), cmocka_unit_test(test_stop),
-        cmocka_unit_test(test_arrays), cmocka_unit_test(test_same_views_as_judging), cmocka_unit_test(test_training), cmocka_unit_test(test_training_options),
-        cmocka_unit_test(test_arch_numbers), cmocka_unit_test(test_arch_warnings), cmocka_unit_test(test_dump)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_errors),
+                                       cmocka_unit_test(test_create),
+                                       cmocka_unit_test(test_save_and_parse),
+                                       cmocka_unit_test(test_session),
+                                       cmocka_unit_test(test_session_without_size),
+                                       cmocka_unit_test(test_softmax),
+                                       cmocka_unit_test(test_top),
+                                       cmocka_unit_test(test_windows),
+                                       cmocka_unit_test(test_ways),
+                                       cmocka_unit_test(test_resampled_stream),
+                                       cmocka_unit_test(test_live),
+                                       cmocka_unit_test(test_rules),
+                                       cmocka_unit_test(test_stop),
+                                       cmocka_unit_test(test_arrays),
+                                       cmocka_unit_test(test_same_views_as_judging),
+                                       cmocka_unit_test(test_training),
+                                       cmocka_unit_test(test_training_options),
+                                       cmocka_unit_test(test_arch_numbers),
+                                       cmocka_unit_test(test_arch_warnings),
+                                       cmocka_unit_test(test_dump)};
     return cmocka_run_group_tests(tests, open_folder, close_folder);
 }

@@ -3,18 +3,20 @@
 
 #include "resnet.h"
 
-static const struct { int code; const char *name, *meaning; } errors[] = {
-    {RN_OK, "RN_OK", "done"},
-    {RN_ERR_ARG, "RN_ERR_ARG", "an argument or option is out of range"},
-    {RN_ERR_MEMORY, "RN_ERR_MEMORY", "an allocation failed"},
-    {RN_ERR_IO, "RN_ERR_IO", "a file could not be read or written"},
-    {RN_ERR_FORMAT, "RN_ERR_FORMAT", "a file is broken or of a kind that this build cannot read"},
-    {RN_ERR_SHAPE, "RN_ERR_SHAPE", "a tensor or input has another shape than the network wants"},
-    {RN_ERR_DATA, "RN_ERR_DATA", "a data set cannot be used as it is"},
-    {RN_ERR_NUMBER, "RN_ERR_NUMBER", "a loss, gradient or weight is not finite"},
-    {RN_ERR_CANCELLED, "RN_ERR_CANCELLED", "the caller asked to stop"},
-    {RN_ERR_MISMATCH, "RN_ERR_MISMATCH", "two things that belong together differ"},
-    {RN_ERR_UNSUPPORTED, "RN_ERR_UNSUPPORTED", "this build or this file does not have what was asked for"}};
+static const struct {
+    int code;
+    const char *name, *meaning;
+} errors[] = {{RN_OK, "RN_OK", "done"},
+              {RN_ERR_ARG, "RN_ERR_ARG", "an argument or option is out of range"},
+              {RN_ERR_MEMORY, "RN_ERR_MEMORY", "an allocation failed"},
+              {RN_ERR_IO, "RN_ERR_IO", "a file could not be read or written"},
+              {RN_ERR_FORMAT, "RN_ERR_FORMAT", "a file is broken or of a kind that this build cannot read"},
+              {RN_ERR_SHAPE, "RN_ERR_SHAPE", "a tensor or input has another shape than the network wants"},
+              {RN_ERR_DATA, "RN_ERR_DATA", "a data set cannot be used as it is"},
+              {RN_ERR_NUMBER, "RN_ERR_NUMBER", "a loss, gradient or weight is not finite"},
+              {RN_ERR_CANCELLED, "RN_ERR_CANCELLED", "the caller asked to stop"},
+              {RN_ERR_MISMATCH, "RN_ERR_MISMATCH", "two things that belong together differ"},
+              {RN_ERR_UNSUPPORTED, "RN_ERR_UNSUPPORTED", "this build or this file does not have what was asked for"}};
 
 static int find(int code)
 {

@@ -40,7 +40,8 @@ int rn_given_close(rn_given *g)
     const char *key;
     json_t *value;
     if (!g->status && json_is_object(g->root))
-        json_object_foreach(g->root, key, value) {
+        json_object_foreach(g->root, key, value)
+        {
             if (!json_object_get(g->seen, key))
                 rn_given_fail(g, RN_ERR_ARG, "%s: there is no option of this name here", key);
         }
@@ -148,7 +149,7 @@ int rn_network_known(const char *name)
     return 0;
 }
 
-/* Where nothing else is said: images for three channels (32x32 for the CIFAR rows, told by their width of 16), else two seconds of 64 bins. */
+/* Where nothing else is said: 224x224 with the 7x7 stem, 32x32 for three channels, else two seconds of 64 bins. */
 static void usual_input(const rn_arch *arch, int *height, int *width)
 {
     *height = 64;

@@ -20,8 +20,8 @@ int rn_data_open(rn_data **data, const char *path, const rn_listen *sound, rn_er
     return status;
 }
 
-int rn_data_from_tensors(rn_data **data, const float *x, const int *labels, int n, int c, int h, int w, const char *const *names, int classes,
-                         const char *const *sources, rn_error *err)
+int rn_data_from_tensors(rn_data **data, const float *x, const int *labels, int n, int c, int h, int w, const char *const *names,
+                         int classes, const char *const *sources, rn_error *err)
 {
     int status;
     *data = NULL;

@@ -46,7 +46,8 @@ int rn_ear_get(rn_session *s, const char *name, rn_ear **ear, rn_error *err)
         status = rn_error_memory(err, "an answer", (size_t)(2 * classes + embedding) * sizeof(float));
     else if (section && !(status = rn_features_from_json(&e->features, section, "the model", err))) {
         if (s->model->arch.in_channels != 1)
-            status = rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: the network takes %d channels, sound features have one", name, s->model->arch.in_channels);
+            status = rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: the network takes %d channels, sound features have one", name,
+                                  s->model->arch.in_channels);
         else
             status = rn_extractor_open(&e->extractor, &e->features, err);
     }
@@ -62,7 +63,8 @@ int rn_ear_get(rn_session *s, const char *name, rn_ear **ear, rn_error *err)
 static int raw_kind(const char *name, rn_raw *raw)
 {
     static const char *const names[] = {"s16le", "s24le", "s32le", "f32le", "u8", "mulaw", "alaw", "gsm"};
-    static const rn_raw kinds[] = {RN_RAW_S16LE, RN_RAW_S24LE, RN_RAW_S32LE, RN_RAW_F32LE, RN_RAW_U8, RN_RAW_MULAW, RN_RAW_ALAW, RN_RAW_GSM};
+    static const rn_raw kinds[] = {RN_RAW_S16LE, RN_RAW_S24LE, RN_RAW_S32LE, RN_RAW_F32LE,
+                                   RN_RAW_U8,    RN_RAW_MULAW, RN_RAW_ALAW,  RN_RAW_GSM};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (strcmp(name, names[i]) == 0) {
             *raw = kinds[i];
@@ -91,11 +93,13 @@ int rn_listen_sound(const rn_listen *listen, const rn_features *features, rn_sou
     if (options->raw && !options->raw_rate)
         return rn_error_set(err, RN_ERR_ARG, "--raw %s: headerless samples do not say their rate: add --rate HZ", listen->raw);
     if (!options->raw && listen->raw_rate)
-        return rn_error_set(err, RN_ERR_ARG, "--rate %d belongs to headerless samples: add --raw s16le (or another kind)", listen->raw_rate);
+        return rn_error_set(err, RN_ERR_ARG, "--rate %d belongs to headerless samples: add --raw s16le (or another kind)",
+                            listen->raw_rate);
     return 0;
 }
 
-int rn_hearing_start(rn_hearing *h, rn_session *session, const rn_listen *listen, int live, const char *name, rn_answer_fn fn, void *context, rn_error *err)
+int rn_hearing_start(rn_hearing *h, rn_session *session, const rn_listen *listen, int live, const char *name, rn_answer_fn fn,
+                     void *context, rn_error *err)
 {
     int status;
     memset(h, 0, sizeof *h);
@@ -109,8 +113,8 @@ int rn_hearing_start(rn_hearing *h, rn_session *session, const rn_listen *listen
     if ((status = rn_ear_get(session, name, &h->ear, err)))
         return status;
     if (h->listen.background && (h->background = rn_model_find_label(session->model, h->listen.background)) < 0)
-        return rn_error_set(err, RN_ERR_ARG, "--background %s: the model has no such label (%s and %d others)", h->listen.background, session->model->labels[0],
-                            session->model->arch.classes - 1);
+        return rn_error_set(err, RN_ERR_ARG, "--background %s: the model has no such label (%s and %d others)", h->listen.background,
+                            session->model->labels[0], session->model->arch.classes - 1);
     if (!(h->listen.min_probability >= 0 && h->listen.min_probability <= 1))
         return rn_error_set(err, RN_ERR_ARG, "--min-prob %g: want 0 to 1", h->listen.min_probability);
     if (!h->ear->extractor)
@@ -145,12 +149,21 @@ int rn_hearing_network(rn_hearing *h, const float *x, int height, int width, dou
         return status;
     for (int i = 0; i < classes; i++)
         if (!isfinite(ear->logits[i]))
-            return rn_error_set(err, RN_ERR_NUMBER, "%s: the network's answer is not a finite number; `resnet dump` shows the layer where it begins", h->name);
+            return rn_error_set(err, RN_ERR_NUMBER,
+                                "%s: the network's answer is not a finite number; `resnet dump` shows the layer where it begins", h->name);
     rn_softmax(ear->logits, classes, ear->probability);
     for (int i = 1; i < classes; i++)
         if (ear->probability[i] > ear->probability[best])
             best = i;
-    rn_answer answer = {start_s, end_s, best, model->labels[best], ear->probability[best], classes, ear->probability, ear->logits, wanted ? ear->embedding : NULL};
+    rn_answer answer = {start_s,
+                        end_s,
+                        best,
+                        model->labels[best],
+                        ear->probability[best],
+                        classes,
+                        ear->probability,
+                        ear->logits,
+                        wanted ? ear->embedding : NULL};
     if (answer.confidence < h->listen.min_probability)
         answer.label = "unknown";
     else if (best == h->background)
@@ -170,7 +183,8 @@ static int answer_window(rn_hearing *h, const float *samples, int64_t first, int
     if (status)
         return rn_error_set(err, status, "%s: %s", h->name, inner.text);
     for (int i = 0; i < views.windows && !status; i++)
-        status = rn_hearing_network(h, views.x + (size_t)i * (size_t)views.h * (size_t)views.w, views.h, views.w, views.start_s[i], views.end_s[i], err);
+        status = rn_hearing_network(h, views.x + (size_t)i * (size_t)views.h * (size_t)views.w, views.h, views.w, views.start_s[i],
+                                    views.end_s[i], err);
     rn_views_free(&views);
     h->covered = first + count;
     return status;

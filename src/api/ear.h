@@ -21,23 +21,24 @@ int rn_ear_get(rn_session *session, const char *name, rn_ear **ear, rn_error *er
 typedef struct rn_hearing {
     rn_session *session;
     rn_ear *ear;
-    rn_listen listen;       /* the strings in it are the caller's */
-    rn_features features;   /* the model's; its length is the window's where that is above 30 s */
-    int background;         /* index of the label, or -1 */
+    rn_listen listen;     /* the strings in it are the caller's */
+    rn_features features; /* the model's; its length is the window's where that is above 30 s */
+    int background;       /* index of the label, or -1 */
     rn_answer_fn fn;
     void *context;
-    const char *name;       /* for messages */
-    int64_t window, hop;    /* samples */
-    int64_t whole;          /* recordings up to this many samples are one window; 0: always windows */
-    int64_t next;           /* first sample of the next window */
-    int64_t covered;        /* end of the last window that was answered */
-    int64_t origin, count;  /* samples [origin, origin + count) are in the buffer */
+    const char *name;      /* for messages */
+    int64_t window, hop;   /* samples */
+    int64_t whole;         /* recordings up to this many samples are one window; 0: always windows */
+    int64_t next;          /* first sample of the next window */
+    int64_t covered;       /* end of the last window that was answered */
+    int64_t origin, count; /* samples [origin, origin + count) are in the buffer */
     float *buffer;
     int64_t room;
 } rn_hearing;
 
 /* live: windows from the first sample. */
-int rn_hearing_start(rn_hearing *h, rn_session *session, const rn_listen *listen, int live, const char *name, rn_answer_fn fn, void *context, rn_error *err);
+int rn_hearing_start(rn_hearing *h, rn_session *session, const rn_listen *listen, int live, const char *name, rn_answer_fn fn,
+                     void *context, rn_error *err);
 int rn_hearing_push(rn_hearing *h, const float *samples, int64_t count, rn_error *err);
 int rn_hearing_finish(rn_hearing *h, rn_error *err);
 /* A whole recording that lies in memory: the same windows as by pushing, nothing copied. */

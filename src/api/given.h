@@ -8,7 +8,7 @@
 
 typedef struct rn_given {
     json_t *root, *seen;
-    int status;     /* the first error; later questions answer the default */
+    int status; /* the first error; later questions answer the default */
     rn_error *err;
 } rn_given;
 

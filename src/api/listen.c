@@ -23,8 +23,8 @@ static int answer_array(rn_hearing *h, const rn_array *array, rn_error *err)
     int channels = h->session->model->arch.in_channels, dims = array->dims, status = 0;
     int64_t count = dims == 4 ? array->shape[0] : 1, c = dims >= 3 ? array->shape[dims - 3] : 1;
     if (dims < 2 || dims > 4 || c != channels)
-        return rn_error_set(err, RN_ERR_SHAPE, "%s: want an array of %d x H x W, or N of them; the file has %d dimensions%s", h->name, channels, dims,
-                            dims >= 3 ? " and another number of channels" : "");
+        return rn_error_set(err, RN_ERR_SHAPE, "%s: want an array of %d x H x W, or N of them; the file has %d dimensions%s", h->name,
+                            channels, dims, dims >= 3 ? " and another number of channels" : "");
     int64_t height = array->shape[dims - 2], width = array->shape[dims - 1], size = c * height * width;
     if (count < 1 || height < 1 || width < 1 || height > 1000000 || width > 1000000)
         return rn_error_set(err, RN_ERR_SHAPE, "%s: nothing in it", h->name);
@@ -40,7 +40,8 @@ static int need_sound(const rn_hearing *h, rn_error *err)
 {
     if (h->ear->extractor)
         return 0;
-    return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: the model has no sound features: it was trained on arrays and takes .npy files", h->name);
+    return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: the model has no sound features: it was trained on arrays and takes .npy files",
+                        h->name);
 }
 
 static int hear_file(rn_hearing *h, const char *path, rn_error *err)
@@ -82,7 +83,8 @@ int rn_session_file(rn_session *session, const char *path, const rn_listen *list
     return status;
 }
 
-int rn_session_memory(rn_session *session, const char *name, const void *data, size_t size, const rn_listen *listen, rn_answer_fn fn, void *context, rn_error *err)
+int rn_session_memory(rn_session *session, const char *name, const void *data, size_t size, const rn_listen *listen, rn_answer_fn fn,
+                      void *context, rn_error *err)
 {
     rn_hearing h;
     rn_array array = {0};
@@ -104,7 +106,8 @@ int rn_session_memory(rn_session *session, const char *name, const void *data, s
     return status;
 }
 
-int rn_session_pcm(rn_session *session, const float *samples, int64_t count, int rate_hz, const rn_listen *listen, rn_answer_fn fn, void *context, rn_error *err)
+int rn_session_pcm(rn_session *session, const float *samples, int64_t count, int rate_hz, const rn_listen *listen, rn_answer_fn fn,
+                   void *context, rn_error *err)
 {
     rn_hearing h;
     float *resampled = NULL;
@@ -113,7 +116,8 @@ int rn_session_pcm(rn_session *session, const float *samples, int64_t count, int
     unsigned state = rn_fp_enter();
     int status = rn_hearing_start(&h, session, listen, 0, "samples", fn, context, err);
     if (!status && !(status = need_sound(&h, err))) {
-        if (rate_hz != h.features.rate && count && !(status = rn_sound_resample(samples, count, rate_hz, h.features.rate, &resampled, &count, err)))
+        if (rate_hz != h.features.rate && count &&
+            !(status = rn_sound_resample(samples, count, rate_hz, h.features.rate, &resampled, &count, err)))
             samples = resampled;
         if (!status)
             status = rn_hearing_whole(&h, samples, count, err);
@@ -146,7 +150,8 @@ struct rn_stream {
     int finished;
 };
 
-int rn_stream_open(rn_stream **stream, rn_session *session, int rate_hz, const rn_listen *listen, rn_answer_fn fn, void *context, rn_error *err)
+int rn_stream_open(rn_stream **stream, rn_session *session, int rate_hz, const rn_listen *listen, rn_answer_fn fn, void *context,
+                   rn_error *err)
 {
     int status;
     *stream = NULL;

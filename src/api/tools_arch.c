@@ -10,12 +10,18 @@
 static const char *op_name(rn_op op)
 {
     switch (op) {
-    case RN_OP_CONV: return "conv";
-    case RN_OP_BN: return "bn";
-    case RN_OP_MAXPOOL: return "max pool";
-    case RN_OP_AVGPOOL: return "average pool";
-    case RN_OP_LINEAR: return "linear";
-    default: return NULL;
+    case RN_OP_CONV:
+        return "conv";
+    case RN_OP_BN:
+        return "bn";
+    case RN_OP_MAXPOOL:
+        return "max pool";
+    case RN_OP_AVGPOOL:
+        return "average pool";
+    case RN_OP_LINEAR:
+        return "linear";
+    default:
+        return NULL;
     }
 }
 
@@ -40,8 +46,8 @@ static json_t *layer_rows(const rn_graph *g, int (*sizes)[2], int64_t *parameter
             continue;
         *parameters += own;
         *macs += work;
-        json_t *row = json_pack("{s:s, s:s, s:[i,i,i], s:I, s:I}", "name", node->name, "kind", kind, "output", node->channels, sizes[i][0], sizes[i][1],
-                                "parameters", (json_int_t)own, "macs", (json_int_t)work);
+        json_t *row = json_pack("{s:s, s:s, s:[i,i,i], s:I, s:I}", "name", node->name, "kind", kind, "output", node->channels, sizes[i][0],
+                                sizes[i][1], "parameters", (json_int_t)own, "macs", (json_int_t)work);
         if (node->op == RN_OP_CONV)
             json_object_set_new(row, "kernel", json_sprintf("%dx%d", node->kernel_h, node->kernel_w));
         if (node->op == RN_OP_CONV || node->op == RN_OP_MAXPOOL)
@@ -60,7 +66,8 @@ static void add_warnings(json_t *warnings, const rn_graph *g, int (*sizes)[2])
             continue;
         int h = sizes[node->a][0], w = sizes[node->a][1];
         if (node->out_h > h || node->out_w > w)
-            json_array_append_new(warnings, json_sprintf("--pool %dx%d: the map before it is only %dx%d, so bins repeat each other: a larger input or a smaller pool loses nothing",
+            json_array_append_new(warnings, json_sprintf("--pool %dx%d: the map before it is only %dx%d, so bins repeat each other: a "
+                                                         "larger input or a smaller pool loses nothing",
                                                          node->out_h, node->out_w, h, w));
     }
 }
@@ -84,10 +91,10 @@ static int describe(const rn_arch *arch, int height, int width, json_t **result,
     json_t *rows = layer_rows(graph, sizes, &parameters, &macs), *warnings = json_array();
     add_warnings(warnings, graph, sizes);
     snprintf(pool, sizeof pool, "%dx%d", arch->pool_h, arch->pool_w);
-    *result = json_pack("{s:s, s:i, s:s, s:s, s:s, s:[i,i,i], s:i, s:i, s:I, s:I, s:o, s:o}", "arch", arch->name, "width", arch->width, "shortcut", shortcut,
-                        "stem", arch->stem == RN_STEM_7X7 ? "7x7" : "3x3", "pool", pool, "input", arch->in_channels, height, width, "classes",
-                        arch->classes, "embedding", arch->embedding, "parameters", (json_int_t)parameters, "macs", (json_int_t)macs, "layers", rows,
-                        "warnings", warnings);
+    *result = json_pack("{s:s, s:i, s:s, s:s, s:s, s:[i,i,i], s:i, s:i, s:I, s:I, s:o, s:o}", "arch", arch->name, "width", arch->width,
+                        "shortcut", shortcut, "stem", arch->stem == RN_STEM_7X7 ? "7x7" : "3x3", "pool", pool, "input", arch->in_channels,
+                        height, width, "classes", arch->classes, "embedding", arch->embedding, "parameters", (json_int_t)parameters, "macs",
+                        (json_int_t)macs, "layers", rows, "warnings", warnings);
     if (!*result)
         status = rn_error_memory(err, "a layer table", 0);
 fail:

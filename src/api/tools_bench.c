@@ -122,7 +122,8 @@ static int prepare(bench *b, rn_error *err)
     if (b->train) {
         rn_train_options options;
         rn_train_options_default(&options);
-        if ((status = rn_learn_open(&b->learn, graph, b->batch < b->ghost ? b->batch : b->ghost, b->height, b->width, NULL, b->pool, err)) ||
+        if ((status =
+                 rn_learn_open(&b->learn, graph, b->batch < b->ghost ? b->batch : b->ghost, b->height, b->width, NULL, b->pool, err)) ||
             (status = rn_optimiser_open(&b->optimiser, graph, &options, NULL, err)))
             return status;
         if ((status = rn_tree_open(&b->tree, graph->weights_count, (b->batch + b->ghost - 1) / b->ghost, err)))
@@ -210,8 +211,9 @@ static json_t *layer_list(const bench *b)
     for (int i = 0; i < b->layers_count; i++) {
         const layer_time *row = &b->layers[i];
         double mean = row->sum / row->count, macs = (double)row->macs / row->count;
-        json_array_append_new(list, json_pack("{s:s, s:s, s:[i,i,i], s:f, s:f, s:f}", "name", row->name, "kind", row->kind, "output", row->c, row->h, row->w, "ms",
-                                              1e3 * mean, "min_ms", 1e3 * row->least, "gflops", mean > 0 ? 2e-9 * macs / mean : 0.0));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:[i,i,i], s:f, s:f, s:f}", "name", row->name, "kind", row->kind, "output",
+                                              row->c, row->h, row->w, "ms", 1e3 * mean, "min_ms", 1e3 * row->least, "gflops",
+                                              mean > 0 ? 2e-9 * macs / mean : 0.0));
     }
     return list;
 }
@@ -225,11 +227,12 @@ static json_t *report(bench *b, double peak, int64_t macs, int64_t first)
     double low = b->times[b->runs / 10], high = b->times[b->runs - 1 - b->runs / 10];
     double work = 2.0 * b->batch * (b->train ? 3.0 * (double)macs - (double)first : (double)macs), gflops = 1e-9 * work / median;
     const rn_arch *a = &b->model->arch;
-    json_t *all = json_pack("{s:s, s:i, s:[i,i,i], s:i, s:i, s:s, s:s, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I}", "arch", a->name, "width", a->width, "input",
-                            a->in_channels, b->height, b->width, "batch", b->batch, "threads", rn_pool_threads(b->pool), "isa", rn_cpu_level(), "mode",
-                            b->train ? "train" : "inference", "runs", b->runs, "median_ms", 1e3 * median, "min_ms", 1e3 * b->times[0], "spread",
-                            (high - low) / median, "items_per_second", b->batch / median, "gflops", gflops, "peak_gflops", peak, "peak_share",
-                            peak > 0 ? gflops / peak : 0.0, "rss_mib", (double)usage.ru_maxrss / 1024, "macs", (json_int_t)macs);
+    json_t *all = json_pack("{s:s, s:i, s:[i,i,i], s:i, s:i, s:s, s:s, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I}", "arch", a->name,
+                            "width", a->width, "input", a->in_channels, b->height, b->width, "batch", b->batch, "threads",
+                            rn_pool_threads(b->pool), "isa", rn_cpu_level(), "mode", b->train ? "train" : "inference", "runs", b->runs,
+                            "median_ms", 1e3 * median, "min_ms", 1e3 * b->times[0], "spread", (high - low) / median, "items_per_second",
+                            b->batch / median, "gflops", gflops, "peak_gflops", peak, "peak_share", peak > 0 ? gflops / peak : 0.0,
+                            "rss_mib", (double)usage.ru_maxrss / 1024, "macs", (json_int_t)macs);
     if (all && b->train)
         json_object_set_new(all, "ghost_batch", json_integer(b->ghost));
     if (all)

@@ -10,7 +10,8 @@
 #include "resnet_tools.h"
 
 /* Decodes everything once, on a pool of its own. */
-static int run_check(rn_data *data, double min_seconds, int threads, rn_progress_fn progress, void *context, rn_check **check, rn_error *err)
+static int run_check(rn_data *data, double min_seconds, int threads, rn_progress_fn progress, void *context, rn_check **check,
+                     rn_error *err)
 {
     rn_pool *pool = NULL;
     int status = rn_pool_open(&pool, threads, err);
@@ -46,9 +47,10 @@ int rn_data_check(rn_data *data, const char *options, rn_progress_fn progress, v
     json_t *findings = json_array();
     for (int i = 0; i < check->findings_count; i++)
         json_array_append_new(findings, finding_object(data->dataset, &check->findings[i]));
-    *result = rn_result_text(json_pack("{s:i, s:i, s:f, s:i, s:i, s:{s:f, s:f, s:f}, s:o}", "items", data->dataset->count, "classes", data->dataset->classes, "seconds",
-                                       check->total_seconds, "errors", check->errors, "warnings", check->warnings, "level", "accuracy", check->level_accuracy,
-                                       "macro_accuracy", check->level_macro, "chance", check->chance, "findings", findings),
+    *result = rn_result_text(json_pack("{s:i, s:i, s:f, s:i, s:i, s:{s:f, s:f, s:f}, s:o}", "items", data->dataset->count, "classes",
+                                       data->dataset->classes, "seconds", check->total_seconds, "errors", check->errors, "warnings",
+                                       check->warnings, "level", "accuracy", check->level_accuracy, "macro_accuracy", check->level_macro,
+                                       "chance", check->chance, "findings", findings),
                              err);
     rn_check_close(&check);
     return *result ? 0 : RN_ERR_MEMORY;
@@ -87,8 +89,9 @@ static json_t *class_object(const rn_dataset *d, const rn_check *check, int labe
     qsort(sources, (size_t)n, sizeof *sources, compare_texts);
     for (int i = 0; i < n; i++)
         distinct += !i || strcmp(sources[i], sources[i - 1]);
-    return json_pack("{s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:o}", "label", d->labels[label], "items", n, "sources", distinct, "seconds", sum, "shortest",
-                     n ? seconds[0] : 0.0, "median", n ? seconds[n / 2] : 0.0, "longest", n ? seconds[n - 1] : 0.0, "rates", rates);
+    return json_pack("{s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:o}", "label", d->labels[label], "items", n, "sources", distinct, "seconds", sum,
+                     "shortest", n ? seconds[0] : 0.0, "median", n ? seconds[n / 2] : 0.0, "longest", n ? seconds[n - 1] : 0.0, "rates",
+                     rates);
 }
 
 int rn_data_stats(rn_data *data, const char *options, rn_progress_fn progress, void *context, char **result, rn_error *err)
@@ -147,10 +150,12 @@ int rn_data_split(rn_data *data, const char *path, const char *options, char **r
     rn_split_digest(d, digest);
     json_t *classes = json_array();
     for (int i = 0; i < d->classes; i++)
-        json_array_append_new(classes, json_pack("{s:s, s:i, s:i, s:i}", "label", d->labels[i], "train", rn_split_count(d, RN_PART_TRAIN, i), "validation",
+        json_array_append_new(classes, json_pack("{s:s, s:i, s:i, s:i}", "label", d->labels[i], "train",
+                                                 rn_split_count(d, RN_PART_TRAIN, i), "validation",
                                                  rn_split_count(d, RN_PART_VALIDATION, i), "test", rn_split_count(d, RN_PART_TEST, i)));
-    *result = rn_result_text(json_pack("{s:s, s:s, s:i, s:i, s:i, s:o}", "path", path, "digest", digest, "train", rn_split_count(d, RN_PART_TRAIN, -1), "validation",
-                                       rn_split_count(d, RN_PART_VALIDATION, -1), "test", rn_split_count(d, RN_PART_TEST, -1), "classes", classes),
+    *result = rn_result_text(json_pack("{s:s, s:s, s:i, s:i, s:i, s:o}", "path", path, "digest", digest, "train",
+                                       rn_split_count(d, RN_PART_TRAIN, -1), "validation", rn_split_count(d, RN_PART_VALIDATION, -1),
+                                       "test", rn_split_count(d, RN_PART_TEST, -1), "classes", classes),
                              err);
     status = *result ? 0 : RN_ERR_MEMORY;
 fail:

@@ -11,13 +11,13 @@
 #include "resnet_tools.h"
 
 typedef struct dump {
-    float *data;        /* owned */
+    float *data; /* owned */
     int dims;
     int64_t shape[4];
 } dump;
 
 typedef struct catcher {
-    const char *name;   /* the layer that is wanted; NULL: list them all */
+    const char *name; /* the layer that is wanted; NULL: list them all */
     dump *out;
     json_t *list;
     int failed;
@@ -28,7 +28,8 @@ static void on_layer(void *context, const rn_layer_event *event)
     catcher *c = context;
     size_t size = (size_t)event->c * (size_t)event->h * (size_t)event->w;
     if (!c->name) {
-        json_array_append_new(c->list, json_pack("{s:o, s:[i,i,i]}", "stage", json_sprintf("layer:%s", event->name), "shape", event->c, event->h, event->w));
+        json_array_append_new(
+            c->list, json_pack("{s:o, s:[i,i,i]}", "stage", json_sprintf("layer:%s", event->name), "shape", event->c, event->h, event->w));
         return;
     }
     if (c->out->data || strcmp(event->name, c->name) || !event->data)
@@ -141,7 +142,8 @@ static json_t *summary(const char *stage, const dump *d)
                      count > broken ? sum / (double)(count - broken) : 0.0, "not_finite", (json_int_t)broken);
 }
 
-int rn_tools_dump(const rn_model *model, const char *path, const rn_listen *listen, const char *stage, const char *out, char **result, rn_error *err)
+int rn_tools_dump(const rn_model *model, const char *path, const rn_listen *listen, const char *stage, const char *out, char **result,
+                  rn_error *err)
 {
     dump d = {0};
     rn_session *s = NULL;
@@ -150,7 +152,8 @@ int rn_tools_dump(const rn_model *model, const char *path, const rn_listen *list
     unsigned state = rn_fp_enter();
     *result = NULL;
     if (!layer && strcmp(stage, "decode") && strcmp(stage, "resample") && strcmp(stage, "features")) {
-        status = rn_error_set(err, RN_ERR_ARG, "--stage %s: want decode, resample, features or layer:NAME; --list prints the layers", stage);
+        status =
+            rn_error_set(err, RN_ERR_ARG, "--stage %s: want decode, resample, features or layer:NAME; --list prints the layers", stage);
         goto fail;
     }
     if (array && !layer) {

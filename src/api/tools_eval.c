@@ -27,10 +27,10 @@ typedef struct evaluation {
     rn_metrics *metrics;
     rn_check *check;
     rn_loader_options loading;
-    rn_part part;          /* RN_PART_NONE: all */
+    rn_part part; /* RN_PART_NONE: all */
     int part_given, worst, threads;
-    char split[4200];      /* "": none */
-    int trained_on;        /* items of the data set that are in the training part; -1: not known */
+    char split[4200]; /* "": none */
+    int trained_on;   /* items of the data set that are in the training part; -1: not known */
     rn_progress_fn progress;
     rn_text_fn note;
     void *context;
@@ -83,8 +83,10 @@ static int match_labels(evaluation *e, rn_error *err)
     }
     for (int i = 0; i < d->classes; i++)
         if ((map[i] = rn_model_find_label(m, d->labels[i])) < 0) {
-            status = rn_error_set(err, RN_ERR_MISMATCH, "%.300s: the class '%.200s' is not one that the model knows (%.100s ... %.100s, %d in all): leave it out, or train with it", d->path,
-                                  d->labels[i], m->labels[0], m->labels[m->arch.classes - 1], m->arch.classes);
+            status = rn_error_set(
+                err, RN_ERR_MISMATCH,
+                "%.300s: the class '%.200s' is not one that the model knows (%.100s ... %.100s, %d in all): leave it out, or train with it",
+                d->path, d->labels[i], m->labels[0], m->labels[m->arch.classes - 1], m->arch.classes);
             goto fail;
         }
     for (int i = 0; i < m->arch.classes; i++)
@@ -111,7 +113,8 @@ fail:
 /* Reads the split, checks whose it is, and decides which items are judged. */
 static int choose_items(evaluation *e, const char *model_path, rn_error *err)
 {
-    const char *slash = strrchr(model_path, '/'), *known = json_string_value(json_object_get(rn_model_section(e->model, "split"), "digest"));
+    const char *slash = strrchr(model_path, '/'),
+               *known = json_string_value(json_object_get(rn_model_section(e->model, "split"), "digest"));
     char digest[33];
     int status, unknown = 0, missing = 0;
     e->trained_on = -1;
@@ -130,7 +133,9 @@ static int choose_items(evaluation *e, const char *model_path, rn_error *err)
     if ((status = rn_split_file_digest(e->split, digest, err)))
         return status;
     if (known && strcmp(known, digest))
-        return rn_error_set(err, RN_ERR_MISMATCH, "%s is not the split that %s was trained with (digest %.8s, the model has %.8s): name the right one by --split, or move it away to judge everything",
+        return rn_error_set(err, RN_ERR_MISMATCH,
+                            "%s is not the split that %s was trained with (digest %.8s, the model has %.8s): name the right one by "
+                            "--split, or move it away to judge everything",
                             e->split, model_path, digest, known);
     if (!known)
         say(e, "%s does not say which split it was trained with: %s is taken as it is", model_path, e->split);
@@ -159,9 +164,11 @@ static int open_parts(evaluation *e, rn_error *err)
     rn_augment_none(&none);
     e->loading.threads = e->threads;
     if (arrays && e->dataset->c != m->arch.in_channels)
-        return rn_error_set(err, RN_ERR_SHAPE, "%s: arrays of %d channels, the network takes %d", e->dataset->path, e->dataset->c, m->arch.in_channels);
+        return rn_error_set(err, RN_ERR_SHAPE, "%s: arrays of %d channels, the network takes %d", e->dataset->path, e->dataset->c,
+                            m->arch.in_channels);
     if (!arrays && !section)
-        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s holds recordings, the model was trained on arrays and has no sound features", e->dataset->path);
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s holds recordings, the model was trained on arrays and has no sound features",
+                            e->dataset->path);
     if (!arrays && (status = rn_features_from_json(&features, section, "the model", err)))
         return status;
     if ((status = rn_loader_open(&e->loader, e->dataset, arrays ? NULL : &features, &none, &e->loading, err)) ||
@@ -177,8 +184,8 @@ static json_t *class_list(const evaluation *e)
     json_t *list = json_array();
     for (int i = 0; i < e->metrics->classes; i++) {
         const rn_class_metrics *c = &e->metrics->per_class[i];
-        json_array_append_new(list, json_pack("{s:s, s:i, s:i, s:f, s:f, s:f}", "label", e->model->labels[i], "items", c->support, "predicted", c->predicted,
-                                              "precision", c->precision, "recall", c->recall, "f1", c->f1));
+        json_array_append_new(list, json_pack("{s:s, s:i, s:i, s:f, s:f, s:f}", "label", e->model->labels[i], "items", c->support,
+                                              "predicted", c->predicted, "precision", c->precision, "recall", c->recall, "f1", c->f1));
     }
     return list;
 }
@@ -196,7 +203,10 @@ static json_t *confusion_rows(const evaluation *e)
     return rows;
 }
 
-typedef struct ranked { double loss; int index; } ranked;
+typedef struct ranked {
+    double loss;
+    int index;
+} ranked;
 
 static int compare_ranked(const void *a, const void *b)
 {
@@ -220,8 +230,9 @@ static json_t *worst_list(const evaluation *e)
         for (int c = 1; c < a->classes; c++)
             if (p[c] > p[best])
                 best = c;
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:f, s:f}", "path", e->dataset->items[a->item[i]].name, "label", e->model->labels[a->label[i]],
-                                              "answer", e->model->labels[best], "answer_probability", (double)p[best], "probability", (double)p[a->label[i]]));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:f, s:f}", "path", e->dataset->items[a->item[i]].name, "label",
+                                              e->model->labels[a->label[i]], "answer", e->model->labels[best], "answer_probability",
+                                              (double)p[best], "probability", (double)p[a->label[i]]));
     }
     free(order);
     return list;
@@ -234,17 +245,19 @@ static json_t *report(const evaluation *e)
     json_t *labels = json_array();
     for (int i = 0; i < e->model->arch.classes; i++)
         json_array_append_new(labels, json_string(e->model->labels[i]));
-    json_t *all = json_pack("{s:f, s:f, s:i, s:i, s:f, s:f, s:f, s:[f,f], s:s, s:i, s:i, s:o, s:o, s:o, s:o}", "accuracy", m->accuracy, "macro_accuracy", m->macro_accuracy,
-                            "items", m->items, "correct", m->correct, "top5", m->top5, "loss", m->loss, "ece", m->ece, "interval", m->wilson_low, m->wilson_high,
-                            "part", e->part == RN_PART_NONE ? "all" : names[e->part], "bad", e->answers->bad, "data_items", e->dataset->count, "labels", labels,
-                            "per_class", class_list(e), "confusion", confusion_rows(e), "worst", worst_list(e));
+    json_t *all = json_pack("{s:f, s:f, s:i, s:i, s:f, s:f, s:f, s:[f,f], s:s, s:i, s:i, s:o, s:o, s:o, s:o}", "accuracy", m->accuracy,
+                            "macro_accuracy", m->macro_accuracy, "items", m->items, "correct", m->correct, "top5", m->top5, "loss", m->loss,
+                            "ece", m->ece, "interval", m->wilson_low, m->wilson_high, "part",
+                            e->part == RN_PART_NONE ? "all" : names[e->part], "bad", e->answers->bad, "data_items", e->dataset->count,
+                            "labels", labels, "per_class", class_list(e), "confusion", confusion_rows(e), "worst", worst_list(e));
     if (all && e->split[0])
         json_object_set_new(all, "split", json_string(e->split));
     if (all && e->trained_on >= 0)
         json_object_set_new(all, "trained_on", json_integer(e->trained_on));
     if (all && e->check)
         json_object_set_new(all, "level",
-                            json_pack("{s:f, s:f, s:f}", "accuracy", e->check->level_accuracy, "macro_accuracy", e->check->level_macro, "chance", e->check->chance));
+                            json_pack("{s:f, s:f, s:f}", "accuracy", e->check->level_accuracy, "macro_accuracy", e->check->level_macro,
+                                      "chance", e->check->chance));
     return all;
 }
 
@@ -259,8 +272,8 @@ static void evaluation_close(evaluation *e)
     rn_model_close(&e->model);
 }
 
-int rn_tools_evaluate(const char *model_path, rn_data *data, const char *options, rn_progress_fn progress, rn_text_fn note, void *context, char **result,
-                      rn_error *err)
+int rn_tools_evaluate(const char *model_path, rn_data *data, const char *options, rn_progress_fn progress, rn_text_fn note, void *context,
+                      char **result, rn_error *err)
 {
     rn_given given;
     evaluation e = {.dataset = data->dataset, .progress = progress, .note = note, .context = context};
@@ -269,8 +282,9 @@ int rn_tools_evaluate(const char *model_path, rn_data *data, const char *options
     *result = NULL;
     if (!rn_given_open(&given, options, err))
         read_given(&e, &given);
-    if ((status = rn_given_close(&given)) || (status = rn_pool_open(&e.pool, e.threads, err)) || (status = rn_model_load(&e.model, model_path, err)) ||
-        (status = match_labels(&e, err)) || (status = choose_items(&e, model_path, err)) || (status = open_parts(&e, err)) ||
+    if ((status = rn_given_close(&given)) || (status = rn_pool_open(&e.pool, e.threads, err)) ||
+        (status = rn_model_load(&e.model, model_path, err)) || (status = match_labels(&e, err)) ||
+        (status = choose_items(&e, model_path, err)) || (status = open_parts(&e, err)) ||
         (status = rn_answers_collect(&e.answers, e.engine, e.loader, e.dataset, e.part, progress, context, err)))
         goto fail;
     if (!e.answers->items) {

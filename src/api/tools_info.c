@@ -34,22 +34,23 @@ int rn_tools_machine(char **result, rn_error *err)
         json_array_append_new(cpu, json_string("avx2"));
     if (has & RN_CPU_AVX512)
         json_array_append_new(cpu, json_string("avx512"));
-    json_array_append_new(features, json_sprintf("sound: %s, %.*s", sf_version_string(), (int)strcspn(src_get_version(), " "), src_get_version()));
+    json_array_append_new(features,
+                          json_sprintf("sound: %s, %.*s", sf_version_string(), (int)strcspn(src_get_version(), " "), src_get_version()));
     json_array_append_new(features, json_string("fft: KissFFT"));
     json_array_append_new(features, json_sprintf("hashes: xxHash %d.%d.%d", XXH_VERSION_MAJOR, XXH_VERSION_MINOR, XXH_VERSION_RELEASE));
     json_array_append_new(features, json_sprintf("json: Jansson %s", jansson_version_str()));
-    *result = rn_result_text(json_pack("{s:s, s:i, s:s, s:o, s:i, s:o}", "version", rn_version(), "arithmetic", RN_ARITHMETIC, "isa", rn_cpu_level(), "cpu",
-                                     cpu, "threads", rn_threads_available(), "features", features),
-                           err);
+    *result = rn_result_text(json_pack("{s:s, s:i, s:s, s:o, s:i, s:o}", "version", rn_version(), "arithmetic", RN_ARITHMETIC, "isa",
+                                       rn_cpu_level(), "cpu", cpu, "threads", rn_threads_available(), "features", features),
+                             err);
     return *result ? 0 : RN_ERR_MEMORY;
 }
 
 static json_t *arch_object(const rn_arch *a)
 {
     char shortcut[2] = {a->shortcut, 0};
-    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:s, s:o, s:s}", "name", a->name, "width", a->width, "in_channels", a->in_channels, "classes", a->classes,
-                     "embedding", a->embedding, "shortcut", shortcut, "pool", json_sprintf("%dx%d", a->pool_h, a->pool_w), "stem",
-                     a->stem == RN_STEM_7X7 ? "7x7" : "3x3");
+    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:s, s:o, s:s}", "name", a->name, "width", a->width, "in_channels", a->in_channels,
+                     "classes", a->classes, "embedding", a->embedding, "shortcut", shortcut, "pool",
+                     json_sprintf("%dx%d", a->pool_h, a->pool_w), "stem", a->stem == RN_STEM_7X7 ? "7x7" : "3x3");
 }
 
 int rn_tools_model(const char *path, char **result, rn_error *err)
@@ -69,9 +70,10 @@ int rn_tools_model(const char *path, char **result, rn_error *err)
     json_t *labels = json_array(), *arithmetic = rn_model_section(model, "arithmetic");
     for (int i = 0; i < model->arch.classes; i++)
         json_array_append_new(labels, json_string(model->labels[i]));
-    json_t *all = json_pack("{s:s, s:I, s:O?, s:o, s:I, s:I, s:[i,i,i], s:I, s:o}", "path", path, "bytes", (json_int_t)file.st_size, "arithmetic", arithmetic, "arch",
-                            arch_object(&model->arch), "parameters", (json_int_t)model->graph->weights_count, "statistics",
-                            (json_int_t)model->graph->stats_count, "input", channels, height, width, "session_bytes", (json_int_t)bytes, "labels", labels);
+    json_t *all = json_pack("{s:s, s:I, s:O?, s:o, s:I, s:I, s:[i,i,i], s:I, s:o}", "path", path, "bytes", (json_int_t)file.st_size,
+                            "arithmetic", arithmetic, "arch", arch_object(&model->arch), "parameters",
+                            (json_int_t)model->graph->weights_count, "statistics", (json_int_t)model->graph->stats_count, "input", channels,
+                            height, width, "session_bytes", (json_int_t)bytes, "labels", labels);
     for (size_t i = 0; all && i < sizeof sections / sizeof sections[0]; i++)
         if (rn_model_section(model, sections[i]))
             json_object_set(all, sections[i], rn_model_section(model, sections[i]));

@@ -34,7 +34,8 @@ static json_t *nested(const json_t *flat)
     const char *key;
     json_t *value, *root = json_object();
     int failed = !root;
-    json_object_foreach((json_t *)flat, key, value) {
+    json_object_foreach((json_t *)flat, key, value)
+    {
         char head[32];
         const char *dot = strchr(key, '.');
         int dotted = dot && (size_t)(dot - key) < sizeof head;
@@ -90,15 +91,32 @@ fail:
     return status;
 }
 
-_Static_assert((int)RN_TRAINING_HASH == RN_TRAIN_HASH && (int)RN_TRAINING_PREPARE == RN_TRAIN_PREPARE && (int)RN_TRAINING_STEP == RN_TRAIN_STEP &&
-                   (int)RN_TRAINING_VALIDATE == RN_TRAIN_VALIDATE && (int)RN_TRAINING_EPOCH == RN_TRAIN_EPOCH && (int)RN_TRAINING_TEST == RN_TRAIN_TEST,
+_Static_assert((int)RN_TRAINING_HASH == RN_TRAIN_HASH && (int)RN_TRAINING_PREPARE == RN_TRAIN_PREPARE &&
+                   (int)RN_TRAINING_STEP == RN_TRAIN_STEP && (int)RN_TRAINING_VALIDATE == RN_TRAIN_VALIDATE &&
+                   (int)RN_TRAINING_EPOCH == RN_TRAIN_EPOCH && (int)RN_TRAINING_TEST == RN_TRAIN_TEST,
                "public and internal stages are the same numbers");
 
 static int pass_progress(void *context, const rn_train_progress *p)
 {
     const rn_training_watch *watch = context;
-    rn_training_progress q = {(rn_training_stage)p->stage, p->done, p->total, p->epoch, p->epochs, p->step, p->steps, p->loss, p->accuracy, p->gradient_norm, p->lr,
-                              p->validation_loss, p->validation_accuracy, p->validation_macro, p->best, p->items_per_second, p->seconds, p->seconds_left};
+    rn_training_progress q = {(rn_training_stage)p->stage,
+                              p->done,
+                              p->total,
+                              p->epoch,
+                              p->epochs,
+                              p->step,
+                              p->steps,
+                              p->loss,
+                              p->accuracy,
+                              p->gradient_norm,
+                              p->lr,
+                              p->validation_loss,
+                              p->validation_accuracy,
+                              p->validation_macro,
+                              p->best,
+                              p->items_per_second,
+                              p->seconds,
+                              p->seconds_left};
     return watch->progress ? watch->progress(watch->context, &q) : 0;
 }
 
@@ -114,7 +132,8 @@ static rn_train_watch inner_watch(rn_training_watch *watch)
     return (rn_train_watch){pass_progress, pass_note, watch, watch->command, watch->data_name};
 }
 
-int rn_training_open(rn_training **training, rn_data *data, const char *options, const char *folder, int resume, const rn_training_watch *watch, rn_error *err)
+int rn_training_open(rn_training **training, rn_data *data, const char *options, const char *folder, int resume,
+                     const rn_training_watch *watch, rn_error *err)
 {
     int status;
     rn_train_options *o = malloc(sizeof *o);
@@ -131,7 +150,8 @@ int rn_training_open(rn_training **training, rn_data *data, const char *options,
     t->tensors = data->dataset->c > 0;
     rn_train_watch inner = inner_watch(&t->watch);
     rn_resume how = resume == RN_TRAINING_RESUME_ARITHMETIC ? RN_RESUME_ANY_ARITHMETIC : resume ? RN_RESUME : RN_RESUME_NO;
-    if ((status = read_options(o, options, folder, resume, err)) || (status = rn_trainer_open(&t->trainer, data->dataset, o, folder, how, &inner, err)))
+    if ((status = read_options(o, options, folder, resume, err)) ||
+        (status = rn_trainer_open(&t->trainer, data->dataset, o, folder, how, &inner, err)))
         goto fail;
     *training = t;
     t = NULL;
@@ -161,9 +181,24 @@ int rn_training_run(rn_training *t, rn_training_result *result, rn_error *err)
     int status = rn_trainer_run(t->trainer, &r, err);
     rn_fp_leave(state);
     if (result)
-        *result = (rn_training_result){r.epochs, r.best_epoch, r.stopped_early, r.steps, r.left_out, r.bad, r.loss, r.accuracy, r.validation_loss,
-                                       r.validation_accuracy, r.validation_macro, r.test_items, r.test_loss, r.test_accuracy, r.test_macro, r.test_low,
-                                       r.test_high, r.seconds};
+        *result = (rn_training_result){r.epochs,
+                                       r.best_epoch,
+                                       r.stopped_early,
+                                       r.steps,
+                                       r.left_out,
+                                       r.bad,
+                                       r.loss,
+                                       r.accuracy,
+                                       r.validation_loss,
+                                       r.validation_accuracy,
+                                       r.validation_macro,
+                                       r.test_items,
+                                       r.test_loss,
+                                       r.test_accuracy,
+                                       r.test_macro,
+                                       r.test_low,
+                                       r.test_high,
+                                       r.seconds};
     return status;
 }
 
@@ -190,15 +225,17 @@ static json_t *plan_object(const rn_train_plan *p, const rn_dataset *dataset)
 {
     json_t *classes = json_array(), *all;
     for (int i = 0; i < p->classes; i++)
-        json_array_append_new(classes, json_pack("{s:s, s:i, s:i, s:i}", "label", dataset->labels[i], "train", p->per_class[i * RN_PARTS + RN_PART_TRAIN],
-                                                 "validation", p->per_class[i * RN_PARTS + RN_PART_VALIDATION], "test",
+        json_array_append_new(classes, json_pack("{s:s, s:i, s:i, s:i}", "label", dataset->labels[i], "train",
+                                                 p->per_class[i * RN_PARTS + RN_PART_TRAIN], "validation",
+                                                 p->per_class[i * RN_PARTS + RN_PART_VALIDATION], "test",
                                                  p->per_class[i * RN_PARTS + RN_PART_TEST]));
-    all = json_pack("{s:i, s:{s:i, s:i, s:i}, s:i, s:f, s:b, s:[i,i,i], s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I}, s:f, s:f, s:o, s:o}", "items", dataset->count, "parts",
-                    "train", p->parts[RN_PART_TRAIN], "validation", p->parts[RN_PART_VALIDATION], "test", p->parts[RN_PART_TEST], "bad", p->bad, "seconds",
-                    p->total_seconds, "tensors", p->tensors, "input", p->c, p->h, p->w, "parameters", (json_int_t)p->parameters, "macs", (json_int_t)p->macs,
-                    "steps", (json_int_t)p->steps, "left_out", (json_int_t)p->left_out, "bytes", "engine", (json_int_t)p->bytes_engine, "weights",
-                    (json_int_t)p->bytes_weights, "cache", (json_int_t)p->bytes_cache, "step_seconds", p->step_seconds, "run_seconds", p->run_seconds, "classes",
-                    classes, "options", rn_train_options_to_json(&p->options, !p->tensors));
+    all = json_pack("{s:i, s:{s:i, s:i, s:i}, s:i, s:f, s:b, s:[i,i,i], s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I}, s:f, s:f, s:o, s:o}",
+                    "items", dataset->count, "parts", "train", p->parts[RN_PART_TRAIN], "validation", p->parts[RN_PART_VALIDATION], "test",
+                    p->parts[RN_PART_TEST], "bad", p->bad, "seconds", p->total_seconds, "tensors", p->tensors, "input", p->c, p->h, p->w,
+                    "parameters", (json_int_t)p->parameters, "macs", (json_int_t)p->macs, "steps", (json_int_t)p->steps, "left_out",
+                    (json_int_t)p->left_out, "bytes", "engine", (json_int_t)p->bytes_engine, "weights", (json_int_t)p->bytes_weights,
+                    "cache", (json_int_t)p->bytes_cache, "step_seconds", p->step_seconds, "run_seconds", p->run_seconds, "classes", classes,
+                    "options", rn_train_options_to_json(&p->options, !p->tensors));
     return all;
 }
 
