@@ -1,42 +1,91 @@
-/* A manifest: the first byte picks CSV or JSON Lines. Written to a file, as it is opened by its path; the items need not exist. */
+/* A manifest or a split file: the first byte picks CSV, JSON Lines or split file. Written to a file, as it is opened by its path; a.wav and b.wav
+ * lie beside it, so that whole data sets can be described. What opens must be sound: labels in range, text clean, split and digest must work. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "data/dataset.h"
+#include "data/listing.h"
+#include "data/split.h"
 
-static char folder[] = "/tmp/fuzz-manifest-XXXXXX", paths[2][64];
+static char folder[] = "/tmp/fuzz-manifest-XXXXXX", paths[6][64];
+static rn_dataset *known; /* two items, for split files */
 
 static void clean(void)
 {
-    unlink(paths[0]);
-    unlink(paths[1]);
+    rn_dataset_close(&known);
+    for (int i = 0; i < 6; i++)
+        unlink(paths[i]);
     rmdir(folder);
+}
+
+static void prepare(void)
+{
+    static const char *const names[6] = {"m.csv", "m.jsonl", "split.csv", "a.wav", "b.wav", "known.csv"};
+    float samples[80] = {0.25f};
+    rn_error err = {0};
+    if (!mkdtemp(folder))
+        abort();
+    for (int i = 0; i < 6; i++)
+        snprintf(paths[i], sizeof paths[i], "%s/%s", folder, names[i]);
+    if (rn_sound_write_wav(paths[3], samples, 80, 8000, &err) || rn_sound_write_wav(paths[4], samples, 40, 8000, &err))
+        abort();
+    FILE *file = fopen(paths[5], "wb");
+    if (!file)
+        abort();
+    fputs("path,label\na.wav,x\nb.wav,y\n", file);
+    fclose(file);
+    if (rn_dataset_open(&known, paths[5], NULL, &err) || rn_dataset_hash(known, NULL, &err))
+        abort();
+    atexit(clean);
+}
+
+static void use(rn_dataset *d)
+{
+    rn_error err = {0};
+    rn_split_options options;
+    char digest[33];
+    for (int i = 0; i < d->count; i++) {
+        const rn_item *item = &d->items[i];
+        if (item->label < 0 || item->label >= d->classes || !rn_text_is_clean(item->name) || !(item->weight > 0) || !(item->start_s >= 0) || !(item->end_s >= 0))
+            abort();
+    }
+    for (int i = 0; i < d->classes; i++)
+        if (!rn_text_is_clean(d->labels[i]) || (i && strcmp(d->labels[i - 1], d->labels[i]) >= 0))
+            abort();
+    if (d->classes < 2 || d->count < 2 || rn_dataset_hash(d, NULL, &err))
+        abort();
+    rn_split_default(&options);
+    if (rn_split_make(d, &options, &err) && !err.text[0])
+        abort();
+    rn_split_digest(d, digest);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    rn_error err;
+    rn_error err = {0};
     rn_dataset *dataset = NULL;
-    rn_sound_options sound;
-    if (!paths[0][0]) {
-        if (!mkdtemp(folder))
-            abort();
-        snprintf(paths[0], sizeof paths[0], "%s/m.csv", folder);
-        snprintf(paths[1], sizeof paths[1], "%s/m.jsonl", folder);
-        atexit(clean);
-    }
+    if (!paths[0][0])
+        prepare();
     if (size < 1)
         return 0;
-    memset(&sound, 0, sizeof sound);
-    const char *path = paths[data[0] & 1];
-    FILE *file = fopen(path, "wb");
+    int kind = data[0] % 3, status;
+    FILE *file = fopen(paths[kind], "wb");
     if (!file)
         abort();
     fwrite(data + 1, 1, size - 1, file);
     fclose(file);
-    rn_dataset_open(&dataset, path, &sound, &err);
+    if (kind == 2) {
+        char digest[33];
+        int unknown = 0, missing = 0;
+        status = rn_split_read(known, paths[2], &unknown, &missing, &err);
+        if (!status && (rn_split_file_digest(paths[2], digest, &err) || unknown < 0 || unknown > 2 || missing < 0))
+            abort();
+    } else if (!(status = rn_dataset_open(&dataset, paths[kind], NULL, &err)))
+        use(dataset);
+    if (status && (!err.text[0] || dataset))
+        abort();
     rn_dataset_close(&dataset);
     return 0;
 }
