@@ -65,21 +65,21 @@ done
 
 echo "$done_kills kills, $midway of them with a checkpoint to go on from; the whole run takes $milliseconds ms"
 
-# Ctrl-C: a checkpoint, status 3, and the command that goes on.
+# Ctrl-C after the first epoch: a checkpoint, status 3, and the command that goes on. (A shell's background jobs ignore SIGINT from birth; the
+# program asks for it all the same.)
 extra=
-interrupted() {
-    "$program" train "$work/data" --out "$work/stopped" --threads 2 --resume "$@" >"$work/out" 2>"$work/err" &
-    child=$!
-    sleep "0.$(printf %03d $((milliseconds / 2 % 1000)))"
-    kill -INT "$child" 2>/dev/null
-    wait "$child"
-    status=$?
-    checks=$((checks + 1))
-}
-# A child of a non-interactive shell ignores SIGINT from birth unless it asks for it, as the program does.
-interrupted "$@"
+"$program" train "$work/data" --out "$work/stopped" --threads 2 "$@" >"$work/out" 2>"$work/err" &
+child=$!
+tries=0
+while [ ! -e "$work/stopped/last.safetensors" ] && [ "$tries" -lt 600 ]; do
+    sleep 0.05
+    tries=$((tries + 1))
+done
+kill -INT "$child" 2>/dev/null
+wait "$child"
+status=$?
+checks=$((checks + 1))
 if [ "$status" -eq 3 ]; then
-    [ -e "$work/stopped/last.safetensors" ] || wrong "stopped, and no checkpoint"
     grep -q -e --resume "$work/err" || wrong "the message does not say how to go on"
 elif [ "$status" -ne 0 ]; then
     wrong "exit status $status after Ctrl-C"
@@ -87,8 +87,20 @@ fi
 accepted "$program" train "$work/data" --out "$work/stopped" --threads 2 --resume "$@"
 same "$work/stopped" "after Ctrl-C"
 
+# Before the first step there is nothing to keep, and --resume starts afresh.
+"$program" train "$work/data" --out "$work/early" --threads 2 "$@" >"$work/out" 2>"$work/err" &
+child=$!
+sleep 0.02
+kill -TERM "$child" 2>/dev/null
+wait "$child"
+status=$?
+checks=$((checks + 1))
+[ "$status" -eq 3 ] || [ "$status" -eq 143 ] || [ "$status" -eq 0 ] || wrong "exit status $status after an early SIGTERM"
+accepted "$program" train "$work/data" --out "$work/early" --threads 2 --resume "$@"
+same "$work/early" "after an early SIGTERM"
+
 # An existing run is not overwritten, and is not continued with other data or other options.
-refused 2 resume "$program" train "$work/data" --out "$work/whole" "$@"
+refused 1 resume "$program" train "$work/data" --out "$work/whole" "$@"
 refused 1 lr "$program" train "$work/data" --out "$work/whole" --resume "$@" --lr 0.001
 refused 1 momentum "$program" train "$work/data" --out "$work/whole" --resume "$@" --momentum 0.8
 "$synth" "$work/other" 3 21 600 8000
