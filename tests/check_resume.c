@@ -159,6 +159,12 @@ static void without_checkpoint_afresh(void **state)
     expect(train_status(&o, other, RN_RESUME, &none, &result, &err), 0, &err);
     same_file(run, other, "log.jsonl");
     same_file(run, other, "model.safetensors");
+    /* A finished model whose checkpoint was deleted to save space must not be trained over. */
+    snprintf(path, sizeof path, "%s/last.safetensors", run);
+    assert_int_equal(unlink(path), 0);
+    expect(train_status(&o, run, RN_RESUME, &none, &result, &err), RN_ERR_IO, &err);
+    assert_non_null(strstr(err.text, "no last.safetensors"));
+    same_file(run, other, "model.safetensors");
 }
 
 /* ---- Killed, and out of space ---- */

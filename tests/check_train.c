@@ -258,6 +258,31 @@ static void options_are_refused_by_name(void **state)
 
 /* ---- Whole runs ---- */
 
+/* The best epoch by the log's own figures: highest macro accuracy, then the lower loss, then the earlier. */
+static int best_of_log(const char *run)
+{
+    size_t size;
+    char *data = (char *)read_whole(run, "log.jsonl", &size), *save = NULL;
+    double macro = -1, loss = 0;
+    int best = 0;
+    for (char *line = strtok_r(data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        json_t *object = json_loads(line, 0, NULL);
+        assert_non_null(object);
+        if (strcmp(json_string_value(json_object_get(object, "kind")), "epoch") == 0) {
+            double m = json_number_value(json_object_get(object, "validation_macro")),
+                   l = json_number_value(json_object_get(object, "validation_loss"));
+            if (m > macro || (m == macro && l < loss)) {
+                macro = m;
+                loss = l;
+                best = (int)json_integer_value(json_object_get(object, "epoch"));
+            }
+        }
+        json_decref(object);
+    }
+    free(data);
+    return best;
+}
+
 /* Learns, tests, writes everything; the same bytes for one and for three threads. */
 static void whole_run(void **state)
 {
@@ -277,6 +302,7 @@ static void whole_run(void **state)
     assert_true(result.best_epoch >= 1 && result.test_items > 0);
     assert_true(s.last_loss < s.first_loss);
     assert_true(result.test_accuracy > 0.6);
+    assert_int_equal(best_of_log(a), result.best_epoch);
     o.threads = 3;
     expect(train_status(&o, b, RN_RESUME_NO, &s, &result, &err), 0, &err);
     same_file(a, b, "model.safetensors");

@@ -9,9 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cpu.h"
 #include "base/maths.h"
 
-#define RING 32 /* items decoded ahead */
+#define RING 32          /* items decoded ahead, */
+#define AHEAD (64 << 20) /* as long as their windows take no more bytes than this: an hour of sound has 92 MB of them */
 #define PRODUCERS 4
 #define BATCH 16 /* windows in one run of the engine */
 
@@ -31,6 +33,7 @@ typedef struct collector {
     pthread_mutex_t lock;
     pthread_cond_t ready, room;
     int taken, done, stop; /* next item to decode; next item to be used; producers shall end */
+    int64_t bytes;         /* of windows in the ring */
     slot ring[RING];
     pthread_t threads[PRODUCERS];
     int threads_count;
@@ -100,12 +103,25 @@ void rn_answers_close(rn_answers **answers)
 
 /* ---- Decoding ahead ---- */
 
+static int64_t view_bytes(const slot *s)
+{
+    const rn_views *v = &s->views;
+    return s->status ? 0 : (int64_t)v->windows * v->c * v->h * v->w * (int64_t)sizeof(float);
+}
+
+/* The item that the caller waits for is always taken, so a full ring never stops the work. */
+static int is_full(const collector *c)
+{
+    return c->taken - c->done >= RING || (c->bytes > AHEAD && c->taken > c->done);
+}
+
 static void *produce(void *context)
 {
     collector *c = context;
+    rn_fp_enter();
     pthread_mutex_lock(&c->lock);
     for (;;) {
-        while (!c->stop && c->taken < c->count && c->taken - c->done >= RING)
+        while (!c->stop && c->taken < c->count && is_full(c))
             pthread_cond_wait(&c->room, &c->lock);
         if (c->stop || c->taken >= c->count)
             break;
@@ -116,6 +132,7 @@ static void *produce(void *context)
         s->status = rn_loader_views(c->loader, c->items[i], &s->views, &s->err);
         pthread_mutex_lock(&c->lock);
         s->state = READY;
+        c->bytes += view_bytes(s);
         pthread_cond_broadcast(&c->ready);
     }
     pthread_mutex_unlock(&c->lock);
@@ -162,9 +179,11 @@ static slot *wait_slot(collector *c, int i)
 
 static void free_slot(collector *c, slot *s)
 {
+    int64_t bytes = view_bytes(s);
     if (!s->status)
         rn_views_free(&s->views);
     pthread_mutex_lock(&c->lock);
+    c->bytes -= bytes;
     s->state = EMPTY;
     c->done++;
     pthread_cond_broadcast(&c->room);

@@ -45,9 +45,11 @@ static int describe(rn_trainer *t, int epoch, int64_t steps, int best, const rn_
 {
     const rn_dataset *d = t->dataset;
     int train = rn_split_count(d, RN_PART_TRAIN, -1), validation = rn_split_count(d, RN_PART_VALIDATION, -1),
-        tested = rn_split_count(d, RN_PART_TEST, -1);
+        tested = rn_split_count(d, RN_PART_TEST, -1), used = 0;
+    for (int i = 0; i < d->count; i++)
+        used += d->items[i].part == RN_PART_TRAIN && !d->items[i].bad;
     json_t *training = json_pack("{s:i, s:i, s:I, s:i, s:o}", "epoch", epoch, "epochs", t->options.epochs, "steps", (json_int_t)steps,
-                                 "items", train, "options", record_options(&t->options));
+                                 "items", used, "options", record_options(&t->options));
     int failed = !training;
     if (best && isfinite(t->best.macro))
         failed = failed || json_object_set_new(training, "validation",

@@ -85,7 +85,7 @@ static void sweep(const char *folder, int afresh)
         int ours = begins(name, "model.safetensors") || begins(name, "last.safetensors") || begins(name, "config.json") ||
                    begins(name, "run.json") || begins(name, "split.csv");
         int old =
-            afresh && (begins(name, "events.out.tfevents.") || strcmp(name, "log.jsonl") == 0 || strcmp(name, "model.safetensors") == 0);
+            afresh && (begins(name, "events.out.tfevents.") || strcmp(name, "log.jsonl") == 0);
         if (!(temporary && ours) && !old)
             continue;
         char *path = rn_folder_path(folder, name);

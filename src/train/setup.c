@@ -190,6 +190,29 @@ static int check_folder(const char *folder, rn_resume resume, rn_error *err)
     return rn_error_set(err, RN_ERR_ARG, "%s holds a run already: go on with --resume, or name another folder with --out", folder);
 }
 
+/* A run without a checkpoint was killed in its first epoch and can only have the model of that epoch. A later one, or one
+ * that was tested, is somebody's result. */
+static int begin_afresh(rn_trainer *t, rn_error *err)
+{
+    rn_model *model = NULL;
+    json_int_t epoch = 0;
+    int tested = 0;
+    char *path = rn_folder_path(t->folder, "model.safetensors");
+    if (path && !rn_model_load(&model, path, NULL)) {
+        epoch = json_integer_value(json_object_get(rn_model_section(model, "training"), "epoch"));
+        tested = json_object_get(rn_model_section(model, "training"), "test") != NULL;
+    }
+    rn_model_close(&model);
+    free(path);
+    if (epoch > 1 || tested)
+        return rn_error_set(err, RN_ERR_IO,
+                            "%s has the model of epoch %lld but no last.safetensors to go on from; name another folder with --out",
+                            t->folder, (long long)epoch);
+    if (rn_run_exists(t->folder))
+        rn_trainer_note(t, "%s has no checkpoint yet: the run starts afresh", t->folder);
+    return 0;
+}
+
 static int copy_arguments(rn_trainer *t, rn_dataset *dataset, const rn_train_options *options, const char *folder,
                           const rn_train_watch *watch, rn_error *err)
 {
@@ -230,8 +253,8 @@ static int open_trainer(rn_trainer *t, rn_resume resume, rn_error *err)
         return status;
     if (t->folder && resume != RN_RESUME_NO && (status = rn_checkpoint_read(&checkpoint, t->folder, err)))
         return status;
-    if (resume != RN_RESUME_NO && t->folder && !checkpoint && rn_run_exists(t->folder))
-        rn_trainer_note(t, "%s has no checkpoint yet: the run starts afresh", t->folder);
+    if (resume != RN_RESUME_NO && t->folder && !checkpoint && (status = begin_afresh(t, err)))
+        goto fail;
     if ((status = rn_resolve_split(t, checkpoint != NULL, err)) || (status = rn_resolve_options(t, err)))
         goto fail;
     if (checkpoint && (status = rn_checkpoint_check(checkpoint, t, resume, err)))
