@@ -12,6 +12,8 @@
 #include "graph/arena.h"
 #include "graph/layers.h"
 
+enum { MOST_SAMPLES = 1 << 20, MOST_PIXELS = 1 << 24 }; /* far above any use; keeps sizes from overflowing */
+
 typedef enum step_kind { STEP_CONV, STEP_MAXPOOL, STEP_AVGPOOL, STEP_LINEAR } step_kind;
 
 typedef struct step {
@@ -202,8 +204,8 @@ static int shape_maps(rn_infer *e, int n, int h, int w, rn_error *err)
 int rn_infer_plan(rn_infer *e, int n, int h, int w, rn_error *err)
 {
     const rn_graph *g = e->graph;
-    if (n < 1 || h < 1 || w < 1)
-        return rn_error_set(err, RN_ERR_ARG, "a batch of %d samples of %d x %d cannot be planned: every number must be at least 1", n, h, w);
+    if (n < 1 || n > MOST_SAMPLES || h < 1 || w < 1 || h > MOST_PIXELS || w > MOST_PIXELS)
+        return rn_error_set(err, RN_ERR_ARG, "a batch of %d samples of %d x %d cannot be planned: 1 to %d samples, sides of 1 to %d", n, h, w, MOST_SAMPLES, MOST_PIXELS);
     if (n == e->n && h == e->h && w == e->w)
         return 0;
     e->n = 0;

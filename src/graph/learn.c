@@ -7,6 +7,8 @@
 #include "base/cpu.h"
 #include "graph/learn_run.h"
 
+enum { MOST_SAMPLES = 1 << 20, MOST_PIXELS = 1 << 24 }; /* far above any use; keeps sizes from overflowing */
+
 /* Buffers at most: a map and its gradient for each node, dy and x for each step, and five that are shared. */
 static size_t most_buffers(const rn_graph *g)
 {
@@ -64,11 +66,22 @@ static int allocate_packed(rn_learn *e, rn_error *err)
     return e->packed ? 0 : rn_error_memory(err, "the packed weights", bytes);
 }
 
+static int check_counts(const rn_learn *e, int n, rn_error *err)
+{
+    for (int i = 0; i < e->norms_count; i++) {
+        const rn_map *y = &e->maps[e->norms[i].conv];
+        if (!e->norms[i].frozen && (int64_t)n * y->h * y->w < 2)
+            return rn_error_set(err, RN_ERR_ARG, "%s: a ghost batch of %d sample has one value per channel here, which has no variance: use a larger --batch or --ghost-batch, or longer crops",
+                                e->graph->nodes[e->norms[i].node].name, n);
+    }
+    return 0;
+}
+
 int rn_learn_open(rn_learn **out, const rn_graph *graph, int max_n, int h, int w, const unsigned char *frozen, rn_pool *pool, rn_error *err)
 {
     *out = NULL;
-    if (max_n < 1 || h < 1 || w < 1)
-        return rn_error_set(err, RN_ERR_ARG, "a ghost batch of %d samples of %d x %d cannot be trained: every number must be at least 1", max_n, h, w);
+    if (max_n < 1 || max_n > MOST_SAMPLES || h < 1 || w < 1 || h > MOST_PIXELS || w > MOST_PIXELS)
+        return rn_error_set(err, RN_ERR_ARG, "a ghost batch of %d samples of %d x %d cannot be trained: 1 to %d samples, sides of 1 to %d", max_n, h, w, MOST_SAMPLES, MOST_PIXELS);
     int status = rn_layer_check(graph, err);
     if (status)
         return status;
@@ -82,6 +95,8 @@ int rn_learn_open(rn_learn **out, const rn_graph *graph, int max_n, int h, int w
     status = allocate(e, frozen, err);
     if (!status)
         status = rn_learn_plan(e, h, w, err);
+    if (!status)
+        status = check_counts(e, max_n, err);
     if (!status)
         status = allocate_norms(e, err);
     if (!status)
@@ -200,17 +215,6 @@ int rn_learn_hook(rn_learn *e, rn_layer_hook hook, void *context, int want_data,
 }
 
 /* --- one ghost batch -------------------------------------------------------------------------------------------------------------- */
-
-static int check_counts(const rn_learn *e, int n, rn_error *err)
-{
-    for (int i = 0; i < e->norms_count; i++) {
-        const rn_map *y = &e->maps[e->norms[i].conv];
-        if (!e->norms[i].frozen && (int64_t)n * y->h * y->w < 2)
-            return rn_error_set(err, RN_ERR_ARG, "%s: a ghost batch of %d sample has one value per channel here, which has no variance: use a larger --batch or --ghost-batch, or longer crops",
-                                e->graph->nodes[e->norms[i].node].name, n);
-    }
-    return 0;
-}
 
 int rn_learn_forward(rn_learn *e, int n, const float *x, float *logits, float *embedding, double *batch_stats, rn_error *err)
 {

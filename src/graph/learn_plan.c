@@ -145,6 +145,8 @@ static int forward_maps(rn_learn *e, int h, int w, rn_error *err)
     const rn_graph *g = e->graph;
     int end = 2 * e->steps_count;
     e->maps[0] = rn_map_plain(g->in_channels, h, w, halo_wanted(e, 0));
+    if (e->maps[0].sample > INT32_MAX)
+        return rn_error_set(err, RN_ERR_SHAPE, "the input: one sample of %d x %d needs %lld floats, above 2^31: use shorter crops", h, w, (long long)e->maps[0].sample);
     e->map_buffer[0] = add_buffer(e, e->maps[0].sample * e->max_n, 0, end);
     for (int t = 0; t < e->steps_count; t++) {
         const rn_learn_step *s = &e->steps[t];
