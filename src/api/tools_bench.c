@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "api/given.h"
 #include "base/cpu.h"
@@ -278,7 +279,7 @@ static void choose(bench *b, rn_given *g, int *threads)
             g->status = rn_model_new(&b->model, &arch, NULL, RN_INIT_PYTORCH, 0, 0, g->err);
         return;
     }
-    if (!strchr(what, '/') && !strchr(what, '.')) {
+    if (access(what, F_OK) && !strchr(what, '/') && !strchr(what, '.')) {
         rn_given_fail(g, RN_ERR_ARG, "bench %s: neither a network (resnet18 ... resnet152, spec18, net50) nor a model file", what);
         return;
     }
