@@ -2,8 +2,8 @@
  *
  *   rate        the commonest rate of the files, 48 kHz at most
  *   seconds     the median length, between 1 and 5, in tenths
- *   batch       32; 64 from 8,000 training items on, 128 from 50,000 on
- *   epochs      24,000 samples seen, but 10 epochs at least and 60 at most
+ *   batch       16; 32 from 500 training items on, 64 from 8,000 on, 128 from 50,000 on
+ *   epochs      24,000 samples seen, but 10 epochs at least and 100 at most
  *   lr          SGD 0.05, AdamW 0.001, times sqrt(batch / 32)
  *   warm-up     5 % of the run, one epoch at most;  step schedule: a third of the run
  *
@@ -112,10 +112,10 @@ static int resolve_sound(rn_trainer *t, rn_error *err)
 static void resolve_steps(rn_train_options *o, int items)
 {
     if (!o->batch)
-        o->batch = items < 8000 ? 32 : items < 50000 ? 64 : 128;
+        o->batch = items < 500 ? 16 : items < 8000 ? 32 : items < 50000 ? 64 : 128;
     if (!o->epochs) {
         int epochs = (24000 + items / 2) / (items > 0 ? items : 1);
-        o->epochs = epochs < 10 ? 10 : epochs > 60 ? 60 : epochs;
+        o->epochs = epochs < 10 ? 10 : epochs > 100 ? 100 : epochs;
     }
     if (!(o->lr > 0)) {
         double lr = (o->optimiser == RN_ADAMW ? 0.001 : 0.05) * sqrt(o->batch / 32.0);
