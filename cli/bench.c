@@ -21,18 +21,18 @@ static void print_layers(const json_t *all)
     json_t *row;
     double sum = 0, peak = real_of(all, "peak_gflops");
     json_array_foreach(json_object_get(all, "layers"), i, row) sum += real_of(row, "ms");
-    printf("\n%-26s  %-12s  %-14s  %9s  %6s  %9s  %6s\n", "layer", "kind", "output", "ms", "share", "GFLOP/s", "peak");
+    printf("\n%-26s  %-16s  %-14s  %9s  %6s  %9s  %6s\n", "layer", "kind", "output", "ms", "share", "GFLOP/s", "peak");
     json_array_foreach(json_object_get(all, "layers"), i, row)
     {
         const json_t *shape = json_object_get(row, "output");
         char text[48];
         snprintf(text, sizeof text, "%lldx%lldx%lld", json_integer_value(json_array_get(shape, 0)),
                  json_integer_value(json_array_get(shape, 1)), json_integer_value(json_array_get(shape, 2)));
-        printf("%-26s  %-12s  %-14s  %9.3f  %4.1f %%  %9.1f  %4.1f %%\n", text_of(row, "name"), text_of(row, "kind"), text,
+        printf("%-26s  %-16s  %-14s  %9.3f  %4.1f %%  %9.1f  %4.1f %%\n", text_of(row, "name"), text_of(row, "kind"), text,
                real_of(row, "ms"), sum > 0 ? 100 * real_of(row, "ms") / sum : 0, real_of(row, "gflops"),
                peak > 0 ? 100 * real_of(row, "gflops") / peak : 0);
     }
-    printf("%-26s  %-12s  %-14s  %9.3f\n", "sum", "", "", sum);
+    printf("%-26s  %-16s  %-14s  %9.3f\n", "sum", "", "", sum);
 }
 
 static void print_bench(const json_t *all)

@@ -28,7 +28,7 @@
 enum { RUNS_MOST = 2000, LAYERS_MOST = 1024 };
 
 typedef struct layer_time {
-    char name[96], kind[16];
+    char name[96], kind[24];
     int c, h, w;
     int64_t macs;
     double sum, least;
