@@ -40,17 +40,35 @@ static void pack_plain(void *context, int kb, int thread)
                 *out++ = weight(p, kb * RN_LANES + k, c, t);
 }
 
+/* One block of 16 x 16 of them where no lane is missing: rows of one k are read one after the other, and written every 16 floats. */
+static void full_block(const packing *p, int kb, int cb, float *out)
+{
+    const rn_conv *conv = p->c;
+    int taps = conv->kernel_h * conv->kernel_w;
+    for (int k = 0; k < RN_LANES; k++) {
+        const float *w = p->w + ((int64_t)(kb * RN_LANES + k) * conv->channels_in + cb * RN_LANES) * taps;
+        for (int c = 0; c < RN_LANES; c++, w += taps)
+            for (int t = 0; t < taps; t++)
+                out[(t * RN_LANES + c) * RN_LANES + k] = p->scale ? (float)((double)w[t] * p->scale[kb * RN_LANES + k]) : w[t];
+    }
+}
+
 static void pack_forward(void *context, int kb, int thread)
 {
     const packing *p = context;
     int taps = p->c->kernel_h * p->c->kernel_w;
     float *out = p->packed + (int64_t)kb * p->c->blocks_in * taps * RN_LANES * RN_LANES;
     (void)thread;
-    for (int cb = 0; cb < p->c->blocks_in; cb++, out += taps * RN_LANES * RN_LANES)
-        for (int k = 0; k < RN_LANES; k++) /* reads run along [c][r, s] of one k: one line after the other */
+    for (int cb = 0; cb < p->c->blocks_in; cb++, out += taps * RN_LANES * RN_LANES) {
+        if ((kb + 1) * RN_LANES <= p->c->channels_out && (cb + 1) * RN_LANES <= p->c->channels_in) {
+            full_block(p, kb, cb, out);
+            continue;
+        }
+        for (int k = 0; k < RN_LANES; k++)
             for (int c = 0; c < RN_LANES; c++)
                 for (int t = 0; t < taps; t++)
                     out[(t * RN_LANES + c) * RN_LANES + k] = weight(p, kb * RN_LANES + k, cb * RN_LANES + c, t);
+    }
 }
 
 void rn_conv_pack_forward(const rn_conv *c, const float *w, const double *scale, float *packed, rn_pool *pool)
@@ -59,7 +77,27 @@ void rn_conv_pack_forward(const rn_conv *c, const float *w, const double *scale,
     rn_pool_run(pool, c->blocks_out, c->plain ? pack_plain : pack_forward, &p);
 }
 
-/* One block of 16 input channels, in every residue class: the taps of a class are those r = residue + j * stride, j falling. */
+/* One block of 16 input channels in one residue class: the taps r = cr + j * stride, j falling. k is outermost among what is read, so
+ * that the weights of one k, [16 c][r, s], stay in a few lines. */
+static void pack_class(const packing *p, int cb, int cr, int cs, int jr, int js, float *out)
+{
+    const rn_conv *c = p->c;
+    int taps = jr * js, all = c->kernel_h * c->kernel_w;
+    for (int kb = 0; kb < c->blocks_out; kb++, out += taps * RN_LANES * RN_LANES) {
+        int full = (kb + 1) * RN_LANES <= c->channels_out && (cb + 1) * RN_LANES <= c->channels_in;
+        for (int k = 0; k < RN_LANES; k++) {
+            const float *w = p->w + ((int64_t)(kb * RN_LANES + k) * c->channels_in + cb * RN_LANES) * all;
+            for (int r = jr - 1, t = 0; r >= 0; r--)
+                for (int s = js - 1; s >= 0; s--, t++) {
+                    int tap = (cr + r * c->stride_h) * c->kernel_w + cs + s * c->stride_w;
+                    float *lanes = out + (t * RN_LANES + k) * RN_LANES;
+                    for (int i = 0; i < RN_LANES; i++)
+                        lanes[i] = full ? w[i * all + tap] : weight(p, kb * RN_LANES + k, cb * RN_LANES + i, tap);
+                }
+        }
+    }
+}
+
 static void pack_backward(void *context, int cb, int thread)
 {
     const packing *p = context;
@@ -70,15 +108,9 @@ static void pack_backward(void *context, int cb, int thread)
         for (int cs = 0; cs < c->stride_w; cs++) {
             int jr = cr < c->kernel_h ? (c->kernel_h - 1 - cr) / c->stride_h + 1 : 0;
             int js = cs < c->kernel_w ? (c->kernel_w - 1 - cs) / c->stride_w + 1 : 0;
-            int64_t taps = (int64_t)jr * js;
-            float *out = class_base + cb * c->blocks_out * taps * RN_LANES * RN_LANES;
-            for (int kb = 0; kb < c->blocks_out; kb++)
-                for (int r = jr - 1; r >= 0; r--)
-                    for (int s = js - 1; s >= 0; s--)
-                        for (int k = 0; k < RN_LANES; k++)
-                            for (int i = 0; i < RN_LANES; i++)
-                                *out++ = weight(p, kb * RN_LANES + k, cb * RN_LANES + i, (cr + r * c->stride_h) * c->kernel_w + cs + s * c->stride_w);
-            class_base += c->blocks_in * c->blocks_out * taps * RN_LANES * RN_LANES;
+            int64_t class_size = (int64_t)c->blocks_out * jr * js * RN_LANES * RN_LANES;
+            pack_class(p, cb, cr, cs, jr, js, class_base + cb * class_size);
+            class_base += c->blocks_in * class_size;
         }
 }
 
