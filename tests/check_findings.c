@@ -99,8 +99,9 @@ static void everything_is_found(void **state)
         assert_non_null(strstr(finding(c, d, RN_FIND_CONFLICT, "a/good1.wav")->text, "two labels"));
         finding(c, d, RN_FIND_BAND, "a/high rate.wav");
         static const int want[RN_FIND_KINDS] = {
-            [RN_FIND_UNDECODABLE] = 1, [RN_FIND_EMPTY] = 2, [RN_FIND_FEW] = 1, [RN_FIND_CONFLICT] = 1, [RN_FIND_SILENT] = 1, [RN_FIND_SILENT_CHANNEL] = 1,
-            [RN_FIND_CLIPPED] = 1, [RN_FIND_SHORT] = 1, [RN_FIND_DUPLICATE_BYTES] = 1, [RN_FIND_EXTENSION] = 1, [RN_FIND_LISTING] = 1, [RN_FIND_BAND] = 2};
+            [RN_FIND_UNDECODABLE] = 1,     [RN_FIND_EMPTY] = 2,          [RN_FIND_FEW] = 1,     [RN_FIND_CONFLICT] = 1,
+            [RN_FIND_SILENT] = 1,          [RN_FIND_SILENT_CHANNEL] = 1, [RN_FIND_CLIPPED] = 1, [RN_FIND_SHORT] = 1,
+            [RN_FIND_DUPLICATE_BYTES] = 1, [RN_FIND_EXTENSION] = 1,      [RN_FIND_LISTING] = 1, [RN_FIND_BAND] = 2};
         int errors = 0, warnings = 0;
         for (int k = 0; k < RN_FIND_KINDS; k++) {
             if (count_kind(c, (rn_finding_kind)k) != want[k])
@@ -129,7 +130,8 @@ static void duplicates_by_sound(void **state)
 {
     (void)state;
     static int16_t samples[8000];
-    unsigned char head[24] = ".snd\0\0\0\x18\0\0\x3E\x80\0\0\0\x03\0\0\x1F\x40\0\0\0\x01"; /* AU: 24 bytes of header, 16,000 of 16-bit samples, 8 kHz */
+    unsigned char head[24] =
+        ".snd\0\0\0\x18\0\0\x3E\x80\0\0\0\x03\0\0\x1F\x40\0\0\0\x01"; /* AU: 24 bytes of header, 16,000 of 16-bit samples, 8 kHz */
     for (int i = 0; i < 8000; i++)
         samples[i] = (int16_t)(i * 7919 % 3000 - 1500);
     for (int i = 0; i < 3; i++) {
@@ -166,7 +168,8 @@ static void parts_of_a_file(void **state)
     put_noise(at("d/long.wav"), 5, 8000, 0.1, 1);
     for (int i = 0; i < 3; i++)
         put_noise(at("d/%d.wav", i), 1, 8000, 0.2, 10 + (uint64_t)i);
-    put_text(at("d/list.csv"), "path,label,start,end,source\nlong.wav,a,0,1,1\nlong.wav,a,1,2,2\nlong.wav,a,1.5,2.5,3\nlong.wav,a,4.5,7,4\nlong.wav,a,6,7,5\nlong.wav,a,3,,6\n"
+    put_text(at("d/list.csv"), "path,label,start,end,source\nlong.wav,a,0,1,1\nlong.wav,a,1,2,2\nlong.wav,a,1.5,2.5,3\nlong.wav,a,4.5,7,"
+                               "4\nlong.wav,a,6,7,5\nlong.wav,a,3,,6\n"
                                "0.wav,b,,,7\n1.wav,b,,,8\n2.wav,b,,,9\n");
     rn_dataset *d = open_data(at("d/list.csv"));
     rn_check *c = NULL;
@@ -279,7 +282,8 @@ static void level_matches_brute_force(void **state)
         for (int k = 0; k < 25; k++) {
             int best = -1;
             for (int j = 0; j < N; j++)
-                if (d->items[j].part == RN_PART_TRAIN && !used[j] && !isnan(level[j]) && (best < 0 || fabs(level[j] - level[i]) < fabs(level[best] - level[i])))
+                if (d->items[j].part == RN_PART_TRAIN && !used[j] && !isnan(level[j]) &&
+                    (best < 0 || fabs(level[j] - level[i]) < fabs(level[best] - level[i])))
                     best = j;
             used[best] = 1;
             votes[labels[best]]++;
@@ -397,8 +401,11 @@ static void defaults_from_data(void **state)
 static void defaults_by_size(void **state)
 {
     (void)state;
-    static const struct { int n, epochs, batch; double lr; } want[] = {{3055, 8, 32, 0.05}, {843, 29, 32, 0.05}, {300, 60, 16, 0.025}, {20, 60, 8, 0.0125},
-                                                                       {100000, 5, 64, 0.1}, {0, 60, 8, 0.0125}};
+    static const struct {
+        int n, epochs, batch;
+        double lr;
+    } want[] = {{3055, 8, 32, 0.05}, {843, 29, 32, 0.05},  {300, 60, 16, 0.025},
+                {20, 60, 8, 0.0125}, {100000, 5, 64, 0.1}, {0, 60, 8, 0.0125}};
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         int epochs, batch;
         double lr;
@@ -412,8 +419,10 @@ static void defaults_by_size(void **state)
     const char *sources[8] = {"a", "b", "c", "d", "e", "f", "f", "f"};
     rn_dataset *d = NULL;
     assert_ok(rn_dataset_from_tensors(&d, x, labels, 8, 1, 1, 1, NULL, 3, sources, &err), err);
-    assert_error(rn_defaults_enough(d, 3, &err), RN_ERR_DATA, err, "class \"1\" has 2 items, at least 3 are needed; add 1 more of it, or leave a part out (--no-test)");
-    assert_error(rn_defaults_enough(d, 2, &err), RN_ERR_DATA, err, "the 3 items of class \"2\" come from 1 source, at least 2 are needed; add recordings from 1 more");
+    assert_error(rn_defaults_enough(d, 3, &err), RN_ERR_DATA, err,
+                 "class \"1\" has 2 items, at least 3 are needed; add 1 more of it, or leave a part out (--no-test)");
+    assert_error(rn_defaults_enough(d, 2, &err), RN_ERR_DATA, err,
+                 "the 3 items of class \"2\" come from 1 source, at least 2 are needed; add recordings from 1 more");
     assert_ok(rn_defaults_enough(d, 1, &err), err);
     d->items[3].bad = d->items[4].bad = 1;
     assert_error(rn_defaults_enough(d, 1, &err), RN_ERR_DATA, err, "class \"1\" has 0 items");
@@ -433,7 +442,8 @@ static void figures_per_class(void **state)
     d->items[0].part = RN_PART_TEST;
     assert_ok(rn_check_run(d, 0, NULL, NULL, NULL, &c, &err), err);
     assert_ok(rn_check_stats(d, c, &s, &err), err);
-    assert_true(s[0].items == 2 && s[0].sources == 2 && s[0].bad == 0 && s[0].seconds == 3 && s[0].shortest_s == 1 && s[0].median_s == 1.5 && s[0].longest_s == 2);
+    assert_true(s[0].items == 2 && s[0].sources == 2 && s[0].bad == 0 && s[0].seconds == 3 && s[0].shortest_s == 1 &&
+                s[0].median_s == 1.5 && s[0].longest_s == 2);
     assert_true(s[0].rate_low == 8000 && s[0].rate_high == 16000 && s[0].parts[RN_PART_TEST] == 1 && s[0].parts[RN_PART_TRAIN] == 0);
     assert_true(s[1].items == 1 && s[1].bad == 1 && s[1].seconds == 4);
     assert_true(s[2].items == 3 && s[2].bad == 1 && s[2].seconds == 7 && s[2].median_s == 2 && s[2].sources == 3); /* 1, 2, bad */
@@ -446,9 +456,9 @@ static void figures_per_class(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        test(everything_is_found), test(duplicates_by_sound), test(parts_of_a_file), test(check_can_be_stopped), test(arrays_are_checked),
-        test(level_of_known_sound), test(level_matches_brute_force), test(level_folds_by_source), test(check_measures_level), test(defaults_from_data),
-        test(defaults_by_size), test(figures_per_class)};
+    const struct CMUnitTest tests[] = {test(everything_is_found),       test(duplicates_by_sound),   test(parts_of_a_file),
+                                       test(check_can_be_stopped),      test(arrays_are_checked),    test(level_of_known_sound),
+                                       test(level_matches_brute_force), test(level_folds_by_source), test(check_measures_level),
+                                       test(defaults_from_data),        test(defaults_by_size),      test(figures_per_class)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

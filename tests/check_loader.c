@@ -89,8 +89,10 @@ static void same_batches(void **state)
         for (int t = 0; t < 4; t++)
             for (int cache = 0; cache < 3; cache += t ? 2 : 1) {
                 rn_dataset *d = open_data(at("d"));
-                rn_loader *l = open_loader(d, &f, a, (rn_loader_options){.seed = 5, .batch = 8, .threads = threads[t], .cache_mb = cache ? 1 << 4 * (cache - 1) : 0,
-                                                                         .balance = mode >> 1});
+                rn_loader *l = open_loader(
+                    d, &f, a,
+                    (rn_loader_options){
+                        .seed = 5, .batch = 8, .threads = threads[t], .cache_mb = cache ? 1 << 4 * (cache - 1) : 0, .balance = mode >> 1});
                 int n, bad = -1;
                 if (t != 1)
                     assert_ok(rn_loader_prepare(l, NULL, NULL, &bad, &err), err);
@@ -189,8 +191,10 @@ static void starts_anywhere(void **state)
 static void last_batch_rule(void **state)
 {
     (void)state;
-    static const struct { int n, batch, steps, left, size, last; } want[] = {
-        {10, 4, 3, 0, 4, 2}, {9, 4, 2, 1, 4, 4}, {8, 4, 2, 0, 4, 4}, {67, 32, 2, 3, 32, 32}, {68, 32, 3, 0, 32, 4}, {5, 32, 1, 0, 5, 5}, {2, 2, 1, 0, 2, 2}, {3, 2, 1, 1, 2, 2}};
+    static const struct {
+        int n, batch, steps, left, size, last;
+    } want[] = {{10, 4, 3, 0, 4, 2},   {9, 4, 2, 1, 4, 4},  {8, 4, 2, 0, 4, 4}, {67, 32, 2, 3, 32, 32},
+                {68, 32, 3, 0, 32, 4}, {5, 32, 1, 0, 5, 5}, {2, 2, 1, 0, 2, 2}, {3, 2, 1, 1, 2, 2}};
     static float x[100];
     int labels[100];
     for (int i = 0; i < 100; i++)
@@ -468,7 +472,8 @@ static void views_for_judging(void **state)
                     /* 30.3 s in windows of 0.5 s: 61, the last from 29.8 to 30.3 s. */
                     assert_int_equal(v.windows, 61);
                     assert_int_equal(v.w, 48);
-                    assert_true(v.start_s[1] == 0.5 && v.end_s[1] == 1 && fabs(v.start_s[60] - 29.8) < 1e-9 && fabs(v.end_s[60] - 30.3) < 1e-9);
+                    assert_true(v.start_s[1] == 0.5 && v.end_s[1] == 1 && fabs(v.start_s[60] - 29.8) < 1e-9 &&
+                                fabs(v.end_s[60] - 30.3) < 1e-9);
                 }
                 rn_sound_free(&s);
                 rn_views_free(&v);
@@ -687,8 +692,9 @@ static void long_recordings(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {test(same_batches), test(an_epoch_is_whole), test(starts_anywhere), test(last_batch_rule), test(balanced),
-                                       test(samples_are_crops), test(bad_files), test(files_that_go_away), test(views_for_judging), test(views_of_parts),
-                                       test(arrays_are_loaded), test(noise_from_a_folder), test(long_recordings)};
+    const struct CMUnitTest tests[] = {test(same_batches),      test(an_epoch_is_whole), test(starts_anywhere),   test(last_batch_rule),
+                                       test(balanced),          test(samples_are_crops), test(bad_files),         test(files_that_go_away),
+                                       test(views_for_judging), test(views_of_parts),    test(arrays_are_loaded), test(noise_from_a_folder),
+                                       test(long_recordings)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -107,7 +107,8 @@ static inline void put_array(const char *path, int c, int h, int w, float first)
 static inline void put_wav(const char *path, const int16_t *samples, int frames, int channels, int rate)
 {
     unsigned char head[44];
-    uint32_t bytes = (uint32_t)frames * (uint32_t)channels * 2, words[] = {36 + bytes, 16, (uint32_t)rate, (uint32_t)rate * (uint32_t)channels * 2, bytes};
+    uint32_t bytes = (uint32_t)frames * (uint32_t)channels * 2,
+             words[] = {36 + bytes, 16, (uint32_t)rate, (uint32_t)rate * (uint32_t)channels * 2, bytes};
     uint16_t halves[] = {1, (uint16_t)channels, (uint16_t)(channels * 2), 16};
     memcpy(head, "RIFF", 4);
     memcpy(head + 4, &words[0], 4);

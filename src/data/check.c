@@ -2,8 +2,9 @@
  *
  * Per item: empty, undecodable, silent (peak below -60 dBFS), one silent channel beside one above -40 dBFS, clipped (more than 0.1 % of the
  * samples in runs of three or more at full scale), too short. Between items: equal bytes, equal decoded samples; the same content under
- * two labels or in two parts is an error. Per class: fewer than three items or sources. Per data set: differing rates, a rate above 48 kHz, what the
- * listing found odd. Samples of items that are parts of one file are read in one pass; channels are looked at in the first part only. */
+ * two labels or in two parts is an error. Per class: fewer than three items or sources. Per data set: differing rates, a rate above
+ * 48 kHz, what the listing found odd. Samples of items that are parts of one file are read in one pass; channels are looked at in the
+ * first part only. */
 #include "data/check.h"
 
 #include <math.h>
@@ -19,19 +20,19 @@
 #include "data/reading.h"
 #include "data/supply.h"
 
-#define SILENT_PEAK 0.001f      /* -60 dBFS */
-#define SOUNDING_PEAK 0.01f     /* -40 dBFS */
+#define SILENT_PEAK 0.001f  /* -60 dBFS */
+#define SOUNDING_PEAK 0.01f /* -40 dBFS */
 #define FULL_SCALE 0.9999f
 #define CLIPPED_SHARE 0.001
-#define FEWEST 3                /* items and sources of a class: one for each part */
-#define HIGHEST_RATE 48000      /* what training resamples to unless told otherwise */
+#define FEWEST 3           /* items and sources of a class: one for each part */
+#define HIGHEST_RATE 48000 /* what training resamples to unless told otherwise */
 
 typedef struct rn_look {
     rn_failure failure;
     int empty, silent_channel; /* 1-based; 0: none */
     float peak;
-    double clipped;            /* share of samples */
-    char sound[33];            /* hash of the decoded samples */
+    double clipped; /* share of samples */
+    char sound[33]; /* hash of the decoded samples */
 } rn_look;
 
 typedef struct rn_looking {
@@ -47,11 +48,19 @@ int rn_finding_is_error(rn_finding_kind kind)
 
 const char *rn_finding_name(rn_finding_kind kind)
 {
-    static const char *const names[RN_FIND_KINDS] = {
-        [RN_FIND_UNDECODABLE] = "undecodable", [RN_FIND_EMPTY] = "empty", [RN_FIND_FEW] = "too_few", [RN_FIND_CONFLICT] = "conflict",
-        [RN_FIND_SILENT] = "silent", [RN_FIND_SILENT_CHANNEL] = "silent_channel", [RN_FIND_CLIPPED] = "clipped", [RN_FIND_SHORT] = "short",
-        [RN_FIND_DUPLICATE_BYTES] = "duplicate_bytes", [RN_FIND_DUPLICATE_SOUND] = "duplicate_sound", [RN_FIND_EXTENSION] = "extension",
-        [RN_FIND_LISTING] = "listing", [RN_FIND_BAND] = "band"};
+    static const char *const names[RN_FIND_KINDS] = {[RN_FIND_UNDECODABLE] = "undecodable",
+                                                     [RN_FIND_EMPTY] = "empty",
+                                                     [RN_FIND_FEW] = "too_few",
+                                                     [RN_FIND_CONFLICT] = "conflict",
+                                                     [RN_FIND_SILENT] = "silent",
+                                                     [RN_FIND_SILENT_CHANNEL] = "silent_channel",
+                                                     [RN_FIND_CLIPPED] = "clipped",
+                                                     [RN_FIND_SHORT] = "short",
+                                                     [RN_FIND_DUPLICATE_BYTES] = "duplicate_bytes",
+                                                     [RN_FIND_DUPLICATE_SOUND] = "duplicate_sound",
+                                                     [RN_FIND_EXTENSION] = "extension",
+                                                     [RN_FIND_LISTING] = "listing",
+                                                     [RN_FIND_BAND] = "band"};
     return (int)kind >= 0 && kind < RN_FIND_KINDS ? names[kind] : "unknown";
 }
 
@@ -121,8 +130,9 @@ static void look_at_file(void *context, int first, int end)
         else {
             /* A file without a byte, or one that decodes to nothing: both are empty. */
             rn_sound_info info;
-            l->looks[i].empty = file_is_empty(l->dataset->items[i].path) || !status ||
-                                (status == RN_ERR_DATA && !rn_sound_probe(l->dataset->items[i].path, &l->dataset->sound, &info, NULL) && info.seconds == 0);
+            l->looks[i].empty =
+                file_is_empty(l->dataset->items[i].path) || !status ||
+                (status == RN_ERR_DATA && !rn_sound_probe(l->dataset->items[i].path, &l->dataset->sound, &info, NULL) && info.seconds == 0);
         }
         rn_sound_free(&sound);
     }
@@ -234,7 +244,8 @@ static void find_in_items(rn_findings *f, const rn_dataset *d, const rn_look *lo
         else if (look->peak == 0)
             add(f, RN_FIND_SILENT, i, -1, "%.200s: zero throughout", name);
         if (look->silent_channel)
-            add(f, RN_FIND_SILENT_CHANNEL, i, -1, "%.200s: channel %d is silent beside a sounding one; --channel takes one channel", name, look->silent_channel);
+            add(f, RN_FIND_SILENT_CHANNEL, i, -1, "%.200s: channel %d is silent beside a sounding one; --channel takes one channel", name,
+                look->silent_channel);
         if (look->clipped > CLIPPED_SHARE && !d->c)
             add(f, RN_FIND_CLIPPED, i, -1, "%.200s: clipped (%.1f %% of the samples at full scale)", name, 100 * look->clipped);
         if (!d->c && f->check->seconds[i] < min_seconds)
@@ -269,16 +280,16 @@ static void find_pair(rn_findings *f, const rn_dataset *d, int item, int other, 
     const char *an = title(a, &at), *bn = title(b, &bt);
     const char *what = kind == RN_FIND_DUPLICATE_BYTES ? "bytes" : "decoded samples";
     if (a->label != b->label)
-        add(f, RN_FIND_CONFLICT, item, other, "%.90s (%.30s) and %.90s (%.30s) have the same %s and two labels", an, d->labels[a->label], bn, d->labels[b->label],
-            what);
+        add(f, RN_FIND_CONFLICT, item, other, "%.90s (%.30s) and %.90s (%.30s) have the same %s and two labels", an, d->labels[a->label],
+            bn, d->labels[b->label], what);
     else if (a->part != b->part && a->part != RN_PART_NONE && b->part != RN_PART_NONE)
-        add(f, RN_FIND_CONFLICT, item, other, "%.100s (%s) and %.100s (%s) have the same %s and are in two parts", an, rn_part_name(a->part), bn,
-            rn_part_name(b->part), what);
+        add(f, RN_FIND_CONFLICT, item, other, "%.100s (%s) and %.100s (%s) have the same %s and are in two parts", an,
+            rn_part_name(a->part), bn, rn_part_name(b->part), what);
     else
         add(f, kind, item, other, "%.130s and %.130s have the same %s", an, bn, what);
 }
 
-/* Each item is compared with the first of its kind, and with the first of another label. by_sound: pairs with equal bytes were reported before. */
+/* Each item is compared with the first that has its content. by_sound: pairs with equal bytes were reported before. */
 static void find_duplicates(rn_findings *f, const rn_dataset *d, const rn_look *looks, int by_sound, rn_content *list)
 {
     int count = 0;
@@ -343,8 +354,9 @@ static void find_few(rn_findings *f, const rn_dataset *d, const rn_look *looks)
         f->status = count_sources(d, NULL, looks, counts, sources, f->err);
     for (int c = 0; !f->status && c < d->classes; c++)
         if (sources[c] < FEWEST)
-            add(f, RN_FIND_FEW, -1, -1, "class \"%.100s\": %d usable item%s from %d source%s; training needs %d sources (2 with --no-test). Add recordings of it", d->labels[c],
-                counts[c], counts[c] == 1 ? "" : "s", sources[c], sources[c] == 1 ? "" : "s", FEWEST);
+            add(f, RN_FIND_FEW, -1, -1,
+                "class \"%.100s\": %d usable item%s from %d source%s; training needs %d sources (2 with --no-test). Add recordings of it",
+                d->labels[c], counts[c], counts[c] == 1 ? "" : "s", sources[c], sources[c] == 1 ? "" : "s", FEWEST);
     free(counts);
 }
 
@@ -378,15 +390,19 @@ static void find_rates(rn_findings *f, const rn_dataset *d)
         }
     }
     if (high)
-        add(f, RN_FIND_BAND, first_high, -1, "%d recording%s above %d Hz (first: %.100s at %d Hz): training resamples to %d Hz and loses what is above %d Hz unless --rate "
-            "says otherwise", high, high == 1 ? "" : "s", HIGHEST_RATE, d->items[first_high].name, f->check->rates[first_high], HIGHEST_RATE, HIGHEST_RATE / 2);
+        add(f, RN_FIND_BAND, first_high, -1,
+            "%d recording%s above %d Hz (first: %.100s at %d Hz): training resamples to %d Hz and loses what is above %d Hz unless --rate "
+            "says otherwise",
+            high, high == 1 ? "" : "s", HIGHEST_RATE, d->items[first_high].name, f->check->rates[first_high], HIGHEST_RATE,
+            HIGHEST_RATE / 2);
     for (int i = 0, begin = 0; i < count && sorted[i] < common && sorted[i] < HIGHEST_RATE; i++) {
         begin = sorted[i] == sorted[begin] ? begin : i;
         if (i + 1 < count && sorted[i + 1] == sorted[i])
             continue;
         int n = i - begin + 1;
-        add(f, RN_FIND_BAND, -1, -1, "%d recording%s at %d Hz, most are at %d Hz: above %d Hz there is nothing in them, and a network may learn that", n, n == 1 ? "" : "s",
-            sorted[i], common, sorted[i] / 2);
+        add(f, RN_FIND_BAND, -1, -1,
+            "%d recording%s at %d Hz, most are at %d Hz: above %d Hz there is nothing in them, and a network may learn that", n,
+            n == 1 ? "" : "s", sorted[i], common, sorted[i] / 2);
     }
     free(sorted);
 }
@@ -463,7 +479,8 @@ int rn_check_run(rn_dataset *d, double min_seconds, rn_pool *pool, rn_progress_f
     status = rn_reading_all(d, 0, pool, d->c ? look_at_array : look_at_file, &looking, progress, context, err);
     for (size_t i = 0; i < n && !status; i++)
         if (looks[i].failure.code == RN_ERR_MEMORY)
-            status = rn_error_set(err, RN_ERR_MEMORY, "%s", looks[i].failure.text ? looks[i].failure.text : "no memory while the recordings were read");
+            status = rn_error_set(err, RN_ERR_MEMORY, "%s",
+                                  looks[i].failure.text ? looks[i].failure.text : "no memory while the recordings were read");
     for (size_t i = 0; i < n; i++)
         check->total_seconds += check->seconds[i];
     if (status || (status = find_all(check, d, looks, min_seconds > 0 ? min_seconds : 0.5, err)) || (status = measure_level(check, d, err)))

@@ -53,7 +53,8 @@ void rn_csv_close(rn_csv *csv)
 
 static int at_line_end(const rn_csv *csv)
 {
-    return csv->at >= csv->size || csv->data[csv->at] == '\n' || (csv->data[csv->at] == '\r' && csv->at + 1 < csv->size && csv->data[csv->at + 1] == '\n');
+    return csv->at >= csv->size || csv->data[csv->at] == '\n' ||
+           (csv->data[csv->at] == '\r' && csv->at + 1 < csv->size && csv->data[csv->at + 1] == '\n');
 }
 
 static void pass_line_end(rn_csv *csv)
@@ -83,7 +84,8 @@ static int read_field(rn_csv *csv, unsigned char **out, rn_error *err)
             csv->at++;
             break;
         } else if (c == '"')
-            return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: a quote inside a field that does not begin with one; double it and quote the field",
+            return rn_error_set(err, RN_ERR_FORMAT,
+                                "%.400s, line %ld: a quote inside a field that does not begin with one; double it and quote the field",
                                 csv->name, csv->next_line);
         csv->next_line += c == '\n';
         *o++ = c;

@@ -25,9 +25,17 @@ const char *rn_text_extension(const char *path)
 
 int rn_part_parse(const char *text, rn_part *part)
 {
-    static const struct { const char *name; rn_part part; } names[] = {
-        {"", RN_PART_NONE}, {"train", RN_PART_TRAIN}, {"training", RN_PART_TRAIN}, {"validation", RN_PART_VALIDATION}, {"valid", RN_PART_VALIDATION},
-        {"val", RN_PART_VALIDATION}, {"dev", RN_PART_VALIDATION}, {"test", RN_PART_TEST}};
+    static const struct {
+        const char *name;
+        rn_part part;
+    } names[] = {{"", RN_PART_NONE},
+                 {"train", RN_PART_TRAIN},
+                 {"training", RN_PART_TRAIN},
+                 {"validation", RN_PART_VALIDATION},
+                 {"valid", RN_PART_VALIDATION},
+                 {"val", RN_PART_VALIDATION},
+                 {"dev", RN_PART_VALIDATION},
+                 {"test", RN_PART_TEST}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcasecmp(text, names[i].name)) {
             *part = names[i].part;
@@ -47,7 +55,8 @@ int rn_dataset_open(rn_dataset **dataset, const char *path, const rn_sound_optio
     struct stat info;
     *dataset = NULL;
     if (!path || !*path)
-        return rn_error_set(err, RN_ERR_ARG, "no data set named; DATA is a folder with one sub-folder per class, or a manifest (.csv, .jsonl)");
+        return rn_error_set(err, RN_ERR_ARG,
+                            "no data set named; DATA is a folder with one sub-folder per class, or a manifest (.csv, .jsonl)");
     if (stat(path, &info))
         return rn_error_set(err, RN_ERR_IO, "%.500s: %s", path, rn_errno_text(errno));
     int status = rn_listing_start(&l, path, sound, err);
@@ -61,7 +70,8 @@ int rn_dataset_open(rn_dataset **dataset, const char *path, const rn_sound_optio
     else if (!strcasecmp(extension, "jsonl") || !strcasecmp(extension, "ndjson"))
         status = rn_listing_json_lines(&l, path, err);
     else
-        status = rn_error_set(err, RN_ERR_DATA, "%.500s: neither a folder with one sub-folder per class nor a manifest named .csv or .jsonl", path);
+        status = rn_error_set(err, RN_ERR_DATA,
+                              "%.500s: neither a folder with one sub-folder per class nor a manifest named .csv or .jsonl", path);
     if (!status)
         status = rn_listing_finish(&l, dataset, err);
     rn_listing_drop(&l);
@@ -76,7 +86,8 @@ static int fill_tensor_items(rn_dataset *d, const float *x, const int *labels, c
         char name[32];
         snprintf(name, sizeof name, "tensor %d", i);
         if (labels[i] < 0 || labels[i] >= d->classes)
-            return rn_error_set(err, RN_ERR_ARG, "%s: label %d, but there are %d classes (0 to %d)", name, labels[i], d->classes, d->classes - 1);
+            return rn_error_set(err, RN_ERR_ARG, "%s: label %d, but there are %d classes (0 to %d)", name, labels[i], d->classes,
+                                d->classes - 1);
         item->path = strdup(name);
         item->name = strdup(name);
         item->source = strdup(sources && sources[i] ? sources[i] : name);
@@ -90,15 +101,18 @@ static int fill_tensor_items(rn_dataset *d, const float *x, const int *labels, c
     return 0;
 }
 
-int rn_dataset_from_tensors(rn_dataset **dataset, const float *x, const int *labels, int n, int c, int h, int w, const char *const *label_names, int classes,
-                            const char *const *sources, rn_error *err)
+int rn_dataset_from_tensors(rn_dataset **dataset, const float *x, const int *labels, int n, int c, int h, int w,
+                            const char *const *label_names, int classes, const char *const *sources, rn_error *err)
 {
     int status = 0;
     *dataset = NULL;
     if (!x || !labels || n < 1 || n > RN_ITEMS_LIMIT || classes < 2 || classes > RN_ITEMS_LIMIT)
-        return rn_error_set(err, RN_ERR_ARG, "a data set of tensors needs x, labels, 1 or more items and 2 or more classes (got %d items, %d classes)", n, classes);
+        return rn_error_set(err, RN_ERR_ARG,
+                            "a data set of tensors needs x, labels, 1 or more items and 2 or more classes (got %d items, %d classes)", n,
+                            classes);
     if (c < 1 || h < 1 || w < 1 || (long long)c * h > (1 << 28) || (long long)c * h * w > (1 << 28))
-        return rn_error_set(err, RN_ERR_SHAPE, "tensors of %dx%dx%d: every side must be at least 1, and one item at most 2^28 values", c, h, w);
+        return rn_error_set(err, RN_ERR_SHAPE, "tensors of %dx%dx%d: every side must be at least 1, and one item at most 2^28 values", c, h,
+                            w);
     rn_dataset *d = calloc(1, sizeof *d);
     if (!d)
         return rn_error_memory(err, "a data set", sizeof *d);
@@ -208,7 +222,10 @@ static void hash_task(void *context, int task, int thread)
         h->failed[task] = hash_file(item->path, item->hash);
 }
 
-typedef struct rn_path_index { const char *path; int item; } rn_path_index;
+typedef struct rn_path_index {
+    const char *path;
+    int item;
+} rn_path_index;
 
 static int compare_paths(const void *a, const void *b)
 {

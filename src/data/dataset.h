@@ -13,36 +13,38 @@ typedef int (*rn_progress_fn)(void *context, int64_t done, int64_t total);
 typedef enum rn_part { RN_PART_NONE = -1, RN_PART_TRAIN, RN_PART_VALIDATION, RN_PART_TEST, RN_PARTS } rn_part;
 
 typedef struct rn_item {
-    char *path;        /* as it can be opened; "tensor 17" for the caller's tensors */
-    char *name;        /* path relative to the data set, for messages and split files */
-    int label;         /* index into labels */
-    char *source;      /* items of one source stay in one part; default: the path without extension, in a folder below the class's folder
-                        * (robin/0413.wav and wren/0413.wav share a source), in a manifest as it is written there */
+    char *path; /* as it can be opened; "tensor 17" for the caller's tensors */
+    char *name; /* path relative to the data set, for messages and split files */
+    int label;  /* index into labels */
+    /* Items of one source stay in one part. Default: the path without extension; in a folder that below the class's folder
+     * (robin/0413.wav and wren/0413.wav share a source), in a manifest as it is written there. */
+    char *source;
     double start_s, end_s; /* a segment of the file; end 0: to its end */
-    double weight;     /* 1 */
-    rn_part part;      /* from the manifest's `split` column, or from a split; RN_PART_NONE */
-    char hash[33];     /* XXH3-128 of the file's bytes, hex; "" until rn_dataset_hash */
-    const float *tensor; /* the caller's memory, [c][h][w]; NULL for files */
-    unsigned char bad; /* set by --skip-bad after a failed decode: left out and counted */
+    double weight;         /* 1 */
+    rn_part part;          /* from the manifest's `split` column, or from a split; RN_PART_NONE */
+    char hash[33];         /* XXH3-128 of the file's bytes, hex; "" until rn_dataset_hash */
+    const float *tensor;   /* the caller's memory, [c][h][w]; NULL for files */
+    unsigned char bad;     /* set by --skip-bad after a failed decode: left out and counted */
 } rn_item;
 
 typedef struct rn_dataset {
     char *path;
     int count, classes;
     rn_item *items;
-    char **labels;       /* byte order */
+    char **labels;          /* byte order */
     rn_sound_options sound; /* raw format, channel; rate 0 */
-    int c, h, w;         /* of tensor items and .npy items; 0 for sound */
+    int c, h, w;            /* of tensor items and .npy items; 0 for sound */
     int warnings_count;
-    char **warnings;     /* symlink loops, names twin in NFC and NFD, unknown extensions */
+    char **warnings;         /* symlink loops, names twin in NFC and NFD, unknown extensions */
     int warnings_extensions; /* so many of the last warnings are about unknown extensions */
 } rn_dataset;
 
-/* DATA is a folder with one sub-folder per class, or a manifest (.csv, .jsonl). Errors: no class, one class, unknown columns, missing files.
- * Items are sorted by name, start and end in bytes, whatever the order of the folder or manifest. */
+/* DATA is a folder with one sub-folder per class, or a manifest (.csv, .jsonl). Errors: no class, one class, unknown columns, missing
+ * files. Items are sorted by name, start and end in bytes, whatever the order of the folder or manifest. */
 int rn_dataset_open(rn_dataset **dataset, const char *path, const rn_sound_options *sound, rn_error *err);
 /* The caller's tensors, borrowed: x [n][c][h][w], labels [n] in [0, classes). sources may be NULL. */
-int rn_dataset_from_tensors(rn_dataset **dataset, const float *x, const int *labels, int n, int c, int h, int w, const char *const *label_names, int classes, const char *const *sources, rn_error *err);
+int rn_dataset_from_tensors(rn_dataset **dataset, const float *x, const int *labels, int n, int c, int h, int w,
+                            const char *const *label_names, int classes, const char *const *sources, rn_error *err);
 int rn_dataset_hash(rn_dataset *dataset, rn_pool *pool, rn_error *err); /* fills every item's hash; all that can be, before an error */
 /* The same, but a file that cannot be read is marked bad and counted instead of being an error (--skip-bad). */
 int rn_dataset_hash_skip_bad(rn_dataset *dataset, rn_pool *pool, int *bad, rn_error *err);

@@ -61,14 +61,19 @@ static void choose_rate(const int *sorted, int count, rn_defaults *out)
         differing += sorted[i] < out->rate;
     }
     if (common > HIGHEST_RATE)
-        snprintf(out->message, sizeof out->message, "most recordings have a rate of %d Hz; the default of %d Hz throws away what is above %d Hz. Keep it with --rate %d",
+        snprintf(out->message, sizeof out->message,
+                 "most recordings have a rate of %d Hz; the default of %d Hz throws away what is above %d Hz. Keep it with --rate %d",
                  common, HIGHEST_RATE, HIGHEST_RATE / 2, common);
     else if (above)
-        snprintf(out->message, sizeof out->message, "%d of %d recordings have a rate above %d Hz (up to %d Hz): what is above %d Hz in them is not used. Another choice: --rate",
-                 above, count, out->rate, sorted[count - 1], out->rate / 2);
+        snprintf(
+            out->message, sizeof out->message,
+            "%d of %d recordings have a rate above %d Hz (up to %d Hz): what is above %d Hz in them is not used. Another choice: --rate",
+            above, count, out->rate, sorted[count - 1], out->rate / 2);
     else if (differing)
-        snprintf(out->message, sizeof out->message, "%d of %d recordings have a rate below %d Hz (down to %d Hz): there is nothing above %d Hz in them. Another choice: --rate",
-                 differing, count, out->rate, sorted[0], sorted[0] / 2);
+        snprintf(
+            out->message, sizeof out->message,
+            "%d of %d recordings have a rate below %d Hz (down to %d Hz): there is nothing above %d Hz in them. Another choice: --rate",
+            differing, count, out->rate, sorted[0], sorted[0] / 2);
 }
 
 void rn_defaults_for_size(int n, int *epochs, int *batch, double *learning_rate)
@@ -115,7 +120,8 @@ int rn_defaults_from(const rn_dataset *d, rn_pool *pool, rn_progress_fn progress
         out->total_seconds += p.seconds[count - 1];
     }
     if (!count) {
-        status = first_failure >= 0 ? rn_error_set(err, p.failures[first_failure].code, "%s", p.failures[first_failure].text ? p.failures[first_failure].text : "no memory")
+        status = first_failure >= 0 ? rn_error_set(err, p.failures[first_failure].code, "%s",
+                                                   p.failures[first_failure].text ? p.failures[first_failure].text : "no memory")
                                     : rn_error_set(err, RN_ERR_DATA, "%.400s: every recording is empty", d->path);
         goto fail;
     }
@@ -164,11 +170,13 @@ int rn_defaults_enough(const rn_dataset *d, int needed, rn_error *err)
             continue;
         const char *fewer = needed == 3 ? ", or leave a part out (--no-test)" : "";
         if (items[c] < needed)
-            status = rn_error_set(err, RN_ERR_DATA, "%.400s: class \"%.200s\" has %d item%s, at least %d are needed; add %d more of it%s", d->path, d->labels[c], items[c],
-                                  items[c] == 1 ? "" : "s", needed, needed - items[c], fewer);
+            status = rn_error_set(err, RN_ERR_DATA, "%.400s: class \"%.200s\" has %d item%s, at least %d are needed; add %d more of it%s",
+                                  d->path, d->labels[c], items[c], items[c] == 1 ? "" : "s", needed, needed - items[c], fewer);
         else
-            status = rn_error_set(err, RN_ERR_DATA, "%.400s: the %d items of class \"%.200s\" come from %d source%s, at least %d are needed; add recordings from %d more%s",
-                                  d->path, items[c], d->labels[c], sources[c], sources[c] == 1 ? "" : "s", needed, needed - sources[c], fewer);
+            status = rn_error_set(
+                err, RN_ERR_DATA,
+                "%.400s: the %d items of class \"%.200s\" come from %d source%s, at least %d are needed; add recordings from %d more%s",
+                d->path, items[c], d->labels[c], sources[c], sources[c] == 1 ? "" : "s", needed, needed - sources[c], fewer);
     }
 fail:
     free(list);

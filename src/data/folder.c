@@ -42,7 +42,7 @@ typedef struct rn_walk {
     rn_listing *listing;
     rn_places folders, links;
     rn_inodes files, seen; /* files taken, folders taken */
-    int stray;         /* files beside the class folders */
+    int stray;             /* files beside the class folders */
     char *first_stray;
     int loops, again;
 } rn_walk;
@@ -157,8 +157,8 @@ static int add_folder(rn_walk *w, rn_place *place, const struct stat *info, rn_e
         if (w->folders.list[i].device == info->st_dev && w->folders.list[i].inode == info->st_ino) {
             if (++w->again > RN_WARNINGS_OF_A_KIND)
                 return 0;
-            return rn_listing_warn(w->listing, err, "%.280s is a link to %.280s, whose files are listed there; they count once", place->name,
-                                   *w->folders.list[i].name ? w->folders.list[i].name : "the data set's folder");
+            return rn_listing_warn(w->listing, err, "%.280s is a link to %.280s, whose files are listed there; they count once",
+                                   place->name, *w->folders.list[i].name ? w->folders.list[i].name : "the data set's folder");
         }
     return 0;
 }
@@ -279,8 +279,11 @@ static int check_empty_classes(rn_walk *w, rn_error *err)
             continue;
         for (int u = 0; u < w->listing->unknown_count; u++)
             if (!strncmp(w->listing->unknown[u].first, folder->name, folder->label) && w->listing->unknown[u].first[folder->label] == '/')
-                return rn_error_set(err, RN_ERR_DATA, "%.500s: no recording that can be decoded in this class's folder, only files like %.200s; convert them, "
-                                    "or remove the folder", folder->path, w->listing->unknown[u].first);
+                return rn_error_set(
+                    err, RN_ERR_DATA,
+                    "%.500s: no recording that can be decoded in this class's folder, only files like %.200s; convert them, "
+                    "or remove the folder",
+                    folder->path, w->listing->unknown[u].first);
         return rn_error_set(err, RN_ERR_DATA, "%.500s: no recording in this class's folder; add some, or remove the folder", folder->path);
     }
     return 0;
@@ -298,7 +301,8 @@ static int walk(rn_walk *w, rn_error *err)
             status = follow_link(w, link++, err);
     }
     if (!status && w->again > RN_WARNINGS_OF_A_KIND)
-        status = rn_listing_warn(w->listing, err, "%d more files or folders are reached twice through links; each counts once", w->again - RN_WARNINGS_OF_A_KIND);
+        status = rn_listing_warn(w->listing, err, "%d more files or folders are reached twice through links; each counts once",
+                                 w->again - RN_WARNINGS_OF_A_KIND);
     if (!status && w->loops > RN_WARNINGS_OF_A_KIND)
         status = rn_listing_warn(w->listing, err, "%d more links lead into folders that they lie in", w->loops - RN_WARNINGS_OF_A_KIND);
     return status;
@@ -322,9 +326,12 @@ int rn_listing_folder(rn_listing *l, const char *path, rn_error *err)
     if (!status)
         status = walk(&w, err);
     if (!status && w.stray && w.folders.count == 1)
-        status = rn_error_set(err, RN_ERR_DATA, "%.500s: %d files and no class folder; put each class's recordings into a folder of its own", path, w.stray);
+        status = rn_error_set(err, RN_ERR_DATA,
+                              "%.500s: %d files and no class folder; put each class's recordings into a folder of its own", path, w.stray);
     else if (!status && w.folders.count == 1)
-        status = rn_error_set(err, RN_ERR_DATA, "%.500s: no class folder in it; DATA is a folder with one sub-folder per class, or a manifest (.csv, .jsonl)", path);
+        status = rn_error_set(err, RN_ERR_DATA,
+                              "%.500s: no class folder in it; DATA is a folder with one sub-folder per class, or a manifest (.csv, .jsonl)",
+                              path);
     if (!status && w.stray)
         status = rn_listing_warn(l, err, "%d files beside the class folders belong to no class (first: %.200s)", w.stray, w.first_stray);
     if (!status)

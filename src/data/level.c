@@ -185,7 +185,8 @@ int rn_level_accuracy(const rn_dataset *d, const double *level_db, rn_part judge
 {
     size_t n = (size_t)d->count, classes = (size_t)d->classes;
     rn_known *known = malloc(n * sizeof *known);
-    int *folds = calloc(n, sizeof *folds), *votes = calloc(classes, sizeof *votes), *right = calloc(classes, sizeof *right), *seen = calloc(classes, sizeof *seen);
+    int *folds = calloc(n, sizeof *folds), *votes = calloc(classes, sizeof *votes), *right = calloc(classes, sizeof *right),
+        *seen = calloc(classes, sizeof *seen);
     int count = 0, status = 0, by_folds = judged == RN_PART_NONE;
     memset(result, 0, sizeof *result);
     if (!known || !folds || !votes || !right || !seen) {

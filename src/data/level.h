@@ -19,8 +19,8 @@ typedef struct rn_level_result {
 } rn_level_result;
 
 /* 25 nearest neighbours on level_db (fewer where there are fewer; of equal distances the order of items decides); most votes win, the lower
- * class of equals. judged RN_PART_TEST or RN_PART_VALIDATION: that part, the training part being known. RN_PART_NONE: all items, in 5 folds by source.
- * Items whose level is NaN are left out. */
+ * class of equals. judged RN_PART_TEST or RN_PART_VALIDATION: that part, the training part being known. RN_PART_NONE: all items, in
+ * 5 folds by source. Items whose level is NaN are left out. */
 int rn_level_accuracy(const rn_dataset *dataset, const double *level_db, rn_part judged, rn_level_result *result, rn_error *err);
 
 #endif

@@ -62,8 +62,10 @@ int rn_listing_add(rn_listing *l, const rn_entry *entry, rn_error *err)
     if (d->count >= RN_ITEMS_LIMIT)
         return rn_error_set(err, RN_ERR_DATA, "%s: more than %d items; split the data set", d->path, RN_ITEMS_LIMIT);
     if (strlen(entry->label) > RN_LABEL_LIMIT || !*entry->label || !rn_text_is_clean(entry->label))
-        return rn_error_set(err, RN_ERR_DATA, "%s: a label of %zu bytes that is empty, longer than %d bytes or not UTF-8 text without control "
-                            "characters (item %.200s); rename it", d->path, strlen(entry->label), RN_LABEL_LIMIT, entry->name);
+        return rn_error_set(err, RN_ERR_DATA,
+                            "%s: a label of %zu bytes that is empty, longer than %d bytes or not UTF-8 text without control "
+                            "characters (item %.200s); rename it",
+                            d->path, strlen(entry->label), RN_LABEL_LIMIT, entry->name);
     if (d->count == l->capacity && grow(l, err))
         return RN_ERR_MEMORY;
     rn_item *item = &d->items[d->count];
@@ -108,7 +110,8 @@ int rn_listing_warn(rn_listing *l, rn_error *err, const char *format, ...)
 /* Extensions of headerless sound, accepted when the caller says how to read it. */
 static int raw_extension(const char *extension)
 {
-    static const char *const names[] = {"", "raw", "pcm", "bin", "sln", "s16", "s16le", "s24", "s32", "f32", "u8", "ul", "ulaw", "mulaw", "al", "alaw"};
+    static const char *const names[] = {"",    "raw", "pcm", "bin", "sln",  "s16",   "s16le", "s24",
+                                        "s32", "f32", "u8",  "ul",  "ulaw", "mulaw", "al",    "alaw"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcasecmp(extension, names[i]))
             return 1;
@@ -147,7 +150,8 @@ static int warn_unknown(rn_listing *l, rn_error *err)
         if (!*kind)
             status = rn_listing_warn(l, err, "%d %s without an extension left out (first: %.200s)", count, files, first);
         else
-            status = rn_listing_warn(l, err, "%d %s with the extension .%s left out: no decoder for it (first: %.200s)", count, files, kind, first);
+            status = rn_listing_warn(l, err, "%d %s with the extension .%s left out: no decoder for it (first: %.200s)", count, files, kind,
+                                     first);
         if (status)
             return status;
     }
@@ -205,8 +209,8 @@ static int drop_repeats(rn_listing *l, rn_error *err)
         rn_item *item = &d->items[i], *last = kept ? &d->items[kept - 1] : NULL;
         if (last && !strcmp(last->path, item->path) && last->start_s == item->start_s && last->end_s == item->end_s) {
             if (strcmp(l->item_labels[kept - 1], l->item_labels[i]))
-                return rn_error_set(err, RN_ERR_DATA, "%s: %.300s has the labels \"%.100s\" and \"%.100s\"; one label per item", d->path, item->name,
-                                    l->item_labels[kept - 1], l->item_labels[i]);
+                return rn_error_set(err, RN_ERR_DATA, "%s: %.300s has the labels \"%.100s\" and \"%.100s\"; one label per item", d->path,
+                                    item->name, l->item_labels[kept - 1], l->item_labels[i]);
             free(item->path);
             free(item->name);
             free(item->source);
@@ -296,7 +300,8 @@ static int warn_twins(rn_listing *l, const char *what, int count, const char *(*
         if (strcmp(twins[i].key, twins[i - 1].key) || !strcmp(twins[i].text, twins[i - 1].text))
             continue;
         if (++reported <= RN_WARNINGS_OF_A_KIND)
-            status = rn_listing_warn(l, err, "two %s look the same and differ in their bytes (Unicode NFC and NFD): %.300s", what, twins[i].text);
+            status = rn_listing_warn(l, err, "two %s look the same and differ in their bytes (Unicode NFC and NFD): %.300s", what,
+                                     twins[i].text);
     }
     if (!status && reported > RN_WARNINGS_OF_A_KIND)
         status = rn_listing_warn(l, err, "%d more pairs of %s look the same", reported - RN_WARNINGS_OF_A_KIND, what);
@@ -343,7 +348,8 @@ static int settle_kind(rn_dataset *d, rn_error *err)
         rn_error *why = first.code ? NULL : &first;
         int code = rn_npy_read(d->items[i].path, &array, why), at = array.dims == 2 ? -1 : 0;
         if (!code && (array.dims < 2 || array.dims > 3 || array.count < 1 || array.count > (1 << 28)))
-            code = rn_error_set(why, RN_ERR_SHAPE, "%.300s: %d dimensions, %lld values; arrays are CxHxW or HxW", d->items[i].name, array.dims, (long long)array.count);
+            code = rn_error_set(why, RN_ERR_SHAPE, "%.300s: %d dimensions, %lld values; arrays are CxHxW or HxW", d->items[i].name,
+                                array.dims, (long long)array.count);
         if (!code) {
             d->c = at < 0 ? 1 : (int)array.shape[0];
             d->h = (int)array.shape[at + 1];
@@ -359,16 +365,21 @@ int rn_listing_finish(rn_listing *l, rn_dataset **dataset, rn_error *err)
     rn_dataset *d = l->dataset;
     int status;
     if (!d->count && l->unknown_count)
-        return rn_error_set(err, RN_ERR_DATA, "%s: no recording that can be decoded; files with the extension .%s were left out (first: %.200s)", d->path,
+        return rn_error_set(err, RN_ERR_DATA,
+                            "%s: no recording that can be decoded; files with the extension .%s were left out (first: %.200s)", d->path,
                             l->unknown[0].extension, l->unknown[0].first);
     if (!d->count)
-        return rn_error_set(err, RN_ERR_DATA, "%s: no recording in it; DATA is a folder with one sub-folder per class, or a manifest (.csv, .jsonl)", d->path);
-    if ((status = sort_items(l, err)) || (status = drop_repeats(l, err)) || (status = number_labels(l, err)) || (status = settle_kind(d, err)))
+        return rn_error_set(err, RN_ERR_DATA,
+                            "%s: no recording in it; DATA is a folder with one sub-folder per class, or a manifest (.csv, .jsonl)",
+                            d->path);
+    if ((status = sort_items(l, err)) || (status = drop_repeats(l, err)) || (status = number_labels(l, err)) ||
+        (status = settle_kind(d, err)))
         return status;
     if (d->classes < 2)
-        return rn_error_set(err, RN_ERR_DATA, "%s: one class only (%.100s); a classifier needs recordings of at least two", d->path, d->labels[0]);
-    if ((status = warn_twins(l, "class names", d->classes, text_of_label, err)) || (status = warn_twins(l, "items", d->count, text_of_item, err)) ||
-        (status = warn_unknown(l, err)))
+        return rn_error_set(err, RN_ERR_DATA, "%s: one class only (%.100s); a classifier needs recordings of at least two", d->path,
+                            d->labels[0]);
+    if ((status = warn_twins(l, "class names", d->classes, text_of_label, err)) ||
+        (status = warn_twins(l, "items", d->count, text_of_item, err)) || (status = warn_unknown(l, err)))
         return status;
     *dataset = d;
     for (int i = 0; i < d->count; i++)

@@ -5,15 +5,19 @@
 
 #include "data/dataset.h"
 
-#define RN_ITEMS_LIMIT (1 << 28)       /* items of one data set: indices stay far from int's end */
-#define RN_LABEL_LIMIT 255             /* bytes of a label */
-#define RN_WARNINGS_OF_A_KIND 20       /* then one line counts the rest */
+#define RN_ITEMS_LIMIT (1 << 28) /* items of one data set: indices stay far from int's end */
+#define RN_LABEL_LIMIT 255       /* bytes of a label */
+#define RN_WARNINGS_OF_A_KIND 20 /* then one line counts the rest */
 
 typedef struct rn_listing {
     rn_dataset *dataset;
     char **item_labels; /* [dataset->count] */
     int capacity, labels_capacity, warnings_capacity;
-    struct { char extension[24]; int count; char *first; } unknown[64]; /* extensions that nothing here decodes */
+    struct {
+        char extension[24];
+        int count;
+        char *first;
+    } unknown[64]; /* extensions that nothing here decodes */
     int unknown_count;
 } rn_listing;
 
@@ -28,7 +32,7 @@ typedef struct rn_entry {
 int rn_listing_start(rn_listing *l, const char *path, const rn_sound_options *sound, rn_error *err);
 int rn_listing_add(rn_listing *l, const rn_entry *entry, rn_error *err);
 int rn_listing_warn(rn_listing *l, rn_error *err, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* 1 if an item can be made of this file, judged by its name; else its extension is counted for a warning (0), or memory is out (negative). */
+/* 1 if an item can be made of this file, judged by its name; else its extension is counted for a warning (0), or memory is out (< 0). */
 int rn_listing_wants(rn_listing *l, const char *path, const char *name, rn_error *err);
 int rn_listing_finish(rn_listing *l, rn_dataset **dataset, rn_error *err);
 void rn_listing_drop(rn_listing *l);
@@ -51,7 +55,7 @@ typedef struct rn_csv {
     const char *name;
     unsigned char *data;
     size_t size, at;
-    long line;          /* of the record just read, 1-based */
+    long line; /* of the record just read, 1-based */
     long next_line;
     char **fields;
     int count, capacity;
@@ -62,9 +66,9 @@ int rn_csv_next(rn_csv *csv, int *more, rn_error *err); /* *more = 0 at the end;
 void rn_csv_close(rn_csv *csv);
 
 /* names.c */
-int rn_text_is_clean(const char *text);     /* valid UTF-8 without control characters */
-char *rn_text_printable(const char *text);  /* other bytes as \xNN; malloc'ed, NULL if memory is out */
-char *rn_text_twin_key(const char *text);   /* equal for NFC and NFD spellings; malloc'ed */
+int rn_text_is_clean(const char *text);          /* valid UTF-8 without control characters */
+char *rn_text_printable(const char *text);       /* other bytes as \xNN; malloc'ed, NULL if memory is out */
+char *rn_text_twin_key(const char *text);        /* equal for NFC and NFD spellings; malloc'ed */
 const char *rn_text_extension(const char *path); /* after the last dot of the last part, "" if none */
 
 /* A hash of 128 bits as 32 hexadecimal digits, high word first. */

@@ -28,17 +28,17 @@ typedef struct rn_slot {
     int *labels, *items;
     float *weights;
     uint64_t *positions;
-    int pending;       /* samples that are not made yet */
-    int failed_row;    /* the first row that failed; -1 */
+    int pending;    /* samples that are not made yet */
+    int failed_row; /* the first row that failed; -1 */
     rn_error error;
 } rn_slot;
 
 struct rn_loader {
     rn_supply supply;
     rn_loader_options options;
-    int *train;            /* items of the training part, those marked bad left out */
+    int *train; /* items of the training part, those marked bad left out */
     int train_count, batch, batch_limit;
-    uint32_t *order;       /* [train_count] indices into train */
+    uint32_t *order; /* [train_count] indices into train */
     uint32_t epoch;
     int64_t steps, left_out;
 
@@ -46,11 +46,11 @@ struct rn_loader {
     pthread_cond_t work, ready;
     pthread_t threads[RN_LOADER_THREADS];
     int thread_count, stop, active;
-    int64_t next, end;     /* samples of the epoch: the next to take, the first not to take */
-    int64_t step;          /* the step that rn_loader_next gives next */
-    int64_t held;          /* the step whose batch the caller holds; -1 */
+    int64_t next, end; /* samples of the epoch: the next to take, the first not to take */
+    int64_t step;      /* the step that rn_loader_next gives next */
+    int64_t held;      /* the step whose batch the caller holds; -1 */
     rn_slot slots[RN_AHEAD + 1];
-    int slots_batch;       /* samples that the slots have room for */
+    int slots_batch; /* samples that the slots have room for */
 };
 
 /* Items of the training part; all items where none has a part. */
@@ -74,13 +74,15 @@ static void list_train(rn_loader *l)
     l->left_out = rest >= least ? 0 : rest;
 }
 
-int rn_loader_open(rn_loader **loader, rn_dataset *dataset, const rn_features *features, const rn_augment *augment, const rn_loader_options *options, rn_error *err)
+int rn_loader_open(rn_loader **loader, rn_dataset *dataset, const rn_features *features, const rn_augment *augment,
+                   const rn_loader_options *options, rn_error *err)
 {
     *loader = NULL;
     if (options->batch < 1 || options->batch > 1 << 20)
         return rn_error_set(err, RN_ERR_ARG, "batch %d: from 1 to %d", options->batch, 1 << 20);
     if (options->threads < 0 || options->threads > RN_LOADER_THREADS || options->cache_mb < 0)
-        return rn_error_set(err, RN_ERR_ARG, "%d loader threads (0 to %d), cache of %d MB (0 or more)", options->threads, RN_LOADER_THREADS, options->cache_mb);
+        return rn_error_set(err, RN_ERR_ARG, "%d loader threads (0 to %d), cache of %d MB (0 or more)", options->threads, RN_LOADER_THREADS,
+                            options->cache_mb);
     rn_loader *l = calloc(1, sizeof *l);
     if (!l)
         return rn_error_memory(err, "the loader", sizeof *l);
@@ -190,8 +192,10 @@ static int check_classes(const rn_loader *l, rn_error *err)
         counts[d->items[l->train[i]].label]++;
     for (int c = 0; c < d->classes && !status && l->train_count; c++)
         if (!counts[c])
-            status = rn_error_set(err, RN_ERR_DATA, "%s: no usable item of class \"%.200s\" is left in the training part; add recordings of it, or remove the class",
-                                  d->path, d->labels[c]);
+            status = rn_error_set(
+                err, RN_ERR_DATA,
+                "%s: no usable item of class \"%.200s\" is left in the training part; add recordings of it, or remove the class", d->path,
+                d->labels[c]);
     free(counts);
     return status;
 }
@@ -202,8 +206,8 @@ static int report_bad(const rn_dataset *d, const char *text, int failed, rn_erro
     const char *stop = length && text[length - 1] == '.' ? "" : ".";
     const char *advice = strstr(text, "--skip-bad") ? "" : " Remove it, or train with --skip-bad";
     if (failed > 1)
-        return rn_error_set(err, RN_ERR_DATA, "%s%s%s (%d items in all cannot be used: resnet data check %.300s lists them)", text, *advice ? stop : "", advice, failed,
-                            d->path);
+        return rn_error_set(err, RN_ERR_DATA, "%s%s%s (%d items in all cannot be used: resnet data check %.300s lists them)", text,
+                            *advice ? stop : "", advice, failed, d->path);
     return rn_error_set(err, RN_ERR_DATA, "%s%s%s", text, *advice ? stop : "", advice);
 }
 
@@ -332,7 +336,8 @@ static void make_sample(rn_loader *l, rn_slot *slot, int row)
 {
     rn_error error = {0};
     size_t size = (size_t)l->supply.c * (size_t)l->supply.h * (size_t)l->supply.w;
-    int status = rn_supply_sample(&l->supply, slot->items[row], l->options.seed, l->epoch, slot->positions[row], slot->x + (size_t)row * size, &error);
+    int status = rn_supply_sample(&l->supply, slot->items[row], l->options.seed, l->epoch, slot->positions[row],
+                                  slot->x + (size_t)row * size, &error);
     if (!status)
         return;
     pthread_mutex_lock(&l->lock);
@@ -382,7 +387,9 @@ static int start_threads(rn_loader *l, rn_error *err)
         l->thread_count += !failed;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return l->thread_count ? 0 : rn_error_set(err, RN_ERR_MEMORY, "no thread for the loader could be started; raise the limit on processes (ulimit -u)");
+    return l->thread_count
+               ? 0
+               : rn_error_set(err, RN_ERR_MEMORY, "no thread for the loader could be started; raise the limit on processes (ulimit -u)");
 }
 
 static int make_slots(rn_loader *l, rn_error *err)
@@ -418,7 +425,8 @@ int rn_loader_start(rn_loader *l, uint32_t epoch, int64_t first_step, rn_error *
         pthread_cond_wait(&l->ready, &l->lock);
     pthread_mutex_unlock(&l->lock);
     if (l->train_count < 2)
-        return rn_error_set(err, RN_ERR_DATA, "%s: %d usable items in the training part; at least 2 are needed", l->supply.dataset->path, l->train_count);
+        return rn_error_set(err, RN_ERR_DATA, "%s: %d usable items in the training part; at least 2 are needed", l->supply.dataset->path,
+                            l->train_count);
     if (first_step < 0 || first_step > l->steps)
         return rn_error_set(err, RN_ERR_ARG, "step %lld of an epoch of %lld", (long long)first_step, (long long)l->steps);
     l->epoch = epoch;

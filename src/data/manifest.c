@@ -30,7 +30,8 @@ static int column_of(const char *name)
 
 int rn_text_number(const char *text, double *value)
 {
-    static const double powers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
     uint64_t mantissa = 0;
     int digits = 0, significant = 0, exponent = 0, point = 0, negative = *text == '-';
     text += negative || *text == '+';
@@ -81,7 +82,8 @@ static char *beside(const char *manifest, const char *path)
 
 int rn_listing_row(rn_listing *l, const char *manifest, long line, const rn_row *row, rn_error *err)
 {
-    rn_entry entry = {NULL, row->path, row->label, row->source && *row->source ? row->source : NULL, row->start_s, row->end_s, row->weight, RN_PART_NONE};
+    rn_entry entry = {NULL,         row->path,  row->label,  row->source && *row->source ? row->source : NULL,
+                      row->start_s, row->end_s, row->weight, RN_PART_NONE};
     if (!row->path || !*row->path)
         return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: no path", manifest, line);
     if (strlen(row->path) > 4095)
@@ -89,12 +91,15 @@ int rn_listing_row(rn_listing *l, const char *manifest, long line, const rn_row 
     if (!row->label || !*row->label)
         return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: no label for %.300s", manifest, line, row->path);
     if (row->split && rn_part_parse(row->split, &entry.part))
-        return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: split \"%.60s\"; train, validation, test or nothing", manifest, line, row->split);
-    if (!(row->start_s >= 0 && row->start_s < 1e9) || !(row->end_s >= 0 && row->end_s < 1e9) || (row->end_s != 0 && row->end_s <= row->start_s))
-        return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: start %g, end %g; seconds from 0 on, the end after the start", manifest, line, row->start_s,
-                            row->end_s);
+        return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: split \"%.60s\"; train, validation, test or nothing", manifest, line,
+                            row->split);
+    if (!(row->start_s >= 0 && row->start_s < 1e9) || !(row->end_s >= 0 && row->end_s < 1e9) ||
+        (row->end_s != 0 && row->end_s <= row->start_s))
+        return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: start %g, end %g; seconds from 0 on, the end after the start", manifest,
+                            line, row->start_s, row->end_s);
     if (!(row->weight > 0 && row->weight <= 1e6))
-        return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: weight %g; it must be above 0 and at most 1e6", manifest, line, row->weight);
+        return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: weight %g; it must be above 0 and at most 1e6", manifest, line,
+                            row->weight);
     char *path = beside(manifest, row->path);
     if (!path)
         return rn_error_memory(err, "a path", strlen(row->path));
@@ -121,8 +126,10 @@ static int read_header(const rn_csv *csv, int columns[], rn_error *err)
     for (int i = 0; i < csv->count; i++) {
         columns[i] = column_of(csv->fields[i]);
         if (columns[i] == UNKNOWN)
-            return rn_error_set(err, RN_ERR_FORMAT, "%.400s: unknown column \"%.100s\"; known are path, label, split, source, start, end, weight, separated by "
-                                "commas (begin a name with _ to have it passed over)", csv->name, csv->fields[i]);
+            return rn_error_set(err, RN_ERR_FORMAT,
+                                "%.400s: unknown column \"%.100s\"; known are path, label, split, source, start, end, weight, separated by "
+                                "commas (begin a name with _ to have it passed over)",
+                                csv->name, csv->fields[i]);
         if (columns[i] < COLUMNS && place[columns[i]] >= 0)
             return rn_error_set(err, RN_ERR_FORMAT, "%.400s: two columns named \"%s\"", csv->name, csv->fields[i]);
         if (columns[i] < COLUMNS)
@@ -130,8 +137,10 @@ static int read_header(const rn_csv *csv, int columns[], rn_error *err)
     }
     for (int i = PATH; i <= LABEL; i++)
         if (place[i] < 0)
-            return rn_error_set(err, RN_ERR_FORMAT, "%.400s: no column named \"%s\"; the first line names the columns: path,label and optional "
-                                "split,source,start,end,weight", csv->name, COLUMN_NAMES[i]);
+            return rn_error_set(err, RN_ERR_FORMAT,
+                                "%.400s: no column named \"%s\"; the first line names the columns: path,label and optional "
+                                "split,source,start,end,weight",
+                                csv->name, COLUMN_NAMES[i]);
     return 0;
 }
 
@@ -139,18 +148,21 @@ static int csv_row(rn_listing *l, const rn_csv *csv, const int columns[], int wi
 {
     rn_row row = {.weight = 1};
     if (csv->count != width)
-        return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: %d fields, the first line has %d (quote a field that holds a comma)", csv->name, csv->line,
-                            csv->count, width);
+        return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: %d fields, the first line has %d (quote a field that holds a comma)",
+                            csv->name, csv->line, csv->count, width);
     for (int i = 0; i < width; i++) {
         const char *text = csv->fields[i];
         double *number = columns[i] == START ? &row.start_s : columns[i] == END ? &row.end_s : columns[i] == WEIGHT ? &row.weight : NULL;
-        const char **slot = columns[i] == PATH ? &row.path : columns[i] == LABEL ? &row.label : columns[i] == SPLIT ? &row.split
-                          : columns[i] == SOURCE ? &row.source : NULL;
+        const char **slot = columns[i] == PATH     ? &row.path
+                            : columns[i] == LABEL  ? &row.label
+                            : columns[i] == SPLIT  ? &row.split
+                            : columns[i] == SOURCE ? &row.source
+                                                   : NULL;
         if (slot)
             *slot = text;
         if (number && *text && rn_text_number(text, number))
-            return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: %s \"%.60s\" is not a number of at most 15 digits", csv->name, csv->line,
-                                COLUMN_NAMES[columns[i]], text);
+            return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: %s \"%.60s\" is not a number of at most 15 digits", csv->name,
+                                csv->line, COLUMN_NAMES[columns[i]], text);
     }
     return rn_listing_row(l, csv->name, csv->line, &row, err);
 }
@@ -164,7 +176,8 @@ int rn_listing_csv(rn_listing *l, const char *path, rn_error *err)
         return status;
     if (!(status = rn_csv_next(&csv, &more, err))) {
         width = csv.count;
-        status = more ? read_header(&csv, columns, err) : rn_error_set(err, RN_ERR_FORMAT, "%.400s: empty; the first line names the columns: path,label", path);
+        status = more ? read_header(&csv, columns, err)
+                      : rn_error_set(err, RN_ERR_FORMAT, "%.400s: empty; the first line names the columns: path,label", path);
     }
     while (!status && !(status = rn_csv_next(&csv, &more, err)) && more)
         status = csv_row(l, &csv, columns, width, err);
@@ -179,14 +192,19 @@ static int json_row(rn_listing *l, const char *manifest, long line, json_t *obje
     const char *key;
     json_t *value;
     if (!json_is_object(object))
-        return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: not a JSON object; one {\"path\": ..., \"label\": ...} a line", manifest, line);
-    json_object_foreach (object, key, value) {
+        return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: not a JSON object; one {\"path\": ..., \"label\": ...} a line", manifest,
+                            line);
+    json_object_foreach(object, key, value)
+    {
         int column = column_of(key);
         if (column == PASSED || (json_is_null(value) && column < COLUMNS))
             continue;
         if (column == UNKNOWN)
-            return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: unknown key \"%.100s\"; known are path, label, split, source, start, end, weight (begin a "
-                                "name with _ to have it passed over)", manifest, line, key);
+            return rn_error_set(
+                err, RN_ERR_FORMAT,
+                "%.400s, line %ld: unknown key \"%.100s\"; known are path, label, split, source, start, end, weight (begin a "
+                "name with _ to have it passed over)",
+                manifest, line, key);
         if (column >= START && json_is_number(value)) {
             *(column == START ? &row.start_s : column == END ? &row.end_s : &row.weight) = json_number_value(value);
             continue;
@@ -199,7 +217,8 @@ static int json_row(rn_listing *l, const char *manifest, long line, json_t *obje
         if (column == LABEL && json_is_array(value))
             return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: a list of labels; one label per item", manifest, line);
         if (column >= START || !text)
-            return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: \"%s\" must be %s", manifest, line, key, column >= START ? "a number" : "text");
+            return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: \"%s\" must be %s", manifest, line, key,
+                                column >= START ? "a number" : "text");
         *(column == PATH ? &row.path : column == LABEL ? &row.label : column == SPLIT ? &row.split : &row.source) = text;
     }
     return rn_listing_row(l, manifest, line, &row, err);
@@ -222,7 +241,8 @@ int rn_listing_json_lines(rn_listing *l, const char *path, rn_error *err)
             if (object)
                 status = json_row(l, path, line, object, err);
             else
-                status = rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: not JSON: %.200s (column %d)", path, line, why.text, why.column);
+                status =
+                    rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: not JSON: %.200s (column %d)", path, line, why.text, why.column);
             json_decref(object);
         }
         at += length + 1;

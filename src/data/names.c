@@ -191,7 +191,8 @@ static char *put_decomposed(char *o, uint32_t c)
     uint32_t marks[4];
     int count = 0;
     const rn_decomposition *row;
-    while (count < 4 && c >= 0xC0 && (row = bsearch(&c, RN_LETTERS, sizeof RN_LETTERS / sizeof *RN_LETTERS, sizeof *RN_LETTERS, compare_letter))) {
+    while (count < 4 && c >= 0xC0 &&
+           (row = bsearch(&c, RN_LETTERS, sizeof RN_LETTERS / sizeof *RN_LETTERS, sizeof *RN_LETTERS, compare_letter))) {
         marks[count++] = row->mark;
         c = row->base;
     }

@@ -143,8 +143,8 @@ static int list_files(const rn_dataset *d, int parts_only, const int *first, int
     return used;
 }
 
-int rn_reading_all(const rn_dataset *d, int parts_only, rn_pool *pool, rn_visit_fn visit, void *context, rn_progress_fn progress, void *progress_context,
-                   rn_error *err)
+int rn_reading_all(const rn_dataset *d, int parts_only, rn_pool *pool, rn_visit_fn visit, void *context, rn_progress_fn progress,
+                   void *progress_context, rn_error *err)
 {
     int *first = malloc(((size_t)d->count + 1) * sizeof *first), *files = malloc(((size_t)d->count + 1) * sizeof *files), status = 0;
     int64_t done = 0, total = 0;

@@ -24,8 +24,8 @@ int rn_reading_files(const rn_dataset *dataset, int *first);
 /* Calls visit(context, first, end) for every file on the pool's threads, in pieces between which progress is told. parts_only: only files
  * with an item that has a part (all files where no item has one). */
 typedef void (*rn_visit_fn)(void *context, int first, int end);
-int rn_reading_all(const rn_dataset *dataset, int parts_only, rn_pool *pool, rn_visit_fn visit, void *context, rn_progress_fn progress, void *progress_context,
-                   rn_error *err);
+int rn_reading_all(const rn_dataset *dataset, int parts_only, rn_pool *pool, rn_visit_fn visit, void *context, rn_progress_fn progress,
+                   void *progress_context, rn_error *err);
 
 /* How an item failed. text is malloc'ed; NULL where code is 0. */
 typedef struct rn_failure {

@@ -18,21 +18,21 @@
 
 typedef struct rn_source {
     const char *name;
-    int part;        /* RN_PART_NONE until known */
-    int begin, end;  /* its items in `member` */
+    int part;       /* RN_PART_NONE until known */
+    int begin, end; /* its items in `member` */
 } rn_source;
 
 typedef struct rn_splitting {
     rn_dataset *dataset;
     double share[RN_PARTS];
-    int *group;        /* [items] source of an item */
-    int *member;       /* [items] items, source by source */
+    int *group;  /* [items] source of an item */
+    int *member; /* [items] items, source by source */
     rn_source *sources;
     int count;
-    double *wish;      /* [parts][classes] items */
-    int *have;         /* [parts][classes] items */
-    int *covers;       /* [parts][classes] sources */
-    uint32_t *order;   /* [count] */
+    double *wish;    /* [parts][classes] items */
+    int *have;       /* [parts][classes] items */
+    int *covers;     /* [parts][classes] sources */
+    uint32_t *order; /* [count] */
 } rn_splitting;
 
 void rn_split_default(rn_split_options *options)
@@ -95,7 +95,8 @@ static int group_items(rn_splitting *s, rn_error *err)
         keys[i] = (rn_key){d->items[i].hash, d->items[i].start_s, d->items[i].end_s, i};
     qsort(keys, n, sizeof *keys, compare_keys);
     for (int i = 1; i < d->count; i++)
-        if (*keys[i].text && !strcmp(keys[i].text, keys[i - 1].text) && keys[i].start == keys[i - 1].start && keys[i].end == keys[i - 1].end)
+        if (*keys[i].text && !strcmp(keys[i].text, keys[i - 1].text) && keys[i].start == keys[i - 1].start &&
+            keys[i].end == keys[i - 1].end)
             join(parent, keys[i].item, keys[i - 1].item);
     for (int i = 0; i < d->count; i++)
         s->group[i] = find(parent, i);
@@ -126,8 +127,11 @@ static int list_sources(rn_splitting *s, rn_error *err)
         source->end = i + 1;
         rn_part part = d->items[item].part;
         if (part != RN_PART_NONE && source->part != RN_PART_NONE && source->part != (int)part)
-            status = rn_error_set(err, RN_ERR_DATA, "%s: source \"%.200s\" is in %s and in %s (item %.200s); items of one source, or with the same content, must "
-                                  "be in one part", d->path, source->name, rn_part_name((rn_part)source->part), rn_part_name(part), d->items[item].name);
+            status =
+                rn_error_set(err, RN_ERR_DATA,
+                             "%s: source \"%.200s\" is in %s and in %s (item %.200s); items of one source, or with the same content, must "
+                             "be in one part",
+                             d->path, source->name, rn_part_name((rn_part)source->part), rn_part_name(part), d->items[item].name);
         if (part != RN_PART_NONE)
             source->part = (int)part;
     }
@@ -265,12 +269,19 @@ static int check_cover(const rn_splitting *s, rn_error *err)
                 items += s->have[q * classes + label];
             }
             if (sources < parts)
-                return rn_error_set(err, RN_ERR_DATA, "%s: class \"%.200s\" has %d item%s from %d source%s, too few for %d parts; add recordings from %d more "
-                                    "source%s%s", d->path, d->labels[label], items, items == 1 ? "" : "s", sources, sources == 1 ? "" : "s", parts, parts - sources,
-                                    parts - sources == 1 ? "" : "s", parts == 3 ? ", or leave a part out (--no-test, --no-validation)" : "");
-            return rn_error_set(err, RN_ERR_DATA, "%s: class \"%.200s\" has no item in the %s part: its %d sources are tied to other classes or parts; add a "
-                                "recording of it from a source of its own%s", d->path, d->labels[label], rn_part_name((rn_part)p), sources,
-                                p == RN_PART_TRAIN ? "" : p == RN_PART_TEST ? ", or leave that part out (--no-test)" : ", or leave that part out (--no-validation)");
+                return rn_error_set(
+                    err, RN_ERR_DATA,
+                    "%s: class \"%.200s\" has %d item%s from %d source%s, too few for %d parts; add recordings from %d more "
+                    "source%s%s",
+                    d->path, d->labels[label], items, items == 1 ? "" : "s", sources, sources == 1 ? "" : "s", parts, parts - sources,
+                    parts - sources == 1 ? "" : "s", parts == 3 ? ", or leave a part out (--no-test, --no-validation)" : "");
+            return rn_error_set(err, RN_ERR_DATA,
+                                "%s: class \"%.200s\" has no item in the %s part: its %d sources are tied to other classes or parts; add a "
+                                "recording of it from a source of its own%s",
+                                d->path, d->labels[label], rn_part_name((rn_part)p), sources,
+                                p == RN_PART_TRAIN  ? ""
+                                : p == RN_PART_TEST ? ", or leave that part out (--no-test)"
+                                                    : ", or leave that part out (--no-validation)");
         }
     return 0;
 }
@@ -317,8 +328,9 @@ int rn_split_make(rn_dataset *dataset, const rn_split_options *options, rn_error
     rn_splitting s = {.dataset = dataset, .share = {options->train, options->validation, options->test}};
     double sum = options->train + options->validation + options->test;
     if (!(options->train > 0) || !(options->validation >= 0) || !(options->test >= 0) || !(sum > 0 && sum <= 1e6))
-        return rn_error_set(err, RN_ERR_ARG, "shares of %g, %g and %g for train, validation and test: train must be above 0, the others 0 or more", options->train,
-                            options->validation, options->test);
+        return rn_error_set(err, RN_ERR_ARG,
+                            "shares of %g, %g and %g for train, validation and test: train must be above 0, the others 0 or more",
+                            options->train, options->validation, options->test);
     for (int p = 0; p < RN_PARTS; p++)
         s.share[p] /= sum;
     size_t items = (size_t)dataset->count, cells = (size_t)RN_PARTS * (size_t)dataset->classes;

@@ -5,7 +5,7 @@
 #include "data/dataset.h"
 
 typedef struct rn_split_options {
-    uint64_t seed;              /* --split-seed, 0 */
+    uint64_t seed;                  /* --split-seed, 0 */
     double train, validation, test; /* 0.70 0.15 0.15; validation or test 0: no such part */
 } rn_split_options;
 

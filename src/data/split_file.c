@@ -64,7 +64,8 @@ int rn_split_write(const rn_dataset *d, const char *path, rn_error *err)
         if (d->items[i].part == RN_PART_NONE)
             continue;
         if (!*d->items[i].hash)
-            status = rn_error_set(err, RN_ERR_ARG, "%.400s: items must be hashed (rn_dataset_hash) before their parts are written", d->path);
+            status =
+                rn_error_set(err, RN_ERR_ARG, "%.400s: items must be hashed (rn_dataset_hash) before their parts are written", d->path);
         else
             status = write_item(&save, d, &d->items[i], err);
     }
@@ -116,7 +117,8 @@ static int read_line(const rn_csv *csv, rn_line *line, rn_error *err)
     if (strlen(f[2]) != 32 || strspn(f[2], "0123456789abcdef") != 32)
         return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: hash \"%.60s\"; 32 hexadecimal digits", csv->name, csv->line, f[2]);
     if (rn_text_number(f[3], &start) || rn_text_number(f[4], &end) || !(start >= 0 && start < 1e9) || !(end >= 0 && end < 1e9))
-        return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: start \"%.40s\", end \"%.40s\"; seconds", csv->name, csv->line, f[3], f[4]);
+        return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: start \"%.40s\", end \"%.40s\"; seconds", csv->name, csv->line, f[3],
+                            f[4]);
     memcpy(line->hash, f[2], 33);
     line->start = nanoseconds(start);
     line->end = nanoseconds(end);
@@ -144,7 +146,9 @@ static int read_lines(rn_lines *lines, const char *path, rn_error *err)
     for (int i = 0; i < 6 && known; i++)
         known = !strcmp(csv.fields[i], header[i]);
     if (!known) {
-        status = rn_error_set(err, RN_ERR_FORMAT, "%.400s: not a split file; its first line must be part,label,hash,start,end,path (resnet data split writes one)", path);
+        status = rn_error_set(
+            err, RN_ERR_FORMAT,
+            "%.400s: not a split file; its first line must be part,label,hash,start,end,path (resnet data split writes one)", path);
         goto fail;
     }
     while (!(status = rn_csv_next(&csv, &more, err)) && more) {
@@ -265,7 +269,8 @@ void rn_split_digest(const rn_dataset *d, char digest[33])
     rn_digest sum = {0};
     for (int i = 0; i < d->count; i++)
         if (d->items[i].part != RN_PART_NONE)
-            digest_line(&sum, d->items[i].part, d->labels[d->items[i].label], d->items[i].hash, nanoseconds(d->items[i].start_s), nanoseconds(d->items[i].end_s));
+            digest_line(&sum, d->items[i].part, d->labels[d->items[i].label], d->items[i].hash, nanoseconds(d->items[i].start_s),
+                        nanoseconds(d->items[i].end_s));
     digest_text(&sum, digest);
 }
 

@@ -13,7 +13,8 @@
 #include "data/reading.h"
 #include "formats/npy.h"
 
-int rn_supply_open(rn_supply *s, rn_dataset *dataset, const rn_features *features, const rn_augment *augment, double min_seconds, int cache_mb, rn_error *err)
+int rn_supply_open(rn_supply *s, rn_dataset *dataset, const rn_features *features, const rn_augment *augment, double min_seconds,
+                   int cache_mb, rn_error *err)
 {
     int status = 0;
     memset(s, 0, sizeof *s);
@@ -41,7 +42,8 @@ int rn_supply_open(rn_supply *s, rn_dataset *dataset, const rn_features *feature
         s->features = *features;
         int64_t frames = rn_features_length(features);
         if (frames < 1 || frames > 1 << 20)
-            status = rn_error_set(err, RN_ERR_ARG, "%g s of sound are %lld frames; choose other --seconds", features->seconds, (long long)frames);
+            status = rn_error_set(err, RN_ERR_ARG, "%g s of sound are %lld frames; choose other --seconds", features->seconds,
+                                  (long long)frames);
         s->c = 1;
         s->h = features->bins;
         s->w = (int)frames;
@@ -163,7 +165,8 @@ int rn_supply_read_array(const rn_dataset *d, int item, float **data, rn_error *
         char shape[100] = "";
         for (int i = 0, n = 0; i < array.dims && n < 80; i++)
             n += snprintf(shape + n, sizeof shape - (size_t)n, "%s%lld", i ? "x" : "", (long long)array.shape[i]);
-        status = rn_error_set(err, RN_ERR_SHAPE, "%.600s: %s, the data set's first array is %dx%dx%d; all must be equal", d->items[item].path, shape, d->c, d->h, d->w);
+        status = rn_error_set(err, RN_ERR_SHAPE, "%.600s: %s, the data set's first array is %dx%dx%d; all must be equal",
+                              d->items[item].path, shape, d->c, d->h, d->w);
         goto fail;
     }
     *data = array.data;
@@ -276,7 +279,8 @@ static int copy_stretch(rn_supply *s, int item, rn_random *random, rn_sound *sou
         taken = worth_keeping(s, item) && keep(s, item, whole.samples, whole.count, (size_t)whole.count * sizeof(float));
     }
     sound->count = k.count < s->stretch ? k.count : s->stretch;
-    int64_t first = s->augment.crop && k.count > sound->count ? (int64_t)rn_random_below(random, (uint64_t)(k.count - sound->count + 1)) : 0;
+    int64_t first =
+        s->augment.crop && k.count > sound->count ? (int64_t)rn_random_below(random, (uint64_t)(k.count - sound->count + 1)) : 0;
     sound->samples = malloc((size_t)sound->count * sizeof(float));
     if (sound->samples)
         memcpy(sound->samples, k.data + first, (size_t)sound->count * sizeof(float));
@@ -296,7 +300,8 @@ static void crop(const rn_supply *s, rn_random *random, const float *data, int64
     rn_features_crop(data, s->h, frames, first, s->w, x);
 }
 
-static int stretch_sample(rn_supply *s, int item, int64_t length, rn_random *random, uint64_t seed, uint32_t epoch, uint64_t position, float *x, rn_error *err)
+static int stretch_sample(rn_supply *s, int item, int64_t length, rn_random *random, uint64_t seed, uint32_t epoch, uint64_t position,
+                          float *x, rn_error *err)
 {
     rn_sound sound = {0};
     float *data = NULL;
@@ -310,8 +315,8 @@ static int stretch_sample(rn_supply *s, int item, int64_t length, rn_random *ran
             rn_random_start(&which, seed, RN_PURPOSE_NOISE, epoch, position + ((uint64_t)1 << 40));
             noise = &s->noises[rn_random_below(&which, (uint64_t)s->noise_count)];
         }
-        status = rn_augment_samples(&s->augment, s->features.rate, seed, epoch, position, noise ? noise->samples : NULL, noise ? noise->count : 0, &sound.samples,
-                                    &sound.count, err);
+        status = rn_augment_samples(&s->augment, s->features.rate, seed, epoch, position, noise ? noise->samples : NULL,
+                                    noise ? noise->count : 0, &sound.samples, &sound.count, err);
     }
     if (!status)
         status = rn_extractor_run(s->extractor, sound.samples, sound.count, &data, &frames, err);
@@ -378,7 +383,8 @@ void rn_views_free(rn_views *views)
 }
 
 /* One window of features; few frames are repeated up to the trained length. */
-static int view_of_features(const rn_features *f, const float *data, int64_t frames, double start_s, double end_s, rn_views *views, rn_error *err)
+static int view_of_features(const rn_features *f, const float *data, int64_t frames, double start_s, double end_s, rn_views *views,
+                            rn_error *err)
 {
     int64_t width = frames, length = rn_features_length(f);
     if (frames < RN_FEWEST_FRAMES)
@@ -392,7 +398,8 @@ static int view_of_features(const rn_features *f, const float *data, int64_t fra
     return 0;
 }
 
-int rn_views_make(const rn_extractor *extractor, const rn_features *f, const float *samples, int64_t count, double offset_s, rn_views *views, rn_error *err)
+int rn_views_make(const rn_extractor *extractor, const rn_features *f, const float *samples, int64_t count, double offset_s,
+                  rn_views *views, rn_error *err)
 {
     float *data = NULL;
     int64_t frames = 0, length = rn_features_length(f), window = (int64_t)floor(f->seconds * f->rate + 0.5);
@@ -465,7 +472,8 @@ static void read_ahead(rn_supply *s, int item)
 
 static int has_company(const rn_dataset *d, int item)
 {
-    return (item > 0 && !strcmp(d->items[item - 1].path, d->items[item].path)) || (item + 1 < d->count && !strcmp(d->items[item + 1].path, d->items[item].path));
+    return (item > 0 && !strcmp(d->items[item - 1].path, d->items[item].path)) ||
+           (item + 1 < d->count && !strcmp(d->items[item + 1].path, d->items[item].path));
 }
 
 static float *claim_or_read_ahead(rn_supply *s, int item, int64_t *frames)
@@ -519,7 +527,8 @@ int rn_supply_views(rn_supply *s, int item, rn_views *views, rn_error *err)
             owned = NULL;
     }
     if (!status)
-        status = view_of_features(&s->features, data, frames, i->start_s, i->start_s + (double)kept(s, item).samples / s->features.rate, views, err);
+        status = view_of_features(&s->features, data, frames, i->start_s, i->start_s + (double)kept(s, item).samples / s->features.rate,
+                                  views, err);
 fail:
     free(owned);
     rn_sound_free(&sound);

@@ -18,10 +18,10 @@
 #include "data/loader.h"
 #include "data/reading.h"
 
-#define RN_WHOLE_S 30.0        /* longest recording that is judged in one piece */
-#define RN_STRETCH 3           /* trained lengths */
+#define RN_WHOLE_S 30.0                  /* longest recording that is judged in one piece */
+#define RN_STRETCH 3                     /* trained lengths */
 #define RN_ONCE_BYTES ((size_t)64 << 20) /* features of a file's parts that are read in one pass before they are judged */
-#define RN_FEWEST_FRAMES 16    /* of a view; shorter recordings are repeated up to the trained length */
+#define RN_FEWEST_FRAMES 16              /* of a view; shorter recordings are repeated up to the trained length */
 
 typedef struct rn_kept {
     float *data;     /* samples, [bins][frames], or [c][h][w]; NULL: not cached */
@@ -41,19 +41,20 @@ typedef struct rn_supply {
     rn_augment augment;
     rn_extractor *extractor; /* NULL: arrays */
     double min_seconds;
-    int unsplit;             /* no item has a part */
-    int c, h, w;             /* of a training sample */
-    int64_t stretch;         /* samples */
+    int unsplit;     /* no item has a part */
+    int c, h, w;     /* of a training sample */
+    int64_t stretch; /* samples */
     rn_noise *noises;
     int noise_count;
-    pthread_mutex_t lock;    /* of what follows */
-    rn_kept *kept;           /* [items] */
+    pthread_mutex_t lock; /* of what follows */
+    rn_kept *kept;        /* [items] */
     size_t kept_bytes, kept_limit;
     size_t once_bytes;
-    pthread_mutex_t pass;    /* held while the parts of a file are read ahead for judging */
+    pthread_mutex_t pass; /* held while the parts of a file are read ahead for judging */
 } rn_supply;
 
-int rn_supply_open(rn_supply *s, rn_dataset *dataset, const rn_features *features, const rn_augment *augment, double min_seconds, int cache_mb, rn_error *err);
+int rn_supply_open(rn_supply *s, rn_dataset *dataset, const rn_features *features, const rn_augment *augment, double min_seconds,
+                   int cache_mb, rn_error *err);
 void rn_supply_close(rn_supply *s);
 /* An item's .npy file: malloc'ed values of the data set's shape; RN_ERR_SHAPE, or RN_ERR_DATA if one is not finite. */
 int rn_supply_read_array(const rn_dataset *dataset, int item, float **data, rn_error *err);

@@ -1,5 +1,6 @@
-/* A manifest or a split file: the first byte picks CSV, JSON Lines or split file. Written to a file, as it is opened by its path; a.wav and b.wav
- * lie beside it, so that whole data sets can be described. What opens must be sound: labels in range, text clean, split and digest must work. */
+/* A manifest or a split file: the first byte picks CSV, JSON Lines or split file. Written to a file, as it is opened by its path; a.wav
+ * and b.wav lie beside it, so that whole data sets can be described. What opens must be sound: labels in range, text clean, split and
+ * digest must work. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +48,8 @@ static void use(rn_dataset *d)
     char digest[33];
     for (int i = 0; i < d->count; i++) {
         const rn_item *item = &d->items[i];
-        if (item->label < 0 || item->label >= d->classes || !rn_text_is_clean(item->name) || !(item->weight > 0) || !(item->start_s >= 0) || !(item->end_s >= 0))
+        if (item->label < 0 || item->label >= d->classes || !rn_text_is_clean(item->name) || !(item->weight > 0) || !(item->start_s >= 0) ||
+            !(item->end_s >= 0))
             abort();
     }
     for (int i = 0; i < d->classes; i++)
