@@ -1,10 +1,9 @@
-/* What `data check` finds, the classifier of one number, defaults from the data, figures per class. */
+/* What `data check` finds, the classifier of one number, figures per class. */
 #include "data_fixture.h"
 
 #include <math.h>
 
 #include "data/check.h"
-#include "data/defaults.h"
 #include "data/level.h"
 #include "data/split.h"
 
@@ -358,76 +357,7 @@ static void check_measures_level(void **state)
     rn_dataset_close(&d);
 }
 
-/* ---- defaults and figures ---- */
-
-static void defaults_from_data(void **state)
-{
-    (void)state;
-    rn_defaults f;
-    put_noise(at("d/a/1.wav"), 1.5, 16000, 0.1, 1);
-    put_noise(at("d/a/2.wav"), 2.5, 16000, 0.1, 2);
-    put_noise(at("d/b/1.wav"), 2.74, 8000, 0.1, 3);
-    put_noise(at("d/b/2.wav"), 9, 8000, 0.1, 4);
-    put_noise(at("d/b/3.wav"), 2.74, 16000, 0.1, 5);
-    put_bytes(at("d/b/bad.wav"), "", 0);
-    rn_dataset *d = open_data(at("d"));
-    assert_ok(rn_defaults_from(d, NULL, NULL, NULL, &f, &err), err);
-    assert_int_equal(f.rate, 16000);
-    assert_true(f.seconds == 2.7);
-    assert_true(fabs(f.total_seconds - 18.48) < 1e-3);
-    assert_non_null(strstr(f.message, "2 of 5 recordings have a rate below 16000 Hz"));
-    rn_dataset_close(&d);
-    /* A tie goes to the higher rate; bats are cut to 48 kHz with a message; short clips give one second. */
-    put_noise(at("e/a/1.wav"), 0.3, 192000, 0.1, 1);
-    put_noise(at("e/b/1.wav"), 0.2, 44100, 0.1, 2);
-    d = open_data(at("e"));
-    assert_ok(rn_defaults_from(d, NULL, NULL, NULL, &f, &err), err);
-    assert_true(f.rate == 48000 && f.seconds == 1);
-    assert_non_null(strstr(f.message, "--rate 192000"));
-    rn_dataset_close(&d);
-    put_text(at("e/list.csv"), "path,label,start,end\na/1.wav,a,0,0.1\na/1.wav,a,0.1,0.2\nb/1.wav,b,0,99\n");
-    d = open_data(at("e/list.csv"));
-    assert_ok(rn_defaults_from(d, NULL, NULL, NULL, &f, &err), err);
-    assert_true(fabs(f.total_seconds - 0.4) < 1e-9);
-    rn_dataset_close(&d);
-    put_bytes(at("g/a/1.wav"), "", 0);
-    put_bytes(at("g/b/1.wav"), "", 0);
-    d = open_data(at("g"));
-    assert_true(rn_defaults_from(d, NULL, NULL, NULL, &f, &err) < 0);
-    assert_non_null(strstr(err.text, "1.wav"));
-    rn_dataset_close(&d);
-}
-
-static void defaults_by_size(void **state)
-{
-    (void)state;
-    static const struct {
-        int n, epochs, batch;
-        double lr;
-    } want[] = {{3055, 8, 32, 0.05}, {843, 29, 32, 0.05},  {300, 60, 16, 0.025},
-                {20, 60, 8, 0.0125}, {100000, 5, 64, 0.1}, {0, 60, 8, 0.0125}};
-    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
-        int epochs, batch;
-        double lr;
-        rn_defaults_for_size(want[i].n, &epochs, &batch, &lr);
-        assert_int_equal(epochs, want[i].epochs);
-        assert_int_equal(batch, want[i].batch);
-        assert_true(lr == want[i].lr);
-    }
-    float x[8] = {0};
-    int labels[8] = {0, 0, 0, 1, 1, 2, 2, 2};
-    const char *sources[8] = {"a", "b", "c", "d", "e", "f", "f", "f"};
-    rn_dataset *d = NULL;
-    assert_ok(rn_dataset_from_tensors(&d, x, labels, 8, 1, 1, 1, NULL, 3, sources, &err), err);
-    assert_error(rn_defaults_enough(d, 3, &err), RN_ERR_DATA, err,
-                 "class \"1\" has 2 items, at least 3 are needed; add 1 more of it, or leave a part out (--no-test)");
-    assert_error(rn_defaults_enough(d, 2, &err), RN_ERR_DATA, err,
-                 "the 3 items of class \"2\" come from 1 source, at least 2 are needed; add recordings from 1 more");
-    assert_ok(rn_defaults_enough(d, 1, &err), err);
-    d->items[3].bad = d->items[4].bad = 1;
-    assert_error(rn_defaults_enough(d, 1, &err), RN_ERR_DATA, err, "class \"1\" has 0 items");
-    rn_dataset_close(&d);
-}
+/* ---- figures ---- */
 
 static void figures_per_class(void **state)
 {
@@ -459,6 +389,6 @@ int main(void)
     const struct CMUnitTest tests[] = {test(everything_is_found),       test(duplicates_by_sound),   test(parts_of_a_file),
                                        test(check_can_be_stopped),      test(arrays_are_checked),    test(level_of_known_sound),
                                        test(level_matches_brute_force), test(level_folds_by_source), test(check_measures_level),
-                                       test(defaults_from_data),        test(defaults_by_size),      test(figures_per_class)};
+                                       test(figures_per_class)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
