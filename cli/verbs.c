@@ -95,7 +95,7 @@ static const option_row train_options[] = {
     KEYED("split-test", "P", OPTION_NUMBER, 0, 1, NULL, "split.test", "share of the test part [0.15]"),
     FLAG("no-validation", 1, "no validation part; the last epoch is the best"),
     FLAG("no-test", 1, "no test part"),
-    FLAG("skip-bad", 1, "leave out recordings that can't be decoded, and count them [an error that names them]"),
+    FLAG("skip-bad", 1, "leave out recordings that can't be decoded or are silent, and count them [an error that names them]"),
     NUMBER("min-seconds", "S", 1, 0, 3600, "shorter recordings count as bad [0.1]"),
     CHOICE("balance", 1, "none|sampling|weights", "unequal classes: draw each equally often, or weigh the loss [none]"),
     TEXT("class-weights", "W,W", 1, "weights of the classes in the loss, in the order of the labels"),
@@ -168,7 +168,7 @@ static const option_row train_options[] = {
 static const option_row eval_options[] = {
     CHOICE("part", 1, "train|validation|test|all", "which part of the split to judge [test; all without a split]"),
     PATH("split", "FILE", 1, "the split of the training [split.csv beside MODEL]"),
-    FLAG("skip-bad", 1, "leave out recordings that can't be decoded, and count them"),
+    FLAG("skip-bad", 1, "leave out recordings that can't be decoded or are silent, and count them"),
     INTEGER("worst", 1, 0, 100000, "how many of the worst files to name [10]"),
     INTEGER("cache-mb", 1, 0, 2147483647.0, "memory for features [1024]"),
     RAW_ROW( "headerless recordings of this kind [the file says]"),

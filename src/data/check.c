@@ -20,7 +20,6 @@
 #include "data/reading.h"
 #include "data/supply.h"
 
-#define SILENT_PEAK 0.001f  /* -60 dBFS */
 #define SOUNDING_PEAK 0.01f /* -40 dBFS */
 #define FULL_SCALE 0.9999f
 #define CLIPPED_SHARE 0.001
@@ -111,7 +110,7 @@ static void look_at_sound(rn_looking *l, int item, rn_sound *sound)
     for (int c = 0; sound->channel_peaks && c < sound->file_channels; c++)
         loudest = sound->channel_peaks[c] > loudest ? sound->channel_peaks[c] : loudest;
     for (int c = sound->file_channels - 1; sound->channel_peaks && c >= 0 && loudest >= SOUNDING_PEAK; c--)
-        if (sound->channel_peaks[c] < SILENT_PEAK)
+        if (sound->channel_peaks[c] < RN_SILENT_PEAK)
             look->silent_channel = c + 1;
 }
 
@@ -239,7 +238,7 @@ static void find_in_items(rn_findings *f, const rn_dataset *d, const rn_look *lo
             add(f, RN_FIND_UNDECODABLE, i, -1, "%s", look->failure.text ? look->failure.text : name);
         if (look->empty || look->failure.code)
             continue;
-        if (look->peak < SILENT_PEAK && !d->c)
+        if (look->peak < RN_SILENT_PEAK && !d->c)
             add(f, RN_FIND_SILENT, i, -1, "%.200s: silent (peak below -60 dB of full scale)", name);
         else if (look->peak == 0)
             add(f, RN_FIND_SILENT, i, -1, "%.200s: zero throughout", name);

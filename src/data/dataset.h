@@ -12,6 +12,8 @@ typedef int (*rn_progress_fn)(void *context, int64_t done, int64_t total);
 
 typedef enum rn_part { RN_PART_NONE = -1, RN_PART_TRAIN, RN_PART_VALIDATION, RN_PART_TEST, RN_PARTS } rn_part;
 
+#define RN_SILENT_PEAK 0.001f /* -60 dB of full scale: a recording that stays below is silent */
+
 typedef struct rn_item {
     char *path; /* as it can be opened; "tensor 17" for the caller's tensors */
     char *name; /* path relative to the data set, for messages and split files */

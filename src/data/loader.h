@@ -12,7 +12,7 @@ typedef struct rn_loader_options {
     int threads;        /* decoding threads of its own; 0: one */
     int cache_mb;       /* features kept in memory; default 1024 */
     int balance;        /* 1: balanced sampling (each class equally often) */
-    int skip_bad;       /* a file that does not decode is skipped and counted, else an error naming it */
+    int skip_bad;       /* a file that does not decode, or is silent, is skipped and counted; else one that does not decode is an error naming it */
     double min_seconds; /* shorter items count as bad; 0: 0.1 */
 } rn_loader_options;
 

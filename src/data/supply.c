@@ -134,14 +134,24 @@ static int is_long(const rn_supply *s, int64_t samples)
     return (double)samples > RN_WHOLE_S * s->features.rate;
 }
 
+static int is_silent(const float *samples, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (fabsf(samples[i]) >= RN_SILENT_PEAK)
+            return 0;
+    return 1;
+}
+
 /* Was the item read well enough to be used? */
-static int check_length(rn_supply *s, int item, int64_t count, rn_error *err)
+static int check_item(rn_supply *s, int item, const float *samples, int64_t count, rn_error *err)
 {
     const rn_item *i = &s->dataset->items[item];
     double seconds = (double)count / s->features.rate;
     if (seconds < s->min_seconds || rn_features_frames(&s->features, count) < 1)
         return rn_error_set(err, RN_ERR_DATA, "%.600s: %.3f s is too short (the least is %.3f s)", i->path, seconds,
                             s->min_seconds > s->features.window_ms / 1000 ? s->min_seconds : s->features.window_ms / 1000);
+    if (s->skip_silent && is_silent(samples, count))
+        return rn_error_set(err, RN_ERR_DATA, "%.600s: silent (peak below -60 dB of full scale)", i->path);
     pthread_mutex_lock(&s->lock);
     s->kept[item].samples = count;
     pthread_mutex_unlock(&s->lock);
@@ -208,7 +218,7 @@ static int make_features(rn_supply *s, int item, const rn_sound *sound, const fl
 static int decode(rn_supply *s, int item, rn_sound *sound, rn_error *err)
 {
     int status = rn_reading_item(s->dataset, item, s->features.rate, s->features.channel, sound, err);
-    if (!status && (status = check_length(s, item, sound->count, err)))
+    if (!status && (status = check_item(s, item, sound->samples, sound->count, err)))
         rn_sound_free(sound);
     return status;
 }
@@ -451,7 +461,7 @@ static void read_ahead(rn_supply *s, int item)
         if (there || d->items[i].bad || d->items[i].part != d->items[item].part)
             continue;
         int status = rn_pass_read(&pass, d, i, s->features.rate, s->features.channel, &sound, NULL);
-        if (!status && !check_length(s, i, sound.count, NULL) && !is_long(s, sound.count) &&
+        if (!status && !check_item(s, i, sound.samples, sound.count, NULL) && !is_long(s, sound.count) &&
             !rn_extractor_run(s->extractor, sound.samples, sound.count, &data, &frames, NULL)) {
             bytes = (size_t)s->h * (size_t)frames * sizeof(float);
             pthread_mutex_lock(&s->lock);
@@ -552,7 +562,7 @@ static int visit_one(rn_supply *s, rn_pass *pass, int alone, int item, rn_error 
     else
         status = rn_pass_read(pass, s->dataset, item, s->features.rate, s->features.channel, &sound, err);
     if (!status)
-        status = check_length(s, item, sound.count, err);
+        status = check_item(s, item, sound.samples, sound.count, err);
     if (!status && !is_long(s, sound.count) && worth_keeping(s, item)) {
         if (!keeps_samples(s, item)) {
             status = make_features(s, item, &sound, &data, &owned, &frames, err);

@@ -41,6 +41,7 @@ typedef struct rn_supply {
     rn_augment augment;
     rn_extractor *extractor; /* NULL: arrays */
     double min_seconds;
+    int skip_silent; /* a silent recording counts as bad: --skip-bad leaves it out, without that it is used with a warning of data check */
     int unsplit;     /* no item has a part */
     int c, h, w;     /* of a training sample */
     int64_t stretch; /* samples */
