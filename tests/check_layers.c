@@ -39,7 +39,6 @@ static const struct { const char *header, *folders; } libraries[] = {
     {"jansson.h", " formats models media data judge train api "},
     {"sndfile.h", " media api "}, /* api: its version, for "resnet info" */
     {"samplerate.h", " media api "},
-    {"kiss_fft", " media "},
     {"xxhash.h", " data train api "},
 };
 

@@ -163,7 +163,7 @@ int rn_stream_open(rn_stream **stream, rn_session *session, int rate_hz, const r
     if ((status = rn_hearing_start(&s->hearing, session, listen, 1, "stream", fn, context, err)) || (status = need_sound(&s->hearing, err)))
         goto fail;
     if (rate_hz != s->hearing.features.rate &&
-        (status = rn_resampler_open(&s->resampler, (double)s->hearing.features.rate / rate_hz, RN_RESAMPLE_BEST, err)))
+        (status = rn_resampler_open(&s->resampler, (double)s->hearing.features.rate / rate_hz, RN_RESAMPLE_FILE, err)))
         goto fail;
     *stream = s;
     s = NULL;

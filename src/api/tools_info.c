@@ -36,7 +36,6 @@ int rn_tools_machine(char **result, rn_error *err)
         json_array_append_new(cpu, json_string("avx512"));
     json_array_append_new(features,
                           json_sprintf("sound: %s, %.*s", sf_version_string(), (int)strcspn(src_get_version(), " "), src_get_version()));
-    json_array_append_new(features, json_string("fft: KissFFT"));
     json_array_append_new(features, json_sprintf("hashes: xxHash %d.%d.%d", XXH_VERSION_MAJOR, XXH_VERSION_MINOR, XXH_VERSION_RELEASE));
     json_array_append_new(features, json_sprintf("json: Jansson %s", jansson_version_str()));
     *result = rn_result_text(json_pack("{s:s, s:i, s:s, s:o, s:i, s:o}", "version", rn_version(), "arithmetic", RN_ARITHMETIC, "isa",

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include "base/error.h"
 
-typedef enum rn_resample_quality { RN_RESAMPLE_BEST, RN_RESAMPLE_FAST } rn_resample_quality;
+typedef enum rn_resample_quality { RN_RESAMPLE_FILE, RN_RESAMPLE_FAST } rn_resample_quality;
 typedef struct rn_resampler rn_resampler;
 
 /* ratio = wanted rate / rate of the input, from 1/256 to 256. */

@@ -301,7 +301,7 @@ int rn_sound_stream_open(rn_sound_stream **stream, const char *path, const rn_so
         goto fail;
     s->rate = options && options->rate ? options->rate : s->from.rate;
     if (s->rate != s->from.rate) {
-        status = rn_resampler_open(&s->resampler, (double)s->rate / s->from.rate, RN_RESAMPLE_BEST, err);
+        status = rn_resampler_open(&s->resampler, (double)s->rate / s->from.rate, RN_RESAMPLE_FILE, err);
         if (status)
             goto fail;
     }

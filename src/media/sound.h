@@ -43,7 +43,7 @@ int rn_sound_stream_rate(const rn_sound_stream *stream);
 double rn_sound_stream_seconds(const rn_sound_stream *stream); /* whole length if the header tells, else 0 */
 void rn_sound_stream_close(rn_sound_stream **stream);
 
-/* libsamplerate, best sinc, the whole signal at once (training and files) - the stream gives the same bits. */
+/* libsamplerate, medium sinc (121 dB, 90 % of the band), the whole signal at once (training and files) - the stream gives the same bits. */
 int rn_sound_resample(const float *in, int64_t count, int from_hz, int to_hz, float **out, int64_t *out_count, rn_error *err);
 
 /* Writes 16-bit WAV: tests, and the synthesiser of test data. */
