@@ -216,6 +216,31 @@ static void options_leave_auto(void **state)
     assert_true(o.arch.classes == 0 && o.arch.in_channels == 0);
 }
 
+/* Librosa's mel of a 25 ms Hamming window with pre-emphasis would be nobody's: another convention brings its own defaults, wherever
+ * in the object it stands, and what was asked for goes over them. */
+static void conventions_bring_their_defaults(void **state)
+{
+    (void)state;
+    rn_train_options o;
+    rn_error err;
+    rn_train_options_default(&o);
+    json_t *flat = json_pack("{s:i, s:i, s:s}", "features.bins", 40, "features.rate", 22050, "features.convention", "librosa");
+    if (rn_train_options_from_json(&o, flat, NULL, &err))
+        fail_msg("%s", err.text);
+    json_decref(flat);
+    assert_true(o.features.convention == RN_LIBROSA && o.features.bins == 40 && o.features.rate == 22050);
+    assert_true(o.features.window == RN_HANN && o.features.scale == RN_SCALE_DB && o.features.preemphasis == 0 && o.features.amplitude == 1);
+    assert_true(o.features.window_ms == 0); /* 2048 samples, once the rate is known */
+    assert_int_equal(rn_train_options_set(&o, "features.hop-ms", "5", &err), 0);
+    assert_int_equal(rn_train_options_set(&o, "features.convention", "librosa", &err), 0);
+    assert_true(o.features.hop_ms == 5); /* the same convention changes nothing */
+    assert_int_equal(rn_train_options_set(&o, "features.convention", "spectrogram", &err), 0);
+    assert_true(o.features.hop_ms == 10 && o.features.bins == 0 && o.features.rate == 22050);
+    char name[128];
+    assert_string_equal(rn_train_option_name("features.window", name), "--fft-window");
+    assert_string_equal(rn_train_option_name("arch.width", name), "--width");
+}
+
 static void refused(const char *key, const char *text, const char *sentence)
 {
     rn_train_options o, before;
@@ -583,7 +608,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loss_is_pytorchs),   cmocka_unit_test(loss_weights_items),
         cmocka_unit_test(loss_mixes),         cmocka_unit_test(options_round_trip),
-        cmocka_unit_test(options_leave_auto), cmocka_unit_test(options_are_refused_by_name),
+        cmocka_unit_test(options_leave_auto), cmocka_unit_test(conventions_bring_their_defaults),
+        cmocka_unit_test(options_are_refused_by_name),
         cmocka_unit_test(whole_run),          cmocka_unit_test(config_reproduces),
         cmocka_unit_test(in_memory),          cmocka_unit_test(frozen),
         cmocka_unit_test(early_stopping),     cmocka_unit_test(starts_from_a_model),

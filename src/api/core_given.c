@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "formats/json.h"
+
 void rn_given_fail(rn_given *g, int code, const char *format, ...)
 {
     char text[900];
@@ -213,9 +215,8 @@ void rn_given_network(rn_given *g, const char *name, rn_arch *arch, int *height,
 
 char *rn_result_text(json_t *value, rn_error *err)
 {
-    char *text = value ? json_dumps(value, JSON_COMPACT) : NULL;
+    char *text = NULL;
+    rn_json_dump(value, JSON_COMPACT, &text, err);
     json_decref(value);
-    if (!text)
-        rn_error_memory(err, "a result", 0);
     return text;
 }

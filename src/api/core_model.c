@@ -4,6 +4,7 @@
 
 #include "api/given.h"
 #include "base/cpu.h"
+#include "formats/json.h"
 #include "models/model.h"
 
 int rn_model_create(rn_model **model, const char *options, const char *const *labels, rn_error *err)
@@ -66,8 +67,9 @@ int64_t rn_model_parameters(const rn_model *model)
 
 char *rn_model_config(const rn_model *model, const char *section)
 {
+    char *text = NULL;
     json_t *value = section ? rn_model_section(model, section) : model->config;
-    return value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    return value && !rn_json_dump(value, JSON_COMPACT | JSON_ENCODE_ANY, &text, NULL) ? text : NULL;
 }
 
 /* The trainer stores the shape of a training sample as the section "input". */

@@ -32,6 +32,7 @@ static void ear_close(rn_ear **ear)
 int rn_ear_get(rn_session *s, const char *name, rn_ear **ear, rn_error *err)
 {
     const json_t *section = rn_model_section(s->model, "features");
+    const char *source = s->model->source ? s->model->source : "the model";
     int status = 0, classes = s->model->arch.classes, embedding = s->model->arch.embedding;
     *ear = s->ear;
     if (s->ear)
@@ -44,7 +45,7 @@ int rn_ear_get(rn_session *s, const char *name, rn_ear **ear, rn_error *err)
     e->embedding = malloc((size_t)(embedding + 1) * sizeof(float));
     if (!e->logits || !e->probability || !e->embedding)
         status = rn_error_memory(err, "an answer", (size_t)(2 * classes + embedding) * sizeof(float));
-    else if (section && !(status = rn_features_from_json(&e->features, section, "the model", err))) {
+    else if (section && !(status = rn_features_from_json(&e->features, section, source, err))) {
         if (s->model->arch.in_channels != 1)
             status = rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: the network takes %d channels, sound features have one", name,
                                   s->model->arch.in_channels);

@@ -169,7 +169,7 @@ static int open_parts(evaluation *e, rn_error *err)
     if (!arrays && !section)
         return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s holds recordings, the model was trained on arrays and has no sound features",
                             e->dataset->path);
-    if (!arrays && (status = rn_features_from_json(&features, section, "the model", err)))
+    if (!arrays && (status = rn_features_from_json(&features, section, m->source, err)))
         return status;
     if ((status = rn_loader_open(&e->loader, e->dataset, arrays ? NULL : &features, &none, &e->loading, err)) ||
         (status = rn_infer_open(&e->engine, m->graph, m->weights, m->stats, e->pool, err)))

@@ -7,6 +7,11 @@
 #include "media/fft.h"
 #include "media/filters.h"
 
+static int library_defaults(rn_convention convention)
+{
+    return convention == RN_LIBROSA || convention == RN_TORCHAUDIO;
+}
+
 void rn_features_default(rn_features *f, rn_convention convention, int rate)
 {
     memset(f, 0, sizeof *f);
@@ -26,14 +31,12 @@ void rn_features_default(rn_features *f, rn_convention convention, int rate)
         f->preemphasis = 0.97;
         f->amplitude = 32768;
         f->scale = RN_SCALE_LN;
-    } else if (convention != RN_SPECTROGRAM && rate > 0) {
-        /* The libraries' own defaults are in samples: 2048 and 512, 400 and 200; 128 bins. */
-        int window = convention == RN_LIBROSA ? 2048 : 400;
-        f->window_ms = window * 1000.0 / rate;
-        f->hop_ms = (convention == RN_LIBROSA ? 512 : 200) * 1000.0 / rate;
-        f->bins = 128;
-    } else {
+    } else if (convention == RN_SPECTROGRAM) {
         f->scale = RN_SCALE_LN;
+        f->bins = 0;
+    } else {
+        f->bins = 128;
+        f->window_ms = f->hop_ms = 0;
     }
     rn_features_complete(f);
 }
@@ -42,7 +45,16 @@ void rn_features_complete(rn_features *f)
 {
     rn_frame frame;
     int first;
-    if (f->convention != RN_SPECTROGRAM || f->rate < 1)
+    if (f->rate < 1)
+        return;
+    if (library_defaults(f->convention)) {
+        /* The libraries' own defaults are in samples. */
+        if (!(f->window_ms > 0))
+            f->window_ms = (f->convention == RN_LIBROSA ? 2048 : 400) * 1000.0 / f->rate;
+        if (!(f->hop_ms > 0))
+            f->hop_ms = (f->convention == RN_LIBROSA ? 512 : 200) * 1000.0 / f->rate;
+    }
+    if (f->convention != RN_SPECTROGRAM)
         return;
     rn_frame_of(f, &frame);
     if (frame.fft > 1)
@@ -68,32 +80,49 @@ static int check_frame(const rn_features *f, const rn_frame *frame, rn_error *er
     return 0;
 }
 
-int rn_features_check(const rn_features *f, rn_error *err)
+int rn_features_check_values(const rn_features *f, rn_error *err)
 {
-    rn_frame frame;
-    char list[200];
+    int in_samples = library_defaults(f->convention);
     if ((unsigned)f->convention > RN_SPECTROGRAM || (unsigned)f->window > RN_RECTANGULAR || (unsigned)f->scale > RN_SCALE_MAGNITUDE ||
         (unsigned)f->normalise > RN_NORMALISE_MEAN_VARIANCE)
         return rn_error_set(err, RN_ERR_ARG, "features: unknown convention, window, scale or normalisation");
-    if (f->rate < 1 || f->rate > 10000000)
+    if (f->rate < 0 || f->rate > 10000000)
         return rn_error_set(err, RN_ERR_ARG, "features: rate %d Hz: want 1 to 10000000", f->rate);
     if (f->channel < 0 || f->channel > 1024)
         return rn_error_set(err, RN_ERR_ARG, "features: channel %d: want 1 to 1024, or 0 for the mean", f->channel);
-    if (f->bins < 1 || f->bins > RN_FFT_MAX / 2 + 1)
+    if (f->bins < (f->convention != RN_SPECTROGRAM) || f->bins > RN_FFT_MAX / 2 + 1)
         return rn_error_set(err, RN_ERR_ARG, "features: %d bins: want at least 1", f->bins);
-    if (!(f->window_ms > 0) || !(f->hop_ms > 0) || f->window_ms > 1e9 || f->hop_ms > 1e9)
+    if (!(f->window_ms > 0 || (in_samples && f->window_ms == 0)) || !(f->hop_ms > 0 || (in_samples && f->hop_ms == 0)) ||
+        f->window_ms > 1e9 || f->hop_ms > 1e9)
         return rn_error_set(err, RN_ERR_ARG, "features: a window of %.6g ms and a hop of %.6g ms: both are above 0", f->window_ms, f->hop_ms);
     if (!(f->preemphasis >= 0) || !(f->preemphasis <= 1))
         return rn_error_set(err, RN_ERR_ARG, "features: pre-emphasis %.6g: want 0 to 1", f->preemphasis);
     if (!(f->amplitude > 0) || !(f->amplitude <= 1e12))
         return rn_error_set(err, RN_ERR_ARG, "features: amplitude %.6g: want above 0, 32768 or 1 by habit", f->amplitude);
-    if (!(f->seconds > 0) || f->seconds > 86400)
+    if (!(f->seconds >= 0) || f->seconds > 86400)
         return rn_error_set(err, RN_ERR_ARG, "features: length of %.6g s: want above 0, at most a day", f->seconds);
     if (!isfinite(f->low_hz) || !isfinite(f->high_hz))
         return rn_error_set(err, RN_ERR_ARG, "features: the frequency range is not finite");
-    rn_frame_of(f, &frame);
-    int status = check_frame(f, &frame, err);
+    return 0;
+}
+
+int rn_features_check(const rn_features *f, rn_error *err)
+{
+    rn_frame frame;
+    char list[200];
+    int status = rn_features_check_values(f, err);
     if (status)
+        return status;
+    if (f->rate < 1)
+        return rn_error_set(err, RN_ERR_ARG, "features: rate %d Hz: want 1 to 10000000", f->rate);
+    if (!(f->seconds > 0))
+        return rn_error_set(err, RN_ERR_ARG, "features: length of %.6g s: want above 0, at most a day", f->seconds);
+    if (f->bins < 1)
+        return rn_error_set(err, RN_ERR_ARG, "features: %d bins: want at least 1", f->bins);
+    if (!(f->window_ms > 0) || !(f->hop_ms > 0))
+        return rn_error_set(err, RN_ERR_ARG, "features: a window of %.6g ms and a hop of %.6g ms: both are above 0", f->window_ms, f->hop_ms);
+    rn_frame_of(f, &frame);
+    if ((status = check_frame(f, &frame, err)))
         return status;
     if (f->convention == RN_KALDI) {
         int empty = rn_features_empty_bins(f, list, sizeof list);

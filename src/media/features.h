@@ -30,14 +30,22 @@ typedef struct rn_features {
     double seconds;       /* length that the network was trained on: frames = rn_features_frames of it */
 } rn_features;
 
+/* rate 0: not known yet. What then cannot be told in milliseconds or rows stays 0, open: the window and hop of librosa (2048 and 512
+ * samples) and torchaudio (400 and 200), the bins of a plain spectrogram. */
 void rn_features_default(rn_features *f, rn_convention convention, int rate);
-void rn_features_complete(rn_features *f); /* what follows from the rest: a plain spectrogram's bins. Call it after options were applied */
+/* Fills in what follows from the rest: open windows and hops, a plain spectrogram's bins. Call it after options were applied. */
+void rn_features_complete(rn_features *f);
+int rn_convention_find(const char *name); /* "kaldi", "librosa", ...: the enum's value, or -1 */
 /* Ranges. Kaldi filters that catch no FFT bin are named and refused, as Kaldi does; librosa and torchaudio go on with rows
  * of zeros, and so do we: rn_features_empty_bins counts such rows and lists them ("3, 5, 9") for a warning. */
 int rn_features_check(const rn_features *f, rn_error *err);
+/* Each value alone; rate, seconds and what the rate decides may be open. */
+int rn_features_check_values(const rn_features *f, rn_error *err);
 int rn_features_empty_bins(const rn_features *f, char *list, size_t size);
 json_t *rn_features_to_json(const rn_features *f);          /* new reference; complete */
-int rn_features_from_json(rn_features *f, const json_t *section, const char *file, rn_error *err); /* unknown or missing key: refused by name */
+/* Unknown or missing key: refused by name. The open form is for options: rn_features_check_values instead of rn_features_check. */
+int rn_features_from_json(rn_features *f, const json_t *section, const char *file, rn_error *err);
+int rn_features_from_open_json(rn_features *f, const json_t *section, const char *file, rn_error *err);
 
 int64_t rn_features_frames(const rn_features *f, int64_t samples); /* 0 if too short */
 int64_t rn_features_samples(const rn_features *f, int64_t frames); /* fewest samples that give that many frames */

@@ -85,7 +85,7 @@ static int read_key(rn_features *f, size_t i, const json_t *value, const char *f
     return 0;
 }
 
-int rn_features_from_json(rn_features *f, const json_t *section, const char *file, rn_error *err)
+static int read_section(rn_features *f, const json_t *section, int open, const char *file, rn_error *err)
 {
     rn_features got;
     const char *key;
@@ -110,9 +110,27 @@ int rn_features_from_json(rn_features *f, const json_t *section, const char *fil
         if (status)
             return status;
     }
-    int status = rn_features_check(&got, &inner);
+    int status = open ? rn_features_check_values(&got, &inner) : rn_features_check(&got, &inner);
     if (status)
         return rn_error_set(err, status == RN_ERR_ARG ? RN_ERR_FORMAT : status, "%s: %s", file, inner.text);
     *f = got;
     return 0;
+}
+
+int rn_features_from_json(rn_features *f, const json_t *section, const char *file, rn_error *err)
+{
+    return read_section(f, section, 0, file, err);
+}
+
+int rn_features_from_open_json(rn_features *f, const json_t *section, const char *file, rn_error *err)
+{
+    return read_section(f, section, 1, file, err);
+}
+
+int rn_convention_find(const char *name)
+{
+    for (int i = 0; conventions[i]; i++)
+        if (!strcmp(name, conventions[i]))
+            return i;
+    return -1;
 }

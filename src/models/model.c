@@ -28,6 +28,7 @@ void rn_model_close(rn_model **model)
     free(m->weights);
     free(m->stats);
     json_decref(m->config);
+    free(m->source);
     free(m);
     *model = NULL;
 }
@@ -233,8 +234,10 @@ int rn_model_from_tensors(rn_model **model, const char *name, const rn_tensors *
     rn_error why;
     *model = NULL;
     rn_model *m = calloc(1, sizeof *m);
-    if (!m)
+    if (!m || !(m->source = strdup(name))) {
+        free(m);
         return rn_error_memory(err, "a model", sizeof *m);
+    }
     if ((status = read_config(name, tensors, &m->config, err)) ||
         (status = rn_arch_from_json(&m->arch, name, json_object_get(m->config, "arch"), err)))
         goto fail;

@@ -18,6 +18,7 @@ typedef struct rn_model {
     float *weights, *stats;
     json_t *config;       /* object with the sections; arch and labels inside it are rewritten on saving */
     char **labels;        /* [arch.classes], UTF-8 */
+    char *source;         /* the file that it was read from, for messages; NULL: none */
 } rn_model;
 
 /* A fresh model with initial weights from rn_arch_init. labels may be NULL: "0", "1", ... */

@@ -15,6 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "formats/json.h"
+
 struct rn_checkpoint {
     char *path;
     rn_tensors tensors;
@@ -136,7 +138,7 @@ static json_t *sums_json(const rn_sums *s)
                      (json_int_t)s->correct, "items", (json_int_t)s->items);
 }
 
-static char *state_text(rn_trainer *t)
+static int state_text(rn_trainer *t, char **text, rn_error *err)
 {
     const char *events = t->log.events ? rn_events_path(t->log.events) : "", *slash = strrchr(events, '/');
     json_t *best = json_pack("{s:i, s:o, s:o, s:o}", "epoch", t->best.epoch, "macro", rn_json_number(t->best.macro), "loss",
@@ -146,9 +148,9 @@ static char *state_text(rn_trainer *t)
                               (json_int_t)t->step, "done", (json_int_t)t->done, "sums", sums_json(&t->sums), "last", sums_json(&t->last),
                               "best", best, "log_bytes", (json_int_t)t->log.bytes, "events", rn_json_text(slash ? slash + 1 : events),
                               "events_bytes", (json_int_t)(t->log.events ? rn_events_bytes(t->log.events) : 0));
-    char *text = state ? json_dumps(state, JSON_COMPACT) : NULL;
+    int status = rn_json_dump(state, JSON_COMPACT, text, err);
     json_decref(state);
-    return text;
+    return status;
 }
 
 static int add_arrays(rn_trainer *t, rn_tensors *out, rn_error *err)
@@ -181,11 +183,9 @@ int rn_checkpoint_write(rn_trainer *t, rn_error *err)
     if ((status = describe(t, t->epoch, t->done, 0, NULL, err)))
         return status;
     path = rn_folder_path(t->folder, "last.safetensors");
-    text = state_text(t);
-    if (!path || !text) {
-        status = rn_error_memory(err, "a checkpoint", 1);
+    status = path ? state_text(t, &text, err) : rn_error_memory(err, "a checkpoint", 1);
+    if (status)
         goto fail;
-    }
     if ((status = rn_model_tensors(t->model, &tensors, err)) || (status = add_arrays(t, &tensors, err)))
         goto fail;
     if ((status = rn_tensors_set_metadata(&tensors, "resnet.state", text, err)))
@@ -248,26 +248,26 @@ fail:
 static char *option_text(const json_t *config, const char *key)
 {
     const char *dot = strchr(key, '.');
-    char head[96] = "";
+    char head[96] = "", *text = NULL;
+    const json_t *value;
     if (!dot)
-        return json_dumps(json_object_get(config, key), JSON_ENCODE_ANY | JSON_COMPACT);
-    memcpy(head, key, (size_t)(dot - key));
-    return json_dumps(json_object_get(json_object_get(config, head), dot + 1), JSON_ENCODE_ANY | JSON_COMPACT);
+        value = json_object_get(config, key);
+    else {
+        memcpy(head, key, (size_t)(dot - key));
+        value = json_object_get(json_object_get(config, head), dot + 1);
+    }
+    return rn_json_dump(value, JSON_ENCODE_ANY | JSON_COMPACT, &text, NULL) ? NULL : text;
 }
 
 static int refuse_option(const rn_checkpoint *c, const rn_trainer *t, const char *key, rn_error *err)
 {
-    char option[96];
+    char option[128];
     json_t *now = rn_train_options_to_json(&t->options, !t->tensors);
     char *before = option_text(json_object_get(c->state, "config"), key), *after = option_text(now, key);
-    snprintf(option, sizeof option, "%s", key);
-    for (char *p = option; *p; p++)
-        if (*p == '_')
-            *p = '-';
     int status =
         rn_error_set(err, RN_ERR_MISMATCH,
-                     "--%s is %.200s, the run in %s began with %.200s: leave the option out, or begin another run with another --out",
-                     option, after ? after : "unset", t->folder, before ? before : "unset");
+                     "%s is %.200s, the run in %s began with %.200s: leave the option out, or begin another run with another --out",
+                     rn_train_option_name(key, option), after ? after : "unset", t->folder, before ? before : "unset");
     free(before);
     free(after);
     json_decref(now);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "formats/json.h"
 
 typedef enum field_kind { F_INT, F_BOOL, F_SEED, F_REAL, F_TEXT, F_CHOICE, F_LETTER, F_POOL } field_kind;
 
@@ -108,13 +109,24 @@ void rn_train_options_default(rn_train_options *o)
 
 /* ---- Names ---- */
 
-/* The option as the command line writes it: "augment.mixup" is --mixup, "label_smoothing" is --label-smoothing, except that the
- * split's seed is --split-seed. */
-static const char *option_name(const char *key, char out[128])
+/* Keys whose last word would be taken for something else, or says less than the command line does. */
+static const char *const renamed[][2] = {{"arch.name", "--arch"},
+                                         {"features.window", "--fft-window"},
+                                         {"split_file", "--split"},
+                                         {"augment.shift_s", "--shift"},
+                                         {"augment.noise_probability", "--noise"},
+                                         {"augment.noise_snr_low_db", "--noise-snr-low"},
+                                         {"augment.noise_snr_high_db", "--noise-snr-high"}};
+
+const char *rn_train_option_name(const char *key, char out[128])
 {
     const char *dot = strchr(key, '.'), *bare = dot ? dot + 1 : key;
-    int split = strncmp(key, "split.", 6) == 0;
-    snprintf(out, 128, "--%s%s", split ? "split-" : "", bare);
+    for (size_t i = 0; i < sizeof renamed / sizeof *renamed; i++)
+        if (strcmp(key, renamed[i][0]) == 0) {
+            snprintf(out, 128, "%s", renamed[i][1]);
+            return out;
+        }
+    snprintf(out, 128, "--%s%s", strncmp(key, "split.", 6) == 0 ? "split-" : "", bare);
     for (char *p = out; *p; p++)
         if (*p == '_')
             *p = '-';
@@ -236,7 +248,7 @@ static int refuse(rn_error *err, const char *file, const char *key, const char *
     char name[128];
     if (file)
         return rn_error_set(err, RN_ERR_ARG, "%s: \"%s\" wants %s", file, key, want);
-    return rn_error_set(err, RN_ERR_ARG, "%s wants %s", option_name(key, name), want);
+    return rn_error_set(err, RN_ERR_ARG, "%s wants %s", rn_train_option_name(key, name), want);
 }
 
 /* Text that stands for a number or a truth value becomes one; anything else stays. New reference. */
@@ -430,29 +442,27 @@ static int merge(json_t *current, const json_t *section, const char *name, const
     return 0;
 }
 
+/* Another convention brings its own defaults, and the other keys go over them. Rate 0, seconds 0 and what the rate decides stand for
+ * "from the data" until rn_resolve_options. */
 static int set_features(rn_train_options *o, const json_t *section, const char *file, rn_error *err)
 {
-    /* rate 0 and seconds 0 stand for "from the data", which media rightly refuses: stand-ins travel instead. */
-    const int any_rate = 96001;
-    const double any_seconds = 1.0009765625;
     rn_features f = o->features;
-    f.rate = f.rate ? f.rate : any_rate;
-    f.seconds = f.seconds > 0 ? f.seconds : any_seconds;
+    const char *name = json_string_value(json_object_get(section, "convention"));
+    int convention = name ? rn_convention_find(name) : -1;
+    if (convention >= 0 && convention != (int)f.convention) {
+        rn_features_default(&f, (rn_convention)convention, 0);
+        f.rate = o->features.rate;
+        f.channel = o->features.channel;
+        f.seconds = o->features.seconds;
+    }
     json_t *current = rn_features_to_json(&f);
     int status = current ? merge(current, section, "features", file, err) : rn_error_memory(err, "options", sizeof f);
-    if (!status && json_integer_value(json_object_get(current, "rate")) == 0 && json_is_integer(json_object_get(current, "rate")))
-        json_object_set_new(current, "rate", json_integer(any_rate));
-    if (!status && json_number_value(json_object_get(current, "seconds")) == 0 && json_is_number(json_object_get(current, "seconds")))
-        json_object_set_new(current, "seconds", json_real(any_seconds));
     if (!status)
-        status = rn_features_from_json(&f, current, file ? file : "features", err);
+        status = rn_features_from_open_json(&f, current, file ? file : "options", err);
     json_decref(current);
-    if (status)
-        return status;
-    f.rate = f.rate == any_rate ? 0 : f.rate;
-    f.seconds = f.seconds == any_seconds ? 0 : f.seconds;
-    o->features = f;
-    return 0;
+    if (!status)
+        o->features = f;
+    return status;
 }
 
 static int set_augment(rn_train_options *o, const json_t *section, const char *file, rn_error *err)
@@ -526,8 +536,9 @@ static int set_one(rn_train_options *o, const char *key, const json_t *value, co
         if (json_string_value(value) && strcmp(json_string_value(value), o->arch.name) == 0)
             return 0;
         json_t *section = json_object();
-        json_object_set(section, "name", (json_t *)(uintptr_t)value);
-        int status = json_is_string(value) ? set_section(o, "arch", section, file, err) : refuse(err, file, key, "a text");
+        int status = json_object_set(section, "name", (json_t *)(uintptr_t)value) ? rn_error_memory(err, "options", sizeof *o)
+                     : json_is_string(value)                                      ? set_section(o, "arch", section, file, err)
+                                                                                  : refuse(err, file, key, "a text");
         json_decref(section);
         return status;
     }
@@ -547,8 +558,8 @@ static int set_one(rn_train_options *o, const char *key, const json_t *value, co
         memcpy(head, plain, (size_t)(dot - plain));
         if (section_index(head) >= 2) {
             json_t *section = json_object();
-            json_object_set(section, dot + 1, (json_t *)(uintptr_t)value);
-            int status = set_section(o, head, section, file, err);
+            int status = json_object_set(section, dot + 1, (json_t *)(uintptr_t)value) ? rn_error_memory(err, "options", sizeof *o)
+                                                                                       : set_section(o, head, section, file, err);
             json_decref(section);
             return status;
         }
@@ -563,9 +574,11 @@ int rn_train_options_from_json(rn_train_options *options, const json_t *section,
     json_t *value;
     if (!json_is_object(section))
         return rn_error_set(err, RN_ERR_FORMAT, "%s: an object with options is wanted", file ? file : "options");
-    /* A network's name sets its other numbers, so it goes first wherever it stands. */
-    json_t *name = json_object_get(section, "arch.name");
+    /* A network's name and a convention set their other numbers, so they go first wherever they stand. */
+    json_t *name = json_object_get(section, "arch.name"), *convention = json_object_get(section, "features.convention");
     int status = name ? set_one(&copy, "arch.name", name, file, err) : 0;
+    if (convention && !status)
+        status = set_one(&copy, "features.convention", convention, file, err);
     json_object_foreach((json_t *)(uintptr_t)section, key, value)
     {
         if (!status)
@@ -634,12 +647,10 @@ int rn_train_options_save(const rn_train_options *options, int features, const c
 {
     rn_save save;
     json_t *root = rn_train_options_to_json(options, features);
-    char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
-    int status;
+    char *text = NULL;
+    int status = rn_json_dump(root, JSON_INDENT(2), &text, err);
     json_decref(root);
-    if (!text)
-        return rn_error_memory(err, "options", sizeof *options);
-    if (!(status = rn_save_open(&save, path, err))) {
+    if (!status && !(status = rn_save_open(&save, path, err))) {
         status = rn_save_write(&save, text, strlen(text), err);
         if (!status)
             status = rn_save_write(&save, "\n", 1, err);
@@ -695,9 +706,9 @@ int rn_train_options_check(const rn_train_options *o, rn_error *err)
         if (f->kind == F_CHOICE) {
             int index = *(const int *)at;
             if (index < 0 || index >= choice_count(f->choices))
-                return rn_error_set(err, RN_ERR_ARG, "%s: %d is none of %s", option_name(f->key, name), index, f->choices);
+                return rn_error_set(err, RN_ERR_ARG, "%s: %d is none of %s", rn_train_option_name(f->key, name), index, f->choices);
         } else if (!(value >= f->low && value <= f->high)) {
-            return rn_error_set(err, RN_ERR_ARG, "%s %g: from %g to %g are possible", option_name(f->key, name), value, f->low, f->high);
+            return rn_error_set(err, RN_ERR_ARG, "%s %g: from %g to %g are possible", rn_train_option_name(f->key, name), value, f->low, f->high);
         }
     }
     if (o->seed > INT64_MAX || o->split.seed > INT64_MAX)

@@ -88,6 +88,9 @@ int rn_train_options_from_json(rn_train_options *options, const json_t *section,
 int rn_train_options_load(rn_train_options *options, const char *path, rn_error *err);
 int rn_train_options_save(const rn_train_options *options, int features, const char *path, rn_error *err);
 
+/* The option as the command line writes it: "--label-smoothing", "--mixup" for "augment.mixup", "--fft-window" for "features.window". */
+const char *rn_train_option_name(const char *key, char out[128]);
+
 /* One option from text, for a command line: key "lr", "arch.width", "augment.mixup", "features.bins"; text "0.1", "cosine",
  * "layer1,layer2". '-' and '_' in keys are the same. */
 int rn_train_options_set(rn_train_options *options, const char *key, const char *text, rn_error *err);

@@ -87,6 +87,24 @@ static void take_seconds(rn_trainer *t, double *seconds, int n)
     t->options.features.seconds = floor(median * 10 + 0.5) / 10;
 }
 
+/* What the rate decides. A number of bins that was asked for stays, so that the check names it where a plain spectrogram has another. */
+static int finish_features(rn_trainer *t, rn_error *err)
+{
+    rn_features *f = &t->options.features;
+    char list[200];
+    int bins = f->bins, status;
+    rn_features_complete(f);
+    if (bins)
+        f->bins = bins;
+    if ((status = rn_features_check(f, err)))
+        return status;
+    int empty = rn_features_empty_bins(f, list, sizeof list);
+    if (empty > 0)
+        rn_trainer_note(t, "of %d frequency bands, %d catch no frequency and stay empty (%s): fewer --bins or a longer --window-ms fill them",
+                        f->bins, empty, list);
+    return empty < 0 ? rn_error_memory(err, "filter banks", 0) : 0;
+}
+
 static int resolve_sound(rn_trainer *t, rn_error *err)
 {
     int n = t->dataset->count;
@@ -106,7 +124,7 @@ static int resolve_sound(rn_trainer *t, rn_error *err)
         take_seconds(t, p.seconds, n);
     free(p.rates);
     free(p.seconds);
-    return rn_features_check(&t->options.features, err);
+    return finish_features(t, err);
 }
 
 static void resolve_steps(rn_train_options *o, int items)

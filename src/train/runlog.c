@@ -17,6 +17,7 @@
 
 #include "base/cpu.h"
 #include "base/file.h"
+#include "formats/json.h"
 
 #ifndef RN_VERSION
 #define RN_VERSION "unknown"
@@ -174,11 +175,11 @@ void rn_runlog_close(rn_runlog *log)
 
 int rn_runlog_line(rn_trainer *t, json_t *object, rn_error *err)
 {
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *text = NULL;
+    int status = rn_json_dump(object, JSON_COMPACT, &text, err);
     json_decref(object);
-    if (!text)
-        return rn_error_memory(err, "a line of the log", 1);
-    int status = 0;
+    if (status)
+        return status;
     if (t->log.file) {
         size_t length = strlen(text);
         text[length] = '\n';
@@ -295,6 +296,7 @@ int rn_runlog_host(rn_trainer *t, const char *event, rn_error *err)
     time_t now = time(NULL);
     struct tm utc;
     unsigned char *data = NULL;
+    char *text = NULL;
     size_t size;
     rn_save save;
     int status;
@@ -316,14 +318,15 @@ int rn_runlog_host(rn_trainer *t, const char *event, rn_error *err)
         snprintf(when, sizeof when, "%04d-%02d-%02dT%02d:%02d:%02dZ", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour,
                  utc.tm_min, utc.tm_sec);
     gethostname(host, sizeof host - 1);
-    json_array_append_new(events, json_pack("{s:s, s:s, s:o, s:I, s:i, s:s, s:s, s:i, s:o, s:i, s:I}", "event", event, "time", when, "host",
-                                            rn_json_text(host), "process", (json_int_t)getpid(), "threads", rn_pool_threads(t->pool), "cpu",
-                                            rn_cpu_level(), "version", RN_VERSION, "arithmetic", RN_ARITHMETIC, "command",
-                                            rn_json_text(t->watch.command), "epochs_done", t->epoch, "steps_done", (json_int_t)t->done));
-    char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
-    if (!text) {
+    json_t *now_here = json_pack("{s:s, s:s, s:o, s:I, s:i, s:s, s:s, s:i, s:o, s:i, s:I}", "event", event, "time", when, "host",
+                                 rn_json_text(host), "process", (json_int_t)getpid(), "threads", rn_pool_threads(t->pool), "cpu",
+                                 rn_cpu_level(), "version", RN_VERSION, "arithmetic", RN_ARITHMETIC, "command",
+                                 rn_json_text(t->watch.command), "epochs_done", t->epoch, "steps_done", (json_int_t)t->done);
+    if (json_array_append_new(events, now_here))
         status = rn_error_memory(err, "run.json", 1);
-    } else if (!(status = rn_save_open(&save, path, err))) {
+    else
+        status = rn_json_dump(root, JSON_INDENT(2), &text, err);
+    if (!status && !(status = rn_save_open(&save, path, err))) {
         status = rn_save_write(&save, text, strlen(text), err);
         if (!status)
             status = rn_save_commit(&save, err);
