@@ -1,9 +1,7 @@
 /* Writes the first files of the corpora "sound" and "features_json": a twentieth of a second of every kind that libsndfile writes, and the
  * sections that this build writes.
  *
- *     cc -std=gnu11 -I src -I include tests/fuzz/make_sounds.c libresnet.a $(pkg-config --libs sndfile samplerate jansson) -lm -o make_sounds
- *     make_sounds tests/fuzz/corpus
- */
+ *     make_sounds tests/fuzz/corpus */
 #include <sndfile.h>
 #include <stdio.h>
 #include <stdlib.h>
