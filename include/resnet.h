@@ -33,6 +33,8 @@
  * - A model is read-only once loaded and may be shared by any number of sessions and threads. A session, a stream, a data set
  *   and a training belong to one thread at a time.
  * - Text is UTF-8. Text that the library returns belongs to the object it came from, and lives as long.
+ * - Zero a structure of options whole ({0}) before setting fields: later versions add fields at the end, and 0 is their default.
+ *   A program is compiled anew for another SONAME of the library.
  * - A callback that returns nonzero stops the work: the function returns RN_ERR_CANCELLED. Callbacks run on the calling thread.
  * - One arithmetic: the same input gives the same bits on every processor with FMA, for every number of threads, and for every
  *   way of cutting inputs into batches. The processor's rounding state is set on entry and restored.
@@ -100,13 +102,14 @@ RN_API int rn_model_parse(rn_model **model, const char *name, const void *data, 
 
 /* A new model with initial weights. `options` is a JSON object; keys as the options of `resnet arch`, all optional:
  * "arch" ("resnet18"), "width", "in_channels", "classes", "embedding", "shortcut" ("A", "B"), "pool" ("4x1"), "stem" ("3x3", "7x7"),
- * "init_weights" ("pytorch", "he"), "zero_last" (true, false), "seed". labels: [classes] names, or NULL for "0", "1", ...
- * The same seed gives the same bits everywhere. */
+ * "init_weights" ("pytorch", "he"), "zero_last" (true, false), "seed" (0). labels: [classes] names, copied, or NULL for "0", "1", ...;
+ * "classes" is 9 (10 for resnet20 to resnet110) where it is left out. The same seed gives the same bits everywhere. */
 RN_API int rn_model_create(rn_model **model, const char *options, const char *const *labels, rn_error *err);
 
 /* Writes the model file: a reader sees the old file or the new one, never part of either. The same model gives the same bytes. */
 RN_API int rn_model_save(const rn_model *model, const char *path, rn_error *err);
 
+/* After the last session on it was closed. */
 RN_API void rn_model_close(rn_model **model);
 
 RN_API const char *rn_model_arch(const rn_model *model);           /* "resnet18" */
@@ -123,7 +126,7 @@ RN_API void rn_model_input(const rn_model *model, int *channels, int *height, in
 /* A section of the model file's configuration as JSON text ("features", "training", "split", "thresholds"; NULL: all of it).
  * The caller frees it with rn_text_free. NULL if there is no such section or no memory. */
 RN_API char *rn_model_config(const rn_model *model, const char *section);
-RN_API void rn_text_free(char *text);
+RN_API void rn_text_free(char *text); /* of every text that is said to be the caller's; NULL is allowed */
 
 /* ---- Sessions: the network on tensors -------------------------------------------------------------------------------------- */
 
@@ -136,22 +139,24 @@ typedef struct rn_session_options {
     int threads;       /* 0: the cores that the process may really use (affinity and cgroup quota) */
 } rn_session_options;
 
-/* Packs the weights, plans for the batch and size, and starts the threads. The model must outlive the session.
+/* Packs the weights (a copy of its own), plans for the batch and size, and starts the threads. The model must outlive the session.
  * RN_ERR_SHAPE, naming the layer, where nothing would be left of an input that small. */
 RN_API int rn_session_open(rn_session **session, const rn_model *model, const rn_session_options *options, rn_error *err);
 RN_API void rn_session_close(rn_session **session);
 
-/* The bytes that a session with these options holds: packed weights and the arena of activations. */
+/* The bytes that a session with these options holds: packed weights and the arena of activations. Measuring packs the weights for a
+ * moment; the arena is reserved but not touched. */
 RN_API int rn_session_measure(const rn_model *model, const rn_session_options *options, int64_t *bytes, rn_error *err);
-RN_API int64_t rn_session_bytes(const rn_session *session);
+RN_API int64_t rn_session_bytes(const rn_session *session); /* the same of an open one */
 
 /* Runs the network on `batch` inputs.
  *
  * x          [batch][C][H][W] float32, C x H x W as the session was opened with; read in place, not changed
  * logits     [batch][classes] float32, written
- * embedding  [batch][embedding] float32, written; NULL if not wanted
+ * embedding  [batch][embedding] float32, written; NULL if not wanted; left alone where the network has none
  *
- * Returns 0, or RN_ERR_ARG if batch is below 1 or above the session's. Allocates nothing.
+ * Returns 0, RN_ERR_ARG if batch is below 1 or above the session's, or RN_ERR_SHAPE if neither the model nor the options said the
+ * input's size. The numbers are not looked at: NaN in gives NaN out. Allocates nothing.
  * The same x gives the same bits for every thread count, CPU with FMA, and way of cutting the batch. */
 RN_API int rn_session_run(rn_session *session, int batch, const float *x, float *logits, float *embedding, rn_error *err);
 
@@ -209,11 +214,12 @@ typedef struct rn_stream rn_stream;
 /* rate_hz is the rate of the samples that will be pushed. The session must outlive the stream and is used by it. */
 RN_API int rn_stream_open(rn_stream **stream, rn_session *session, int rate_hz, const rn_listen *listen, rn_answer_fn fn, void *context,
                           rn_error *err);
+/* Any number of samples, in -1..1; count 0 does nothing. After RN_ERR_CANCELLED or another error the stream can only be closed. */
 RN_API int rn_stream_push(rn_stream *stream, const float *samples, int64_t count, rn_error *err);
 /* The end: answers for what the last full window did not cover, with a window that ends at the last sample (the whole stream if it was
  * shorter than a window). Nothing may be pushed afterwards. */
 RN_API int rn_stream_finish(rn_stream *stream, rn_error *err);
-RN_API void rn_stream_close(rn_stream **stream);
+RN_API void rn_stream_close(rn_stream **stream); /* without answers for the rest, if it was not finished */
 
 /* ---- Data sets ------------------------------------------------------------------------------------------------------------- */
 
@@ -224,16 +230,17 @@ typedef struct rn_data rn_data;
  * RN_ERR_DATA if there is no class, or only one. */
 RN_API int rn_data_open(rn_data **data, const char *path, const rn_listen *sound, rn_error *err);
 
-/* The caller's tensors, read in place for as long as the data set lives.
+/* The caller's tensors. x is read in place for as long as the data set lives; labels, names and sources are copied.
  * x        [n][c][h][w] float32
  * labels   [n], each in [0, classes)
  * names    [classes] label names; NULL: "0", "1", ...
  * sources  [n] what may not be torn apart into two parts (a speaker, a recording); NULL: every item stands alone */
 RN_API int rn_data_from_tensors(rn_data **data, const float *x, const int *labels, int n, int c, int h, int w, const char *const *names,
                                 int classes, const char *const *sources, rn_error *err);
+/* After the trainings on it. */
 RN_API void rn_data_close(rn_data **data);
 
-RN_API int rn_data_count(const rn_data *data);
+RN_API int rn_data_count(const rn_data *data);   /* items */
 RN_API int rn_data_classes(const rn_data *data);
 RN_API const char *rn_data_label(const rn_data *data, int index); /* NULL outside [0, classes) */
 

@@ -13,7 +13,8 @@ extern "C" {
 
 /* ---- This machine ---------------------------------------------------------------------------------------------------------- */
 
-/* The highest instruction set to use from now on: "c", "fma", "avx2", "avx512"; NULL for no limit. Sessions read it when they open. */
+/* The highest instruction set to use from now on: "c", "fma", "avx2", "avx512"; NULL for no limit. It holds for the whole
+ * process: set it before other threads use the library. Sessions read it when they open. */
 RN_API int rn_tools_cpu(const char *level, rn_error *err);
 RN_API int rn_tools_threads(void); /* the cores that the process may really use */
 
@@ -82,7 +83,8 @@ RN_API int rn_tools_dump(const rn_model *model, const char *path, const rn_liste
 /* [{"stage", "shape"}] of what rn_tools_dump can write, for the model's own input size. */
 RN_API int rn_tools_dump_list(const rn_model *model, char **result, rn_error *err);
 
-/* Arrays in files: NumPy's .npy, float32 in memory. *data is the caller's (rn_tensor_free). */
+/* Arrays in files: NumPy's .npy, float32 in memory, row by row. Loading takes float and integer arrays of up to 8 dimensions, in C order:
+ * *dims of them, their sizes in shape[0 .. *dims). *data is the caller's (rn_tensor_free). Saving replaces the file whole. */
 RN_API int rn_tensor_load(const char *path, float **data, int *dims, int64_t shape[8], rn_error *err);
 RN_API int rn_tensor_save(const char *path, const float *data, int dims, const int64_t *shape, rn_error *err);
 RN_API void rn_tensor_free(float *data);
