@@ -35,10 +35,10 @@ void rn_augment_default(rn_augment *a)
 
 json_t *rn_augment_to_json(const rn_augment *a)
 {
-    return json_pack("{s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:i, s:i, s:i, s:f}", "crop", a->crop, "gain_db", a->gain_db, "shift_s", a->shift_s, "speed",
-                     a->speed, "noise_probability", a->noise_probability, "noise_snr_low_db", a->noise_snr_low_db, "noise_snr_high_db",
-                     a->noise_snr_high_db, "noise_folder", a->noise_folder, "mask_time", a->mask_time, "mask_frequency", a->mask_frequency, "mask_count",
-                     a->mask_count, "mixup", a->mixup);
+    return json_pack("{s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:i, s:i, s:i, s:f}", "crop", a->crop, "gain_db", a->gain_db, "shift_s",
+                     a->shift_s, "speed", a->speed, "noise_probability", a->noise_probability, "noise_snr_low_db", a->noise_snr_low_db,
+                     "noise_snr_high_db", a->noise_snr_high_db, "noise_folder", a->noise_folder, "mask_time", a->mask_time,
+                     "mask_frequency", a->mask_frequency, "mask_count", a->mask_count, "mixup", a->mixup);
 }
 
 static int bad(const char *key, const char *want, rn_error *err)
@@ -70,8 +70,13 @@ static int read_key(rn_augment *a, const char *key, const json_t *value, rn_erro
     const struct {
         const char *key;
         double *to;
-    } reals[] = {{"gain_db", &a->gain_db}, {"shift_s", &a->shift_s}, {"speed", &a->speed}, {"noise_probability", &a->noise_probability},
-                 {"noise_snr_low_db", &a->noise_snr_low_db}, {"noise_snr_high_db", &a->noise_snr_high_db}, {"mixup", &a->mixup}};
+    } reals[] = {{"gain_db", &a->gain_db},
+                 {"shift_s", &a->shift_s},
+                 {"speed", &a->speed},
+                 {"noise_probability", &a->noise_probability},
+                 {"noise_snr_low_db", &a->noise_snr_low_db},
+                 {"noise_snr_high_db", &a->noise_snr_high_db},
+                 {"mixup", &a->mixup}};
     const struct {
         const char *key;
         int *to;
@@ -152,7 +157,8 @@ static double power_of(const float *x, int64_t n)
     return n ? sum / (double)n : 0;
 }
 
-static int change_speed(const rn_augment *a, uint64_t seed, uint32_t epoch, uint64_t position, float **samples, int64_t *count, rn_error *err)
+static int change_speed(const rn_augment *a, uint64_t seed, uint32_t epoch, uint64_t position, float **samples, int64_t *count,
+                        rn_error *err)
 {
     rn_random r;
     float *out = NULL;
@@ -198,7 +204,7 @@ static double rough_normal(rn_random *r)
 {
     uint32_t u = rn_random_u32(r);
     int sum = (int)((u & 255) + (u >> 8 & 255) + (u >> 16 & 255) + (u >> 24));
-    return (sum - 510) * (1 / 147.801)/* sqrt(4 (256^2 - 1) / 12) */;
+    return (sum - 510) * (1 / 147.801) /* sqrt(4 (256^2 - 1) / 12) */;
 }
 
 static void generate_noise(rn_random *r, int colour, float *x, int64_t n)
@@ -219,8 +225,8 @@ static void generate_noise(rn_random *r, int colour, float *x, int64_t n)
     }
 }
 
-static int add_noise(const rn_augment *a, uint64_t seed, uint32_t epoch, uint64_t position, const float *noise, int64_t noise_count, float *x, int64_t n,
-                     rn_error *err)
+static int add_noise(const rn_augment *a, uint64_t seed, uint32_t epoch, uint64_t position, const float *noise, int64_t noise_count,
+                     float *x, int64_t n, rn_error *err)
 {
     rn_random r;
     rn_random_start(&r, seed, RN_PURPOSE_NOISE, epoch, position);
@@ -249,8 +255,8 @@ static int add_noise(const rn_augment *a, uint64_t seed, uint32_t epoch, uint64_
     return 0;
 }
 
-int rn_augment_samples(const rn_augment *a, int rate, uint64_t seed, uint32_t epoch, uint64_t position, const float *noise, int64_t noise_count,
-                       float **samples, int64_t *count, rn_error *err)
+int rn_augment_samples(const rn_augment *a, int rate, uint64_t seed, uint32_t epoch, uint64_t position, const float *noise,
+                       int64_t noise_count, float **samples, int64_t *count, rn_error *err)
 {
     int status;
     if (*count < 1)

@@ -194,7 +194,8 @@ static void normalise_row(float *x, int64_t n, int with_variance)
 static int compute(const rn_extractor *e, const float *x, int64_t count, int64_t frames, double *buffer, float *out)
 {
     int bins = e->f.bins;
-    double *frame = buffer, *spectrum = frame + e->frame.fft, *tile = spectrum + e->frame.fft / 2 + 1, *scratch = tile + (size_t)bins * RN_TILE;
+    double *frame = buffer, *spectrum = frame + e->frame.fft, *tile = spectrum + e->frame.fft / 2 + 1,
+           *scratch = tile + (size_t)bins * RN_TILE;
     int fits = 1;
     for (int64_t t = 0; t < frames; t += RN_TILE) {
         int n = frames - t < RN_TILE ? (int)(frames - t) : RN_TILE;
@@ -221,8 +222,8 @@ int rn_extractor_run(const rn_extractor *e, const float *samples, int64_t count,
     *out = NULL;
     *frames = 0;
     if (n < 1)
-        return rn_error_set(err, RN_ERR_DATA, "%lld samples are %.0f ms, shorter than one window of %.6g ms", (long long)count, count * 1000.0 / e->f.rate,
-                            e->f.window_ms);
+        return rn_error_set(err, RN_ERR_DATA, "%lld samples are %.0f ms, shorter than one window of %.6g ms", (long long)count,
+                            count * 1000.0 / e->f.rate, e->f.window_ms);
     if (n > INT64_MAX / bins / 8 || (uint64_t)n * (uint64_t)bins > SIZE_MAX / sizeof *x)
         return rn_error_memory(err, "features", UINT64_MAX);
     size_t doubles = (size_t)e->frame.fft + (size_t)e->frame.fft / 2 + 1 + (size_t)bins * RN_TILE + rn_fft_scratch(e->fft);

@@ -66,16 +66,18 @@ static int check_frame(const rn_features *f, const rn_frame *frame, rn_error *er
     double nyquist = 0.5 * f->rate;
     int first;
     if (frame->window < 2 || frame->fft > RN_FFT_MAX || frame->hop < 1)
-        return rn_error_set(err, RN_ERR_ARG, "features: a window of %.6g ms and a hop of %.6g ms at %d Hz: want at least 2 samples and 1, at most %d",
+        return rn_error_set(err, RN_ERR_ARG,
+                            "features: a window of %.6g ms and a hop of %.6g ms at %d Hz: want at least 2 samples and 1, at most %d",
                             f->window_ms, f->hop_ms, f->rate, RN_FFT_MAX);
     if (!(f->low_hz >= 0) || !(f->low_hz < frame->high_hz) || !(frame->high_hz <= nyquist))
-        return rn_error_set(err, RN_ERR_ARG, "features: from %.6g to %.6g Hz: want 0 <= low < high <= %.6g Hz, half the rate", f->low_hz, frame->high_hz,
-                            nyquist);
+        return rn_error_set(err, RN_ERR_ARG, "features: from %.6g to %.6g Hz: want 0 <= low < high <= %.6g Hz, half the rate", f->low_hz,
+                            frame->high_hz, nyquist);
     if (f->convention != RN_SPECTROGRAM)
         return 0;
     int rows = rn_spectrogram_bins(f, frame, &first);
     if (rows != f->bins)
-        return rn_error_set(err, RN_ERR_ARG, "features: %d bins, but a plain spectrogram of this window and range has %d: leave the number out", f->bins,
+        return rn_error_set(err, RN_ERR_ARG,
+                            "features: %d bins, but a plain spectrogram of this window and range has %d: leave the number out", f->bins,
                             rows);
     return 0;
 }
@@ -94,7 +96,8 @@ int rn_features_check_values(const rn_features *f, rn_error *err)
         return rn_error_set(err, RN_ERR_ARG, "features: %d bins: want at least 1", f->bins);
     if (!(f->window_ms > 0 || (in_samples && f->window_ms == 0)) || !(f->hop_ms > 0 || (in_samples && f->hop_ms == 0)) ||
         f->window_ms > 1e9 || f->hop_ms > 1e9)
-        return rn_error_set(err, RN_ERR_ARG, "features: a window of %.6g ms and a hop of %.6g ms: both are above 0", f->window_ms, f->hop_ms);
+        return rn_error_set(err, RN_ERR_ARG, "features: a window of %.6g ms and a hop of %.6g ms: both are above 0", f->window_ms,
+                            f->hop_ms);
     if (!(f->preemphasis >= 0) || !(f->preemphasis <= 1))
         return rn_error_set(err, RN_ERR_ARG, "features: pre-emphasis %.6g: want 0 to 1", f->preemphasis);
     if (!(f->amplitude > 0) || !(f->amplitude <= 1e12))
@@ -120,7 +123,8 @@ int rn_features_check(const rn_features *f, rn_error *err)
     if (f->bins < 1)
         return rn_error_set(err, RN_ERR_ARG, "features: %d bins: want at least 1", f->bins);
     if (!(f->window_ms > 0) || !(f->hop_ms > 0))
-        return rn_error_set(err, RN_ERR_ARG, "features: a window of %.6g ms and a hop of %.6g ms: both are above 0", f->window_ms, f->hop_ms);
+        return rn_error_set(err, RN_ERR_ARG, "features: a window of %.6g ms and a hop of %.6g ms: both are above 0", f->window_ms,
+                            f->hop_ms);
     rn_frame_of(f, &frame);
     if ((status = check_frame(f, &frame, err)))
         return status;
@@ -129,7 +133,8 @@ int rn_features_check(const rn_features *f, rn_error *err)
         if (empty < 0)
             return rn_error_memory(err, "filter banks", 0);
         if (empty)
-            return rn_error_set(err, RN_ERR_ARG, "features: of %d bins, %d catch no frequency of the transform (%s): use fewer bins or a longer window",
+            return rn_error_set(err, RN_ERR_ARG,
+                                "features: of %d bins, %d catch no frequency of the transform (%s): use fewer bins or a longer window",
                                 f->bins, empty, list);
     }
     if (rn_features_length(f) < 1)

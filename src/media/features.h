@@ -13,21 +13,25 @@
 typedef enum rn_convention { RN_KALDI, RN_LIBROSA, RN_TORCHAUDIO, RN_SPECTROGRAM } rn_convention;
 typedef enum rn_window { RN_HAMMING, RN_HANN, RN_POVEY, RN_RECTANGULAR } rn_window;
 typedef enum rn_scale { RN_SCALE_LN, RN_SCALE_DB, RN_SCALE_POWER, RN_SCALE_MAGNITUDE } rn_scale;
-typedef enum rn_normalise { RN_NORMALISE_NONE, RN_NORMALISE_MEAN, RN_NORMALISE_MEAN_VARIANCE } rn_normalise; /* per bin over the whole recording */
+typedef enum rn_normalise {
+    RN_NORMALISE_NONE,
+    RN_NORMALISE_MEAN,
+    RN_NORMALISE_MEAN_VARIANCE
+} rn_normalise; /* per bin over the whole recording */
 
 typedef struct rn_features {
     rn_convention convention;
-    int rate;             /* Hz */
-    int channel;          /* 0: mean of all */
-    int bins;             /* 64 */
+    int rate;                 /* Hz */
+    int channel;              /* 0: mean of all */
+    int bins;                 /* 64 */
     double window_ms, hop_ms; /* 25, 10 */
-    rn_window window;     /* Hamming */
-    double low_hz, high_hz; /* 20; 0 or negative: offset from Nyquist */
-    double preemphasis;   /* 0.97 */
-    double amplitude;     /* 32768 */
+    rn_window window;         /* Hamming */
+    double low_hz, high_hz;   /* 20; 0 or negative: offset from Nyquist */
+    double preemphasis;       /* 0.97 */
+    double amplitude;         /* 32768 */
     rn_scale scale;
     rn_normalise normalise; /* mean of the whole recording */
-    double seconds;       /* length that the network was trained on: frames = rn_features_frames of it */
+    double seconds;         /* length that the network was trained on: frames = rn_features_frames of it */
 } rn_features;
 
 /* rate 0: not known yet. What then cannot be told in milliseconds or rows stays 0, open: the window and hop of librosa (2048 and 512
@@ -42,7 +46,7 @@ int rn_features_check(const rn_features *f, rn_error *err);
 /* Each value alone; rate, seconds and what the rate decides may be open. */
 int rn_features_check_values(const rn_features *f, rn_error *err);
 int rn_features_empty_bins(const rn_features *f, char *list, size_t size);
-json_t *rn_features_to_json(const rn_features *f);          /* new reference; complete */
+json_t *rn_features_to_json(const rn_features *f); /* new reference; complete */
 /* Unknown or missing key: refused by name. The open form is for options: rn_features_check_values instead of rn_features_check. */
 int rn_features_from_json(rn_features *f, const json_t *section, const char *file, rn_error *err);
 int rn_features_from_open_json(rn_features *f, const json_t *section, const char *file, rn_error *err);

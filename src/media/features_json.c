@@ -79,7 +79,8 @@ static int read_key(rn_features *f, size_t i, const json_t *value, const char *f
             if (!strcmp(text, keys[i].names[k]))
                 whole = k;
         if (whole < 0)
-            return rn_error_set(err, RN_ERR_FORMAT, "%s: features: %s is \"%s\", which this build does not know", file, keys[i].key, text ? text : "(no text)");
+            return rn_error_set(err, RN_ERR_FORMAT, "%s: features: %s is \"%s\", which this build does not know", file, keys[i].key,
+                                text ? text : "(no text)");
     }
     memcpy(at, &whole, sizeof whole);
     return 0;
@@ -100,7 +101,8 @@ static int read_section(rn_features *f, const json_t *section, int open, const c
         while (i < RN_KEYS && strcmp(key, keys[i].key))
             i++;
         if (i == RN_KEYS)
-            return rn_error_set(err, RN_ERR_FORMAT, "%s: features: \"%s\" is not known to this build; a newer one may be needed", file, key);
+            return rn_error_set(err, RN_ERR_FORMAT, "%s: features: \"%s\" is not known to this build; a newer one may be needed", file,
+                                key);
     }
     for (size_t i = 0; i < RN_KEYS; i++) {
         value = json_object_get(section, keys[i].key);

@@ -27,8 +27,8 @@ typedef struct plan {
     double *root[RN_STAGES_MAX];    /* radix above 5: [radix][2], w(p)^k */
     /* Bluestein, if `inner` is set: chirp[k] = exp(-i pi k^2 / n), and the transform of its conjugate, padded */
     struct plan *inner;
-    double *chirp;        /* [n][2] */
-    double *kernel;       /* [inner->n][2], divided by inner->n */
+    double *chirp;  /* [n][2] */
+    double *kernel; /* [inner->n][2], divided by inner->n */
 } plan;
 
 struct rn_fft {
@@ -144,14 +144,15 @@ static plan *plan_open(int n)
 }
 
 /* out[at] = (re, im) * w */
-#define RN_PUT(at, real, imag, w)                         \
-    do {                                                  \
-        double a_ = (real), b_ = (imag);                  \
-        yr[at] = a_ * (w)[0] - b_ * (w)[1];               \
-        yi[at] = a_ * (w)[1] + b_ * (w)[0];               \
+#define RN_PUT(at, real, imag, w)                                                                                                          \
+    do {                                                                                                                                   \
+        double a_ = (real), b_ = (imag);                                                                                                   \
+        yr[at] = a_ * (w)[0] - b_ * (w)[1];                                                                                                \
+        yi[at] = a_ * (w)[1] + b_ * (w)[0];                                                                                                \
     } while (0)
 
-static void stage2(int m, int s, const double *w, const double *restrict xr, const double *restrict xi, double *restrict yr, double *restrict yi)
+static void stage2(int m, int s, const double *w, const double *restrict xr, const double *restrict xi, double *restrict yr,
+                   double *restrict yi)
 {
     for (int q = 0; q < m; q++, w += 2)
         for (int j = 0; j < s; j++) {
@@ -162,7 +163,8 @@ static void stage2(int m, int s, const double *w, const double *restrict xr, con
         }
 }
 
-static void stage4(int m, int s, const double *w, const double *restrict xr, const double *restrict xi, double *restrict yr, double *restrict yi)
+static void stage4(int m, int s, const double *w, const double *restrict xr, const double *restrict xi, double *restrict yr,
+                   double *restrict yi)
 {
     for (int q = 0; q < m; q++, w += 6)
         for (int j = 0; j < s; j++) {
@@ -177,7 +179,8 @@ static void stage4(int m, int s, const double *w, const double *restrict xr, con
         }
 }
 
-static void stage3(int m, int s, const double *w, const double *restrict xr, const double *restrict xi, double *restrict yr, double *restrict yi)
+static void stage3(int m, int s, const double *w, const double *restrict xr, const double *restrict xi, double *restrict yr,
+                   double *restrict yi)
 {
     const double h = 0.86602540378443864676; /* sin(pi / 3) */
     for (int q = 0; q < m; q++, w += 4)
@@ -192,7 +195,8 @@ static void stage3(int m, int s, const double *w, const double *restrict xr, con
         }
 }
 
-static void stage5(int m, int s, const double *w, const double *restrict xr, const double *restrict xi, double *restrict yr, double *restrict yi)
+static void stage5(int m, int s, const double *w, const double *restrict xr, const double *restrict xi, double *restrict yr,
+                   double *restrict yi)
 {
     const double c1 = 0.30901699437494742410, c2 = -0.80901699437494742410; /* cos(2 pi / 5), cos(4 pi / 5) */
     const double s1 = 0.95105651629515357212, s2 = 0.58778525229247312917;  /* their sines */

@@ -52,11 +52,31 @@ static const char *kind_of_bytes(const unsigned char *p, size_t size)
 static const char *kind_of_extension(const char *extension)
 {
     static const char *const known[][2] = {
-        {"m4a", "M4A (AAC or ALAC)"}, {"m4b", "M4B (AAC)"}, {"mp4", "MP4"},           {"aac", "AAC"},       {"wma", "Windows Media"},
-        {"asf", "Windows Media"},     {"amr", "AMR"},       {"awb", "AMR wide band"}, {"3gp", "3GP"},       {"3ga", "3GP"},
-        {"mov", "QuickTime"},         {"mkv", "Matroska"},  {"mka", "Matroska"},      {"webm", "WebM"},     {"ape", "Monkey's Audio"},
-        {"wv", "WavPack"},            {"tta", "TTA"},       {"mpc", "Musepack"},      {"ac3", "AC-3"},      {"dts", "DTS"},
-        {"ra", "RealAudio"},          {"rm", "RealMedia"},  {"dsf", "DSD"},           {"avi", "AVI"},       {"spx", "Speex"},
+        {"m4a", "M4A (AAC or ALAC)"},
+        {"m4b", "M4B (AAC)"},
+        {"mp4", "MP4"},
+        {"aac", "AAC"},
+        {"wma", "Windows Media"},
+        {"asf", "Windows Media"},
+        {"amr", "AMR"},
+        {"awb", "AMR wide band"},
+        {"3gp", "3GP"},
+        {"3ga", "3GP"},
+        {"mov", "QuickTime"},
+        {"mkv", "Matroska"},
+        {"mka", "Matroska"},
+        {"webm", "WebM"},
+        {"ape", "Monkey's Audio"},
+        {"wv", "WavPack"},
+        {"tta", "TTA"},
+        {"mpc", "Musepack"},
+        {"ac3", "AC-3"},
+        {"dts", "DTS"},
+        {"ra", "RealAudio"},
+        {"rm", "RealMedia"},
+        {"dsf", "DSD"},
+        {"avi", "AVI"},
+        {"spx", "Speex"},
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (rn_same_word(extension, known[i][0]))
@@ -96,11 +116,13 @@ int rn_foreign_error(const char *path, const unsigned char *head, size_t head_si
     else if (rn_same_word(extension, "raw") || rn_same_word(extension, "pcm"))
         return rn_error_set(err, RN_ERR_FORMAT, "%s: no header. Say what it holds, for example: --raw s16le --rate 16000", path);
     else
-        return rn_error_set(err, RN_ERR_FORMAT,
-                            "%s: not a sound file that this build reads, or its header is broken (%lld bytes). Remove it, or train with --skip-bad",
-                            path, size);
+        return rn_error_set(
+            err, RN_ERR_FORMAT,
+            "%s: not a sound file that this build reads, or its header is broken (%lld bytes). Remove it, or train with --skip-bad", path,
+            size);
     if (!strcmp(path, "standard input"))
-        return rn_error_set(err, RN_ERR_FORMAT, "%s: %s cannot be read here. Convert it on its way: ffmpeg -i - -ac 1 -f wav -", path, kind);
+        return rn_error_set(err, RN_ERR_FORMAT, "%s: %s cannot be read here. Convert it on its way: ffmpeg -i - -ac 1 -f wav -", path,
+                            kind);
     size_t stem = *extension ? (size_t)(extension - path) - 1 : strlen(path);
     shell_word(path, strlen(path), "", in, sizeof in);
     shell_word(path, stem, ".wav", out, sizeof out);

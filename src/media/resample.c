@@ -52,8 +52,8 @@ void rn_resampler_close(rn_resampler **r)
     *r = NULL;
 }
 
-int rn_resampler_push(rn_resampler *r, const float *in, int64_t in_count, int end, int64_t *used, float *out, int64_t out_cap, int64_t *made,
-                      rn_error *err)
+int rn_resampler_push(rn_resampler *r, const float *in, int64_t in_count, int end, int64_t *used, float *out, int64_t out_cap,
+                      int64_t *made, rn_error *err)
 {
     static const float nothing[1] = {0};
     SRC_DATA data;
@@ -73,7 +73,8 @@ int rn_resampler_push(rn_resampler *r, const float *in, int64_t in_count, int en
     return 0;
 }
 
-int rn_resample_whole(const float *in, int64_t count, double ratio, rn_resample_quality quality, float **out, int64_t *out_count, rn_error *err)
+int rn_resample_whole(const float *in, int64_t count, double ratio, rn_resample_quality quality, float **out, int64_t *out_count,
+                      rn_error *err)
 {
     rn_resampler *r = NULL;
     float *samples = NULL;

@@ -14,10 +14,11 @@ void rn_resampler_close(rn_resampler **r);
 
 /* Takes up to in_count samples and writes up to out_cap; *used and *made tell how many. end: no input follows this one.
  * After the end it is called with in_count 0 until *made is 0. */
-int rn_resampler_push(rn_resampler *r, const float *in, int64_t in_count, int end, int64_t *used, float *out, int64_t out_cap, int64_t *made,
-                      rn_error *err);
+int rn_resampler_push(rn_resampler *r, const float *in, int64_t in_count, int end, int64_t *used, float *out, int64_t out_cap,
+                      int64_t *made, rn_error *err);
 
 /* The whole signal at once; *out is malloc'ed, the caller's. */
-int rn_resample_whole(const float *in, int64_t count, double ratio, rn_resample_quality quality, float **out, int64_t *out_count, rn_error *err);
+int rn_resample_whole(const float *in, int64_t count, double ratio, rn_resample_quality quality, float **out, int64_t *out_count,
+                      rn_error *err);
 
 #endif

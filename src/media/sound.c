@@ -46,7 +46,8 @@ static int check_options(const char *path, const rn_sound_options *o, rn_error *
     if (o->channel < 0)
         return rn_error_set(err, RN_ERR_ARG, "%s: channel %d was asked for; channels count from 1, 0 is their mean", path, o->channel);
     if (!(o->start_s >= 0) || !(o->end_s >= 0) || o->start_s > 1e9 || o->end_s > 1e9 || (o->end_s > 0 && o->end_s <= o->start_s))
-        return rn_error_set(err, RN_ERR_ARG, "%s: the part from %.3f to %.3f s: its end must be after its start", path, o->start_s, o->end_s);
+        return rn_error_set(err, RN_ERR_ARG, "%s: the part from %.3f to %.3f s: its end must be after its start", path, o->start_s,
+                            o->end_s);
     return 0;
 }
 
@@ -59,7 +60,8 @@ static int channel_start(channel *c, const rn_sound_options *o, rn_error *err)
     c->wanted = o ? o->channel : 0;
     c->left = -1;
     if (c->wanted > c->channels)
-        return rn_error_set(err, RN_ERR_ARG, "%s: has %d channel%s, channel %d was asked for", name, c->channels, c->channels > 1 ? "s" : "", c->wanted);
+        return rn_error_set(err, RN_ERR_ARG, "%s: has %d channel%s, channel %d was asked for", name, c->channels,
+                            c->channels > 1 ? "s" : "", c->wanted);
     size_t block = (size_t)RN_BLOCK * (size_t)c->channels;
     c->block = malloc(block * sizeof *c->block);
     c->peaks = calloc((size_t)c->channels, sizeof *c->peaks);
@@ -73,7 +75,8 @@ static int channel_start(channel *c, const rn_sound_options *o, rn_error *err)
         if (passed < 0)
             return (int)passed;
         if (passed < c->start)
-            return rn_error_set(err, RN_ERR_DATA, "%s: a part from %.3f s was asked for, but it ends at %.3f s", name, o->start_s, (double)passed / c->rate);
+            return rn_error_set(err, RN_ERR_DATA, "%s: a part from %.3f s was asked for, but it ends at %.3f s", name, o->start_s,
+                                (double)passed / c->rate);
         if (c->left >= 0)
             c->left = c->left > c->start ? c->left - c->start : 0;
     }
@@ -99,8 +102,9 @@ static int64_t channel_read(channel *c, float *out, int64_t count, rn_error *err
         for (int k = 0; k < n; k++) {
             float size = fabsf(frame[k]);
             if (!isfinite(size))
-                return rn_error_set(err, RN_ERR_DATA, "%s: sample %lld (at %.3f s) is not a finite number. Repair or remove it, or train with --skip-bad",
-                                    rn_source_name(c->source), (long long)(c->start + c->done + i), (double)(c->start + c->done + i) / c->rate);
+                return rn_error_set(
+                    err, RN_ERR_DATA, "%s: sample %lld (at %.3f s) is not a finite number. Repair or remove it, or train with --skip-bad",
+                    rn_source_name(c->source), (long long)(c->start + c->done + i), (double)(c->start + c->done + i) / c->rate);
             c->peaks[k] = size > c->peaks[k] ? size : c->peaks[k];
             sum += frame[k];
         }
@@ -144,7 +148,8 @@ static int read_all(channel *c, float **out, int64_t *count, rn_error *err)
             break;
         have += got;
         if (have > most) {
-            status = rn_error_set(err, RN_ERR_DATA, "%s: more than %.1f hours at %d Hz are too long to be read at once. Cut it, or name a part of it", name,
+            status = rn_error_set(err, RN_ERR_DATA,
+                                  "%s: more than %.1f hours at %d Hz are too long to be read at once. Cut it, or name a part of it", name,
                                   (double)most / c->rate / 3600, c->rate);
             goto fail;
         }
@@ -183,8 +188,8 @@ static int read_sound(channel *c, const rn_sound_options *options, rn_sound *out
     } else {
         status = rn_sound_resample(samples, count, c->rate, out->rate, &out->samples, &out->count, err);
         if (!status && !out->count)
-            status = rn_error_set(err, RN_ERR_DATA, "%s: %lld samples at %d Hz are too short to become one at %d Hz", rn_source_name(c->source),
-                                  (long long)count, c->rate, out->rate);
+            status = rn_error_set(err, RN_ERR_DATA, "%s: %lld samples at %d Hz are too short to become one at %d Hz",
+                                  rn_source_name(c->source), (long long)count, c->rate, out->rate);
     }
     if (!status) {
         out->channel_peaks = c->peaks;
@@ -214,7 +219,8 @@ int rn_sound_read_memory(const char *name, const void *data, int64_t size, const
     channel c;
     memset(&c, 0, sizeof c);
     memset(out, 0, sizeof *out);
-    int status = size < 0 || (!data && size) ? rn_error_set(err, RN_ERR_ARG, "%s: %lld bytes of sound in memory", name, (long long)size) : 0;
+    int status =
+        size < 0 || (!data && size) ? rn_error_set(err, RN_ERR_ARG, "%s: %lld bytes of sound in memory", name, (long long)size) : 0;
     if (!status)
         status = check_options(name, options, err);
     if (!status)
@@ -251,11 +257,12 @@ int rn_sound_known(const char *path)
     static const struct {
         const char *extension;
         int major;
-    } known[] = {{"wav", SF_FORMAT_WAV},   {"wave", SF_FORMAT_WAV},  {"rf64", SF_FORMAT_RF64}, {"w64", SF_FORMAT_W64},  {"flac", SF_FORMAT_FLAC},
-                 {"ogg", SF_FORMAT_OGG},   {"oga", SF_FORMAT_OGG},   {"opus", SF_FORMAT_OGG},  {"mp3", SF_FORMAT_MPEG}, {"mp2", SF_FORMAT_MPEG},
-                 {"aif", SF_FORMAT_AIFF},  {"aiff", SF_FORMAT_AIFF}, {"aifc", SF_FORMAT_AIFF}, {"au", SF_FORMAT_AU},    {"snd", SF_FORMAT_AU},
-                 {"caf", SF_FORMAT_CAF},   {"gsm", SF_FORMAT_RAW},   {"raw", SF_FORMAT_RAW},   {"sph", SF_FORMAT_NIST}, {"nist", SF_FORMAT_NIST},
-                 {"voc", SF_FORMAT_VOC},   {"8svx", SF_FORMAT_SVX},  {"iff", SF_FORMAT_SVX},   {"paf", SF_FORMAT_PAF},  {"htk", SF_FORMAT_HTK}};
+    } known[] = {
+        {"wav", SF_FORMAT_WAV},  {"wave", SF_FORMAT_WAV},  {"rf64", SF_FORMAT_RF64}, {"w64", SF_FORMAT_W64},  {"flac", SF_FORMAT_FLAC},
+        {"ogg", SF_FORMAT_OGG},  {"oga", SF_FORMAT_OGG},   {"opus", SF_FORMAT_OGG},  {"mp3", SF_FORMAT_MPEG}, {"mp2", SF_FORMAT_MPEG},
+        {"aif", SF_FORMAT_AIFF}, {"aiff", SF_FORMAT_AIFF}, {"aifc", SF_FORMAT_AIFF}, {"au", SF_FORMAT_AU},    {"snd", SF_FORMAT_AU},
+        {"caf", SF_FORMAT_CAF},  {"gsm", SF_FORMAT_RAW},   {"raw", SF_FORMAT_RAW},   {"sph", SF_FORMAT_NIST}, {"nist", SF_FORMAT_NIST},
+        {"voc", SF_FORMAT_VOC},  {"8svx", SF_FORMAT_SVX},  {"iff", SF_FORMAT_SVX},   {"paf", SF_FORMAT_PAF},  {"htk", SF_FORMAT_HTK}};
     const char *extension = rn_path_extension(path);
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (!rn_same_word(extension, known[i].extension))
@@ -332,7 +339,8 @@ int64_t rn_sound_stream_read(rn_sound_stream *s, float *samples, int64_t count, 
             s->ended = !got;
         }
         int64_t used = 0, made = 0;
-        int status = rn_resampler_push(s->resampler, s->block + s->block_at, s->block_end - s->block_at, s->ended, &used, samples, count, &made, err);
+        int status = rn_resampler_push(s->resampler, s->block + s->block_at, s->block_end - s->block_at, s->ended, &used, samples, count,
+                                       &made, err);
         if (status)
             return status;
         s->block_at += used;

@@ -5,18 +5,28 @@
 #include <stdint.h>
 #include "base/error.h"
 
-typedef enum rn_raw { RN_RAW_NONE, RN_RAW_S16LE, RN_RAW_S24LE, RN_RAW_S32LE, RN_RAW_F32LE, RN_RAW_U8, RN_RAW_MULAW, RN_RAW_ALAW, RN_RAW_GSM } rn_raw;
+typedef enum rn_raw {
+    RN_RAW_NONE,
+    RN_RAW_S16LE,
+    RN_RAW_S24LE,
+    RN_RAW_S32LE,
+    RN_RAW_F32LE,
+    RN_RAW_U8,
+    RN_RAW_MULAW,
+    RN_RAW_ALAW,
+    RN_RAW_GSM
+} rn_raw;
 
 typedef struct rn_sound_options {
-    int rate;        /* Hz that the samples are wanted in; 0: as the file has it */
-    int channel;     /* 1-based; 0: the mean of all */
-    rn_raw raw;      /* headerless input; .gsm files are recognised by their extension */
+    int rate;    /* Hz that the samples are wanted in; 0: as the file has it */
+    int channel; /* 1-based; 0: the mean of all */
+    rn_raw raw;  /* headerless input; .gsm files are recognised by their extension */
     int raw_rate, raw_channels;
     double start_s, end_s; /* a part of the file; end_s 0: to its end */
 } rn_sound_options;
 
 typedef struct rn_sound {
-    float *samples;  /* [count], -1..1 where the file is an integer file; malloc'ed, the caller's */
+    float *samples; /* [count], -1..1 where the file is an integer file; malloc'ed, the caller's */
     int64_t count;
     int rate;
     int file_rate, file_channels;
@@ -30,7 +40,11 @@ int rn_sound_read_memory(const char *name, const void *data, int64_t size, const
 void rn_sound_free(rn_sound *s);
 
 /* Header only: rate, channels, seconds (0 where unknown). */
-typedef struct rn_sound_info { int rate, channels; double seconds; char format[32]; } rn_sound_info;
+typedef struct rn_sound_info {
+    int rate, channels;
+    double seconds;
+    char format[32];
+} rn_sound_info;
 int rn_sound_probe(const char *path, const rn_sound_options *options, rn_sound_info *info, rn_error *err);
 int rn_sound_known(const char *path); /* 1 if the extension is one that this build decodes (or .raw/.gsm) */
 

@@ -79,14 +79,15 @@ static const struct {
     int subtype;
     rn_pcm_kind pcm;
 } raw_kinds[] = {
-    [RN_RAW_S16LE] = {SF_FORMAT_PCM_16, RN_PCM_S16}, [RN_RAW_S24LE] = {SF_FORMAT_PCM_24, RN_PCM_S24}, [RN_RAW_S32LE] = {SF_FORMAT_PCM_32, RN_PCM_S32},
-    [RN_RAW_F32LE] = {SF_FORMAT_FLOAT, RN_PCM_F32},  [RN_RAW_U8] = {SF_FORMAT_PCM_U8, RN_PCM_U8},     [RN_RAW_MULAW] = {SF_FORMAT_ULAW, RN_PCM_MULAW},
+    [RN_RAW_S16LE] = {SF_FORMAT_PCM_16, RN_PCM_S16}, [RN_RAW_S24LE] = {SF_FORMAT_PCM_24, RN_PCM_S24},
+    [RN_RAW_S32LE] = {SF_FORMAT_PCM_32, RN_PCM_S32}, [RN_RAW_F32LE] = {SF_FORMAT_FLOAT, RN_PCM_F32},
+    [RN_RAW_U8] = {SF_FORMAT_PCM_U8, RN_PCM_U8},     [RN_RAW_MULAW] = {SF_FORMAT_ULAW, RN_PCM_MULAW},
     [RN_RAW_ALAW] = {SF_FORMAT_ALAW, RN_PCM_ALAW},   [RN_RAW_GSM] = {SF_FORMAT_GSM610, RN_PCM_U8},
 };
 
 /* Which headerless kind it is, if any: the caller's word, or a .gsm file that isn't a WAV with another name. */
-static int find_raw(const rn_source *s, const rn_sound_options *o, const unsigned char *head, size_t head_size, rn_raw *kind, int *rate, int *channels,
-                    rn_error *err)
+static int find_raw(const rn_source *s, const rn_sound_options *o, const unsigned char *head, size_t head_size, rn_raw *kind, int *rate,
+                    int *channels, rn_error *err)
 {
     *kind = o ? o->raw : RN_RAW_NONE;
     if (*kind == RN_RAW_NONE && rn_same_word(rn_path_extension(s->name), "gsm") && !(head_size >= 4 && !memcmp(head, "RIFF", 4)))
@@ -145,7 +146,8 @@ static int open_sndfile(rn_source *s, const rn_sound_options *o, rn_error *err)
     if (!s->file)
         return rn_foreign_error(s->name, head, head_size, (long long)s->bytes, err);
     if (s->info.samplerate < 1 || s->info.samplerate > 10000000 || s->info.channels < 1 || s->info.channels > 1024)
-        return rn_error_set(err, RN_ERR_FORMAT, "%s: its header says %d channels at %d Hz: broken", s->name, s->info.channels, s->info.samplerate);
+        return rn_error_set(err, RN_ERR_FORMAT, "%s: its header says %d channels at %d Hz: broken", s->name, s->info.channels,
+                            s->info.samplerate);
     return 0;
 }
 
@@ -210,7 +212,8 @@ static int open_pipe(rn_source *s, const rn_sound_options *o, rn_error *err)
             return status;
         if (s->owned_size > RN_PIPE_WHOLE_MAX)
             return rn_error_set(err, RN_ERR_UNSUPPORTED,
-                                "%s: more than 1 GiB of a kind that is not read as it arrives (WAV and --raw are). Save it to a file first", s->name);
+                                "%s: more than 1 GiB of a kind that is not read as it arrives (WAV and --raw are). Save it to a file first",
+                                s->name);
     }
     s->memory = s->owned;
     s->memory_size = s->owned_size;
@@ -259,7 +262,8 @@ fail:
     return status;
 }
 
-int rn_source_open_memory(rn_source **source, const char *name, const void *data, size_t size, const rn_sound_options *options, rn_error *err)
+int rn_source_open_memory(rn_source **source, const char *name, const void *data, size_t size, const rn_sound_options *options,
+                          rn_error *err)
 {
     rn_source *s = NULL;
     int status = new_source(&s, name, err);
@@ -358,9 +362,10 @@ int64_t rn_source_read(rn_source *s, float *out, int64_t frames, rn_error *err)
         return rn_error_set(err, RN_ERR_FORMAT, "%s: broken after %.2f s (%s). Remove it, or train with --skip-bad", s->name,
                             (double)s->done / s->info.samplerate, sf_strerror(s->file));
     /* FLAC's header is exact, so an early end is a cut or broken file. WAV headers of stopped recorders promise too much by habit. */
-    if (!got && frames > 0 && (s->info.format & SF_FORMAT_TYPEMASK) == SF_FORMAT_FLAC && s->info.frames < (int64_t)1 << 36 && s->done < s->info.frames)
-        return rn_error_set(err, RN_ERR_FORMAT, "%s: cut or broken: ends after %lld of %lld samples. Remove it, or train with --skip-bad", s->name,
-                            (long long)s->done, (long long)s->info.frames);
+    if (!got && frames > 0 && (s->info.format & SF_FORMAT_TYPEMASK) == SF_FORMAT_FLAC && s->info.frames < (int64_t)1 << 36 &&
+        s->done < s->info.frames)
+        return rn_error_set(err, RN_ERR_FORMAT, "%s: cut or broken: ends after %lld of %lld samples. Remove it, or train with --skip-bad",
+                            s->name, (long long)s->done, (long long)s->info.frames);
     return got;
 }
 
@@ -399,13 +404,14 @@ void rn_source_format(const rn_source *s, char *text, size_t size)
     static const struct {
         int code;
         const char *name;
-    } kinds[] = {{SF_FORMAT_WAV, "WAV"}, {SF_FORMAT_WAVEX, "WAV"}, {SF_FORMAT_RF64, "RF64"}, {SF_FORMAT_W64, "W64"}, {SF_FORMAT_AIFF, "AIFF"},
-                 {SF_FORMAT_AU, "AU"},   {SF_FORMAT_CAF, "CAF"},   {SF_FORMAT_FLAC, "FLAC"}, {SF_FORMAT_OGG, "Ogg"}, {SF_FORMAT_RAW, "raw"},
-                 {SF_FORMAT_MPEG, "MPEG"}, {SF_FORMAT_NIST, "NIST"}},
-      samples[] = {{SF_FORMAT_PCM_S8, "8-bit"},  {SF_FORMAT_PCM_U8, "8-bit"},   {SF_FORMAT_PCM_16, "16-bit"},  {SF_FORMAT_PCM_24, "24-bit"},
-                   {SF_FORMAT_PCM_32, "32-bit"}, {SF_FORMAT_FLOAT, "float"},    {SF_FORMAT_DOUBLE, "double"},  {SF_FORMAT_ULAW, "mu-law"},
-                   {SF_FORMAT_ALAW, "A-law"},    {SF_FORMAT_GSM610, "GSM 06.10"}, {SF_FORMAT_VORBIS, "Vorbis"}, {SF_FORMAT_OPUS, "Opus"},
-                   {SF_FORMAT_IMA_ADPCM, "ADPCM"}, {SF_FORMAT_MS_ADPCM, "ADPCM"}, {SF_FORMAT_MPEG_LAYER_III, "layer III"}};
+    } kinds[] = {{SF_FORMAT_WAV, "WAV"},   {SF_FORMAT_WAVEX, "WAV"}, {SF_FORMAT_RF64, "RF64"}, {SF_FORMAT_W64, "W64"},
+                 {SF_FORMAT_AIFF, "AIFF"}, {SF_FORMAT_AU, "AU"},     {SF_FORMAT_CAF, "CAF"},   {SF_FORMAT_FLAC, "FLAC"},
+                 {SF_FORMAT_OGG, "Ogg"},   {SF_FORMAT_RAW, "raw"},   {SF_FORMAT_MPEG, "MPEG"}, {SF_FORMAT_NIST, "NIST"}},
+      samples[] = {{SF_FORMAT_PCM_S8, "8-bit"},     {SF_FORMAT_PCM_U8, "8-bit"},   {SF_FORMAT_PCM_16, "16-bit"},
+                   {SF_FORMAT_PCM_24, "24-bit"},    {SF_FORMAT_PCM_32, "32-bit"},  {SF_FORMAT_FLOAT, "float"},
+                   {SF_FORMAT_DOUBLE, "double"},    {SF_FORMAT_ULAW, "mu-law"},    {SF_FORMAT_ALAW, "A-law"},
+                   {SF_FORMAT_GSM610, "GSM 06.10"}, {SF_FORMAT_VORBIS, "Vorbis"},  {SF_FORMAT_OPUS, "Opus"},
+                   {SF_FORMAT_IMA_ADPCM, "ADPCM"},  {SF_FORMAT_MS_ADPCM, "ADPCM"}, {SF_FORMAT_MPEG_LAYER_III, "layer III"}};
     const char *kind = "sound", *sample = "";
     if (s->is_pcm) {
         static const char *const names[] = {"8-bit", "16-bit", "24-bit", "32-bit", "float", "double", "mu-law", "A-law"};

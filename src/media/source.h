@@ -9,7 +9,8 @@
 typedef struct rn_source rn_source;
 
 int rn_source_open(rn_source **source, const char *path, const rn_sound_options *options, rn_error *err);
-int rn_source_open_memory(rn_source **source, const char *name, const void *data, size_t size, const rn_sound_options *options, rn_error *err);
+int rn_source_open_memory(rn_source **source, const char *name, const void *data, size_t size, const rn_sound_options *options,
+                          rn_error *err);
 void rn_source_close(rn_source **source);
 
 int rn_source_rate(const rn_source *source);

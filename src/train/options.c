@@ -708,7 +708,8 @@ int rn_train_options_check(const rn_train_options *o, rn_error *err)
             if (index < 0 || index >= choice_count(f->choices))
                 return rn_error_set(err, RN_ERR_ARG, "%s: %d is none of %s", rn_train_option_name(f->key, name), index, f->choices);
         } else if (!(value >= f->low && value <= f->high)) {
-            return rn_error_set(err, RN_ERR_ARG, "%s %g: from %g to %g are possible", rn_train_option_name(f->key, name), value, f->low, f->high);
+            return rn_error_set(err, RN_ERR_ARG, "%s %g: from %g to %g are possible", rn_train_option_name(f->key, name), value, f->low,
+                                f->high);
         }
     }
     if (o->seed > INT64_MAX || o->split.seed > INT64_MAX)

@@ -100,7 +100,8 @@ static int finish_features(rn_trainer *t, rn_error *err)
         return status;
     int empty = rn_features_empty_bins(f, list, sizeof list);
     if (empty > 0)
-        rn_trainer_note(t, "of %d frequency bands, %d catch no frequency and stay empty (%s): fewer --bins or a longer --window-ms fill them",
+        rn_trainer_note(t,
+                        "of %d frequency bands, %d catch no frequency and stay empty (%s): fewer --bins or a longer --window-ms fill them",
                         f->bins, empty, list);
     return empty < 0 ? rn_error_memory(err, "filter banks", 0) : 0;
 }
