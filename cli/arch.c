@@ -66,8 +66,11 @@ int verb_arch(const command *c)
     json_t *object = options_object(c), *warning;
     json_object_del(object, "threads");
     int status, listing = !c->arguments_count && !json_object_size(object);
-    if (c->arguments_count)
-        json_object_set_new(object, "arch", json_string(c->arguments[0]));
+    if (c->arguments_count && json_object_set_new(object, "arch", json_string(c->arguments[0]))) {
+        json_decref(object);
+        complain("arch: this name is not UTF-8, so it is no network's");
+        return EXIT_USE;
+    }
     options = json_dumps(object, JSON_COMPACT);
     json_decref(object);
     status = listing ? rn_tools_arch_list(&result, &err) : rn_tools_arch(options, &result, &err);

@@ -59,7 +59,11 @@ int verb_bench(const command *c)
     progress live;
     char *result = NULL, *options;
     json_t *object = options_object(c);
-    json_object_set_new(object, "what", json_string(c->arguments[0]));
+    if (json_object_set_new(object, "what", json_string(c->arguments[0]))) {
+        json_decref(object);
+        complain("bench: this name is not UTF-8, which options are written in: rename the file");
+        return EXIT_USE;
+    }
     options = json_dumps(object, JSON_COMPACT);
     json_decref(object);
     progress_start(&live, "timing, ms");

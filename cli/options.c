@@ -135,6 +135,13 @@ static int is_choice(const char *choices, const char *value)
     return 0;
 }
 
+static int is_utf8(const char *value)
+{
+    json_t *text = json_string(value);
+    json_decref(text);
+    return text != NULL;
+}
+
 /* Checks one value against its row; a message and EXIT_USE where it does not fit. */
 static int check_value(const verb *v, const option_row *row, const char *value)
 {
@@ -172,6 +179,10 @@ static int check_value(const verb *v, const option_row *row, const char *value)
         }
         return 0;
     default:
+        if ((row->pass || !strcmp(row->name, "config")) && !is_utf8(value)) {
+            complain("%s: --%s: this name is not UTF-8, which options are written in: rename the file", v->name, row->name);
+            return EXIT_USE;
+        }
         return 0;
     }
 }

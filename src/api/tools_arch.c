@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "api/given.h"
+#include "api/result.h"
 #include "resnet_tools.h"
 
 static const char *op_name(rn_op op)
@@ -49,16 +50,16 @@ static json_t *layer_rows(const rn_graph *g, int (*sizes)[2], int64_t *parameter
         json_t *row = json_pack("{s:s, s:s, s:[i,i,i], s:I, s:I}", "name", node->name, "kind", kind, "output", node->channels, sizes[i][0],
                                 sizes[i][1], "parameters", (json_int_t)own, "macs", (json_int_t)work);
         if (node->op == RN_OP_CONV)
-            json_object_set_new(row, "kernel", json_sprintf("%dx%d", node->kernel_h, node->kernel_w));
+            rn_result_set(&row, "kernel", json_sprintf("%dx%d", node->kernel_h, node->kernel_w));
         if (node->op == RN_OP_CONV || node->op == RN_OP_MAXPOOL)
-            json_object_set_new(row, "stride", json_integer(node->stride));
-        json_array_append_new(rows, row);
+            rn_result_set(&row, "stride", json_integer(node->stride));
+        rn_result_add(&rows, row);
     }
     return rows;
 }
 
 /* Adaptive bins overlap fully where the map has fewer rows than the pool has bins: bins then repeat each other. */
-static void add_warnings(json_t *warnings, const rn_graph *g, int (*sizes)[2])
+static void add_warnings(json_t **warnings, const rn_graph *g, int (*sizes)[2])
 {
     for (int i = 0; i < g->nodes_count; i++) {
         const rn_node *node = &g->nodes[i];
@@ -66,9 +67,9 @@ static void add_warnings(json_t *warnings, const rn_graph *g, int (*sizes)[2])
             continue;
         int h = sizes[node->a][0], w = sizes[node->a][1];
         if (node->out_h > h || node->out_w > w)
-            json_array_append_new(warnings, json_sprintf("--pool %dx%d: the map before it is only %dx%d, so bins repeat each other: a "
-                                                         "larger input or a smaller pool loses nothing",
-                                                         node->out_h, node->out_w, h, w));
+            rn_result_add(warnings, json_sprintf("--pool %dx%d: the map before it is only %dx%d, so bins repeat each other: a "
+                                                 "larger input or a smaller pool loses nothing",
+                                                 node->out_h, node->out_w, h, w));
     }
 }
 
@@ -89,7 +90,7 @@ static int describe(const rn_arch *arch, int height, int width, json_t **result,
     if ((status = rn_graph_sizes(graph, height, width, sizes, err)))
         goto fail;
     json_t *rows = layer_rows(graph, sizes, &parameters, &macs), *warnings = json_array();
-    add_warnings(warnings, graph, sizes);
+    add_warnings(&warnings, graph, sizes);
     snprintf(pool, sizeof pool, "%dx%d", arch->pool_h, arch->pool_w);
     *result = json_pack("{s:s, s:i, s:s, s:s, s:s, s:[i,i,i], s:i, s:i, s:I, s:I, s:o, s:o}", "arch", arch->name, "width", arch->width,
                         "shortcut", shortcut, "stem", arch->stem == RN_STEM_7X7 ? "7x7" : "3x3", "pool", pool, "input", arch->in_channels,
@@ -137,7 +138,7 @@ int rn_tools_arch_list(char **result, rn_error *err)
         }
         json_object_del(table, "layers");
         json_object_del(table, "warnings");
-        json_array_append_new(list, table);
+        rn_result_add(&list, table);
     }
     *result = rn_result_text(list, err);
     return *result ? 0 : RN_ERR_MEMORY;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "api/given.h"
+#include "api/result.h"
 #include "base/cpu.h"
 #include "base/random.h"
 #include "graph/infer.h"
@@ -212,9 +213,9 @@ static json_t *layer_list(const bench *b)
     for (int i = 0; i < b->layers_count; i++) {
         const layer_time *row = &b->layers[i];
         double mean = row->sum / row->count, macs = (double)row->macs / row->count;
-        json_array_append_new(list, json_pack("{s:s, s:s, s:[i,i,i], s:f, s:f, s:f}", "name", row->name, "kind", row->kind, "output",
-                                              row->c, row->h, row->w, "ms", 1e3 * mean, "min_ms", 1e3 * row->least, "gflops",
-                                              mean > 0 ? 2e-9 * macs / mean : 0.0));
+        rn_result_add(&list,
+                      json_pack("{s:s, s:s, s:[i,i,i], s:f, s:f, s:f}", "name", row->name, "kind", row->kind, "output", row->c, row->h,
+                                row->w, "ms", 1e3 * mean, "min_ms", 1e3 * row->least, "gflops", mean > 0 ? 2e-9 * macs / mean : 0.0));
     }
     return list;
 }
@@ -235,11 +236,11 @@ static json_t *report(bench *b, double peak, int64_t macs, int64_t first)
                             b->batch / median, "gflops", gflops, "peak_gflops", peak, "peak_share", peak > 0 ? gflops / peak : 0.0,
                             "rss_mib", (double)usage.ru_maxrss / 1024, "macs", (json_int_t)macs);
     if (all && b->train)
-        json_object_set_new(all, "ghost_batch", json_integer(b->ghost));
+        rn_result_set(&all, "ghost_batch", json_integer(b->ghost));
     if (all)
-        json_object_set_new(all, "plan_bytes", json_integer(b->train ? rn_learn_bytes(b->learn) : rn_infer_bytes(b->infer)));
+        rn_result_set(&all, "plan_bytes", json_integer(b->train ? rn_learn_bytes(b->learn) : rn_infer_bytes(b->infer)));
     if (all && b->want_layers)
-        json_object_set_new(all, "layers", layer_list(b));
+        rn_result_set(&all, "layers", layer_list(b));
     return all;
 }
 

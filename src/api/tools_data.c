@@ -5,6 +5,7 @@
 
 #include "api/data.h"
 #include "api/given.h"
+#include "api/result.h"
 #include "data/check.h"
 #include "data/split.h"
 #include "resnet_tools.h"
@@ -25,9 +26,9 @@ static json_t *finding_object(const rn_dataset *d, const rn_finding *f)
 {
     json_t *object = json_pack("{s:s, s:b, s:s}", "kind", rn_finding_name(f->kind), "error", rn_finding_is_error(f->kind), "text", f->text);
     if (f->item >= 0)
-        json_object_set_new(object, "path", json_string(d->items[f->item].name));
+        rn_result_set(&object, "path", json_string(d->items[f->item].name));
     if (f->other >= 0)
-        json_object_set_new(object, "other", json_string(d->items[f->other].name));
+        rn_result_set(&object, "other", json_string(d->items[f->other].name));
     return object;
 }
 
@@ -46,7 +47,7 @@ int rn_data_check(rn_data *data, const char *options, rn_progress_fn progress, v
         return status;
     json_t *findings = json_array();
     for (int i = 0; i < check->findings_count; i++)
-        json_array_append_new(findings, finding_object(data->dataset, &check->findings[i]));
+        rn_result_add(&findings, finding_object(data->dataset, &check->findings[i]));
     *result = rn_result_text(json_pack("{s:i, s:i, s:f, s:i, s:i, s:{s:f, s:f, s:f}, s:o}", "items", data->dataset->count, "classes",
                                        data->dataset->classes, "seconds", check->total_seconds, "errors", check->errors, "warnings",
                                        check->warnings, "level", "accuracy", check->level_accuracy, "macro_accuracy", check->level_macro,
@@ -82,7 +83,7 @@ static json_t *class_object(const rn_dataset *d, const rn_check *check, int labe
         sum += check->seconds[i];
         if (check->rates[i] > 0) {
             snprintf(text, sizeof text, "%d", check->rates[i]);
-            json_object_set_new(rates, text, json_integer(1 + json_integer_value(json_object_get(rates, text))));
+            rn_result_set(&rates, text, json_integer(1 + json_integer_value(json_object_get(rates, text))));
         }
     }
     qsort(seconds, (size_t)n, sizeof *seconds, compare_doubles);
@@ -117,7 +118,7 @@ int rn_data_stats(rn_data *data, const char *options, rn_progress_fn progress, v
         goto fail;
     json_t *classes = json_array();
     for (int i = 0; i < d->classes; i++)
-        json_array_append_new(classes, class_object(d, check, i, seconds, sources));
+        rn_result_add(&classes, class_object(d, check, i, seconds, sources));
     *result = rn_result_text(json_pack("{s:i, s:f, s:o}", "items", d->count, "seconds", check->total_seconds, "classes", classes), err);
     status = *result ? 0 : RN_ERR_MEMORY;
 fail:
@@ -150,10 +151,10 @@ int rn_data_split(rn_data *data, const char *path, const char *options, char **r
     rn_split_digest(d, digest);
     json_t *classes = json_array();
     for (int i = 0; i < d->classes; i++)
-        json_array_append_new(classes, json_pack("{s:s, s:i, s:i, s:i}", "label", d->labels[i], "train",
-                                                 rn_split_count(d, RN_PART_TRAIN, i), "validation",
-                                                 rn_split_count(d, RN_PART_VALIDATION, i), "test", rn_split_count(d, RN_PART_TEST, i)));
-    *result = rn_result_text(json_pack("{s:s, s:s, s:i, s:i, s:i, s:o}", "path", path, "digest", digest, "train",
+        rn_result_add(&classes,
+                      json_pack("{s:s, s:i, s:i, s:i}", "label", d->labels[i], "train", rn_split_count(d, RN_PART_TRAIN, i), "validation",
+                                rn_split_count(d, RN_PART_VALIDATION, i), "test", rn_split_count(d, RN_PART_TEST, i)));
+    *result = rn_result_text(json_pack("{s:o, s:s, s:i, s:i, s:i, s:o}", "path", rn_result_path(path), "digest", digest, "train",
                                        rn_split_count(d, RN_PART_TRAIN, -1), "validation", rn_split_count(d, RN_PART_VALIDATION, -1),
                                        "test", rn_split_count(d, RN_PART_TEST, -1), "classes", classes),
                              err);

@@ -6,6 +6,7 @@
 
 #include "api/ear.h"
 #include "api/given.h"
+#include "api/result.h"
 #include "base/cpu.h"
 #include "formats/npy.h"
 #include "resnet_tools.h"
@@ -28,8 +29,8 @@ static void on_layer(void *context, const rn_layer_event *event)
     catcher *c = context;
     size_t size = (size_t)event->c * (size_t)event->h * (size_t)event->w;
     if (!c->name) {
-        json_array_append_new(
-            c->list, json_pack("{s:o, s:[i,i,i]}", "stage", json_sprintf("layer:%s", event->name), "shape", event->c, event->h, event->w));
+        rn_result_add(&c->list,
+                      json_pack("{s:o, s:[i,i,i]}", "stage", json_sprintf("layer:%s", event->name), "shape", event->c, event->h, event->w));
         return;
     }
     if (c->out->data || strcmp(event->name, c->name) || !event->data)
@@ -126,7 +127,7 @@ static json_t *summary(const char *stage, const dump *d)
     int64_t count = 1, broken = 0;
     double low = 0, high = 0, sum = 0;
     for (int i = 0; i < d->dims; i++) {
-        json_array_append_new(shape, json_integer(d->shape[i]));
+        rn_result_add(&shape, json_integer(d->shape[i]));
         count *= d->shape[i];
     }
     for (int64_t i = 0; i < count; i++) {
@@ -191,7 +192,7 @@ int rn_tools_dump_list(const rn_model *model, char **result, rn_error *err)
         goto fail;
     }
     for (int i = 0; i < 3 && rn_model_section(model, "features"); i++)
-        json_array_append_new(c.list, json_pack("{s:s, s:[]}", "stage", before[i], "shape"));
+        rn_result_add(&c.list, json_pack("{s:s, s:[]}", "stage", before[i], "shape"));
     if ((status = rn_session_open(&s, model, NULL, err)) || (status = run_layers(s, x, h, w, &c, err)))
         goto fail;
     *result = rn_result_text(c.list, err);

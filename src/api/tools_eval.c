@@ -10,6 +10,7 @@
 
 #include "api/data.h"
 #include "api/given.h"
+#include "api/result.h"
 #include "base/cpu.h"
 #include "data/check.h"
 #include "data/split.h"
@@ -184,8 +185,8 @@ static json_t *class_list(const evaluation *e)
     json_t *list = json_array();
     for (int i = 0; i < e->metrics->classes; i++) {
         const rn_class_metrics *c = &e->metrics->per_class[i];
-        json_array_append_new(list, json_pack("{s:s, s:i, s:i, s:f, s:f, s:f}", "label", e->model->labels[i], "items", c->support,
-                                              "predicted", c->predicted, "precision", c->precision, "recall", c->recall, "f1", c->f1));
+        rn_result_add(&list, json_pack("{s:s, s:i, s:i, s:f, s:f, s:f}", "label", e->model->labels[i], "items", c->support, "predicted",
+                                       c->predicted, "precision", c->precision, "recall", c->recall, "f1", c->f1));
     }
     return list;
 }
@@ -197,8 +198,8 @@ static json_t *confusion_rows(const evaluation *e)
     for (int i = 0; i < n; i++) {
         json_t *row = json_array();
         for (int j = 0; j < n; j++)
-            json_array_append_new(row, json_integer(e->metrics->confusion[i * n + j]));
-        json_array_append_new(rows, row);
+            rn_result_add(&row, json_integer(e->metrics->confusion[i * n + j]));
+        rn_result_add(&rows, row);
     }
     return rows;
 }
@@ -230,9 +231,9 @@ static json_t *worst_list(const evaluation *e)
         for (int c = 1; c < a->classes; c++)
             if (p[c] > p[best])
                 best = c;
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:f, s:f}", "path", e->dataset->items[a->item[i]].name, "label",
-                                              e->model->labels[a->label[i]], "answer", e->model->labels[best], "answer_probability",
-                                              (double)p[best], "probability", (double)p[a->label[i]]));
+        rn_result_add(&list, json_pack("{s:s, s:s, s:s, s:f, s:f}", "path", e->dataset->items[a->item[i]].name, "label",
+                                       e->model->labels[a->label[i]], "answer", e->model->labels[best], "answer_probability",
+                                       (double)p[best], "probability", (double)p[a->label[i]]));
     }
     free(order);
     return list;
@@ -244,20 +245,20 @@ static json_t *report(const evaluation *e)
     const rn_metrics *m = e->metrics;
     json_t *labels = json_array();
     for (int i = 0; i < e->model->arch.classes; i++)
-        json_array_append_new(labels, json_string(e->model->labels[i]));
+        rn_result_add(&labels, json_string(e->model->labels[i]));
     json_t *all = json_pack("{s:f, s:f, s:i, s:i, s:f, s:f, s:f, s:[f,f], s:s, s:i, s:i, s:o, s:o, s:o, s:o}", "accuracy", m->accuracy,
                             "macro_accuracy", m->macro_accuracy, "items", m->items, "correct", m->correct, "top5", m->top5, "loss", m->loss,
                             "ece", m->ece, "interval", m->wilson_low, m->wilson_high, "part",
                             e->part == RN_PART_NONE ? "all" : names[e->part], "bad", e->answers->bad, "data_items", e->dataset->count,
                             "labels", labels, "per_class", class_list(e), "confusion", confusion_rows(e), "worst", worst_list(e));
     if (all && e->split[0])
-        json_object_set_new(all, "split", json_string(e->split));
+        rn_result_set(&all, "split", rn_result_path(e->split));
     if (all && e->trained_on >= 0)
-        json_object_set_new(all, "trained_on", json_integer(e->trained_on));
+        rn_result_set(&all, "trained_on", json_integer(e->trained_on));
     if (all && e->check)
-        json_object_set_new(all, "level",
-                            json_pack("{s:f, s:f, s:f}", "accuracy", e->check->level_accuracy, "macro_accuracy", e->check->level_macro,
-                                      "chance", e->check->chance));
+        rn_result_set(&all, "level",
+                      json_pack("{s:f, s:f, s:f}", "accuracy", e->check->level_accuracy, "macro_accuracy", e->check->level_macro, "chance",
+                                e->check->chance));
     return all;
 }
 

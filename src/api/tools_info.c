@@ -7,8 +7,10 @@
 #include <xxhash.h>
 
 #include "api/given.h"
+#include "api/result.h"
 #include "base/cpu.h"
 #include "base/threads.h"
+#include "data/listing.h"
 #include "models/model.h"
 #include "resnet_tools.h"
 
@@ -24,20 +26,27 @@ int rn_tools_threads(void)
     return rn_threads_available();
 }
 
+json_t *rn_result_path(const char *path)
+{
+    char *text = rn_text_printable(path);
+    json_t *value = text ? json_string(text) : NULL;
+    free(text);
+    return value;
+}
+
 int rn_tools_machine(char **result, rn_error *err)
 {
     unsigned has = rn_cpu_features();
     json_t *cpu = json_array(), *features = json_array();
     if (has & RN_CPU_FMA)
-        json_array_append_new(cpu, json_string("fma"));
+        rn_result_add(&cpu, json_string("fma"));
     if (has & RN_CPU_AVX2)
-        json_array_append_new(cpu, json_string("avx2"));
+        rn_result_add(&cpu, json_string("avx2"));
     if (has & RN_CPU_AVX512)
-        json_array_append_new(cpu, json_string("avx512"));
-    json_array_append_new(features,
-                          json_sprintf("sound: %s, %.*s", sf_version_string(), (int)strcspn(src_get_version(), " "), src_get_version()));
-    json_array_append_new(features, json_sprintf("hashes: xxHash %d.%d.%d", XXH_VERSION_MAJOR, XXH_VERSION_MINOR, XXH_VERSION_RELEASE));
-    json_array_append_new(features, json_sprintf("json: Jansson %s", jansson_version_str()));
+        rn_result_add(&cpu, json_string("avx512"));
+    rn_result_add(&features, json_sprintf("sound: %s, %.*s", sf_version_string(), (int)strcspn(src_get_version(), " "), src_get_version()));
+    rn_result_add(&features, json_sprintf("hashes: xxHash %d.%d.%d", XXH_VERSION_MAJOR, XXH_VERSION_MINOR, XXH_VERSION_RELEASE));
+    rn_result_add(&features, json_sprintf("json: Jansson %s", jansson_version_str()));
     *result = rn_result_text(json_pack("{s:s, s:i, s:s, s:o, s:i, s:o}", "version", rn_version(), "arithmetic", RN_ARITHMETIC, "isa",
                                        rn_cpu_level(), "cpu", cpu, "threads", rn_threads_available(), "features", features),
                              err);
@@ -68,14 +77,14 @@ int rn_tools_model(const char *path, char **result, rn_error *err)
         goto fail;
     json_t *labels = json_array(), *arithmetic = rn_model_section(model, "arithmetic");
     for (int i = 0; i < model->arch.classes; i++)
-        json_array_append_new(labels, json_string(model->labels[i]));
-    json_t *all = json_pack("{s:s, s:I, s:O?, s:o, s:I, s:I, s:[i,i,i], s:I, s:o}", "path", path, "bytes", (json_int_t)file.st_size,
-                            "arithmetic", arithmetic, "arch", arch_object(&model->arch), "parameters",
+        rn_result_add(&labels, json_string(model->labels[i]));
+    json_t *all = json_pack("{s:o, s:I, s:O?, s:o, s:I, s:I, s:[i,i,i], s:I, s:o}", "path", rn_result_path(path), "bytes",
+                            (json_int_t)file.st_size, "arithmetic", arithmetic, "arch", arch_object(&model->arch), "parameters",
                             (json_int_t)model->graph->weights_count, "statistics", (json_int_t)model->graph->stats_count, "input", channels,
                             height, width, "session_bytes", (json_int_t)bytes, "labels", labels);
     for (size_t i = 0; all && i < sizeof sections / sizeof sections[0]; i++)
         if (rn_model_section(model, sections[i]))
-            json_object_set(all, sections[i], rn_model_section(model, sections[i]));
+            rn_result_set(&all, sections[i], json_incref(rn_model_section(model, sections[i])));
     *result = rn_result_text(all, err);
     status = *result ? 0 : RN_ERR_MEMORY;
 fail:

@@ -6,6 +6,7 @@
 
 #include "api/data.h"
 #include "api/given.h"
+#include "api/result.h"
 #include "base/cpu.h"
 #include "resnet_tools.h"
 #include "train/trainer.h"
@@ -225,10 +226,10 @@ static json_t *plan_object(const rn_train_plan *p, const rn_dataset *dataset)
 {
     json_t *classes = json_array(), *all;
     for (int i = 0; i < p->classes; i++)
-        json_array_append_new(classes, json_pack("{s:s, s:i, s:i, s:i}", "label", dataset->labels[i], "train",
-                                                 p->per_class[i * RN_PARTS + RN_PART_TRAIN], "validation",
-                                                 p->per_class[i * RN_PARTS + RN_PART_VALIDATION], "test",
-                                                 p->per_class[i * RN_PARTS + RN_PART_TEST]));
+        rn_result_add(&classes,
+                      json_pack("{s:s, s:i, s:i, s:i}", "label", dataset->labels[i], "train", p->per_class[i * RN_PARTS + RN_PART_TRAIN],
+                                "validation", p->per_class[i * RN_PARTS + RN_PART_VALIDATION], "test",
+                                p->per_class[i * RN_PARTS + RN_PART_TEST]));
     all = json_pack("{s:i, s:{s:i, s:i, s:i}, s:i, s:f, s:b, s:[i,i,i], s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I}, s:f, s:f, s:o, s:o}",
                     "items", dataset->count, "parts", "train", p->parts[RN_PART_TRAIN], "validation", p->parts[RN_PART_VALIDATION], "test",
                     p->parts[RN_PART_TEST], "bad", p->bad, "seconds", p->total_seconds, "tensors", p->tensors, "input", p->c, p->h, p->w,

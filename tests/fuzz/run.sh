@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Fuzzes every parser with clang's libFuzzer under ASan and UBSan. Usage: tests/fuzz/run.sh BUILD SECONDS-FOR-EACH
+# Fuzzes every parser with clang's libFuzzer under ASan and UBSan. Usage: tests/fuzz/run.sh [BUILD [SECONDS-FOR-EACH]]
 #
 # Seeds are the kept corpus and small true files that the program and the tests' synthesiser write. A failing input stays in BUILD/crashes.
 set -euo pipefail
 source=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-mkdir -p "$1"
-build=$(cd "$1" && pwd)
-seconds=$2
+mkdir -p "${1:-build/fuzz}"
+build=$(cd "${1:-build/fuzz}" && pwd)
+seconds=${2:-20}
 export ASAN_OPTIONS=allocator_may_return_null=1
 
 cmake -S "$source" -B "$build" -G Ninja -DCMAKE_C_COMPILER=clang -DRN_SANITIZE=fuzzer-no-link,address,undefined -DRN_TESTS=OFF -DRN_SHARED=OFF >"$build.log" 2>&1 ||
@@ -27,7 +27,7 @@ gcc -O1 "$source/tests/system/synth.c" -o "$build/synth" -lm
 "$build/resnet" train "$build/set" --out "$build/run" --arch resnet20 --in-channels 1 --width 2 --embedding 4 --epochs 1 --seconds 0.3 --batch 8 >"$build.log" 2>&1 ||
     { cat "$build.log"; exit 1; }
 cp "$build/run/model.safetensors" "$seeds/model/"
-"$build/resnet" embed "$build/run/model.safetensors" "$build/set/class0" -o "$seeds/npy/embedding.npy" >/dev/null
+"$build/resnet" embed "$build/run/model.safetensors" "$build/set/class0" -o "$seeds/npy/embedding.npy" >"$build.log" 2>&1
 printf '\x38\0\0\0\0\0\0\0{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}  ....' >"$seeds/safetensors/small"
 for file in "$build/set"/class*/item000.wav; do
     { printf '\0'; head -c 3000 "$file"; } >"$seeds/sound/wav-$(basename "$(dirname "$file")")"
