@@ -107,7 +107,7 @@ static const option_row train_options[] = {
     KEYED("seconds", "S", OPTION_NUMBER, 0.01, 3600, NULL, "features.seconds", "length of a training sample [the median length, 1 to 5]"),
     KEYED("channel", "N", OPTION_INTEGER, 0, 64, NULL, "features.channel", "take this channel, counting from 1; 0: the mean of all [0]"),
     KEYED("convention", "NAME", OPTION_CHOICE, 0, 0, "kaldi|librosa|torchaudio|spectrogram", "features.convention",
-          "whose filter banks [kaldi]"),
+          "whose filter banks; another than kaldi brings its own defaults for what follows [kaldi]"),
     KEYED("bins", "N", OPTION_INTEGER, 1, 4096, NULL, "features.bins", "frequency bands [64]"),
     KEYED("window-ms", "MS", OPTION_NUMBER, 0.1, 10000, NULL, "features.window_ms", "length of an analysis window [25]"),
     KEYED("hop-ms", "MS", OPTION_NUMBER, 0.05, 10000, NULL, "features.hop_ms", "from one analysis window to the next [10]"),

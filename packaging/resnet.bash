@@ -25,7 +25,7 @@ _resnet()
     "train --convention") COMPREPLY=($(compgen -W "kaldi librosa torchaudio spectrogram" -- "$word")); return ;;
     "train --fft-window") COMPREPLY=($(compgen -W "hamming hann povey rectangular" -- "$word")); return ;;
     "train --scale") COMPREPLY=($(compgen -W "ln db power magnitude" -- "$word")); return ;;
-    "train --normalise") COMPREPLY=($(compgen -W "none mean mean_variance" -- "$word")); return ;;
+    "train --normalise") COMPREPLY=($(compgen -W "none mean mean-variance" -- "$word")); return ;;
     "train --optimiser") COMPREPLY=($(compgen -W "sgd adamw" -- "$word")); return ;;
     "train --schedule") COMPREPLY=($(compgen -W "cosine step constant" -- "$word")); return ;;
     "eval --part") COMPREPLY=($(compgen -W "train validation test all" -- "$word")); return ;;
