@@ -67,8 +67,17 @@ static void read_given(evaluation *e, rn_given *g)
     e->worst = (int)rn_given_integer(g, "worst", 0, 100000, 10);
     e->loading.cache_mb = (int)rn_given_integer(g, "cache_mb", 0, INT32_MAX, 1024);
     e->loading.skip_bad = rn_given_flag(g, "skip_bad");
-    e->loading.min_seconds = rn_given_number(g, "min_seconds", 0, 3600, 0.1);
+    e->loading.min_seconds = rn_given_number(g, "min_seconds", 0, 3600, -1);
     e->loading.batch = 1;
+}
+
+/* What was too short to train on is not judged either, so that eval's figure is the one that train printed. */
+static void resolve_shortest(evaluation *e)
+{
+    const json_t *options = json_object_get(rn_model_section(e->model, "training"), "options");
+    const json_t *trained = json_object_get(options, "min_seconds");
+    if (e->loading.min_seconds < 0)
+        e->loading.min_seconds = json_is_number(trained) ? json_number_value(trained) : 0.1;
 }
 
 /* The data set's labels become the model's: answers and truth count alike. */
@@ -163,6 +172,7 @@ static int open_parts(evaluation *e, rn_error *err)
     const json_t *section = rn_model_section(m, "features");
     int status, arrays = e->dataset->c > 0;
     rn_augment_none(&none);
+    resolve_shortest(e);
     e->loading.threads = e->threads;
     if (arrays && e->dataset->c != m->arch.in_channels)
         return rn_error_set(err, RN_ERR_SHAPE, "%s: arrays of %d channels, the network takes %d", e->dataset->path, e->dataset->c,
