@@ -188,7 +188,8 @@ static void every_kind_reads_back(void **state)
             read_or_fail(in_folder(k->name), &o, &s);
             if (s.rate != k->rate || s.file_rate != k->rate || s.file_channels != k->channels)
                 fail_msg("%s: %d Hz, %d channels", k->name, s.rate, s.file_channels);
-            int coded = k->error > 0 && (k->format & SF_FORMAT_SUBMASK) != SF_FORMAT_ULAW && (k->format & SF_FORMAT_SUBMASK) != SF_FORMAT_ALAW; /* in blocks */
+            int coded = k->error > 0 && (k->format & SF_FORMAT_SUBMASK) != SF_FORMAT_ULAW &&
+                        (k->format & SF_FORMAT_SUBMASK) != SF_FORMAT_ALAW; /* in blocks */
             if (coded ? s.count < FRAMES || s.count > FRAMES + 3000 : s.count != FRAMES)
                 fail_msg("%s: %lld samples", k->name, (long long)s.count);
             double sum = 0, peak[2] = {0, 0};
@@ -305,7 +306,10 @@ static void bad_files_get_a_sentence(void **state)
     assert_int_equal(rn_sound_read(in_folder("empty.wav"), NULL, &s, &err), RN_ERR_DATA);
     assert_non_null(strstr(err.text, "empty.wav: 0 samples (44 bytes). Remove it, or train with --skip-bad"));
     /* the exact line, with a name that a shell would break up */
-    write_file(in_folder("a song.m4a"), "\0\0\0\x20" "ftypM4A \0\0\0\0", 16);
+    write_file(in_folder("a song.m4a"),
+               "\0\0\0\x20"
+               "ftypM4A \0\0\0\0",
+               16);
     assert_int_equal(rn_sound_read(in_folder("a song.m4a"), NULL, &s, &err), RN_ERR_FORMAT);
     snprintf(want, sizeof want, "ffmpeg -i '%s/a song.m4a' -ac 1 '%s/a song.wav'", folder, folder);
     if (!strstr(err.text, want))
@@ -448,7 +452,7 @@ struct feed {
     const char *path; /* of a FIFO */
     const unsigned char *data;
     size_t size, piece;
-    size_t hold_at;      /* after so many bytes, wait for `go` */
+    size_t hold_at; /* after so many bytes, wait for `go` */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     int go;
@@ -529,7 +533,8 @@ static void pipes_give_the_same(void **state)
                 fail_msg("%s on a pipe: %s", kinds[i].name, err.text);
             float *x = drain(s, p == 0 ? 1000 : 8192, &count);
             if (count != whole.count || memcmp(x, whole.samples, (size_t)count * sizeof *x))
-                fail_msg("%s on a pipe in pieces of %zu: other samples (%lld, %lld)", kinds[i].name, pieces[p], (long long)count, (long long)whole.count);
+                fail_msg("%s on a pipe in pieces of %zu: other samples (%lld, %lld)", kinds[i].name, pieces[p], (long long)count,
+                         (long long)whole.count);
             assert_int_equal(rn_sound_stream_rate(s), whole.rate);
             pthread_join(thread, NULL);
             rn_sound_stream_close(&s);
@@ -548,14 +553,16 @@ static void live_sound_arrives_at_once(void **state)
     unsigned char *wav = read_file(in_folder("s16.wav"), &size);
     for (int raw = 0; raw < 2; raw++)
         for (int resampled = 0; resampled < 2; resampled++) {
-            rn_sound_options o = {.raw = raw ? RN_RAW_S16LE : RN_RAW_NONE, .raw_rate = 16000, .raw_channels = 2, .rate = resampled ? 8000 : 0};
+            rn_sound_options o = {
+                .raw = raw ? RN_RAW_S16LE : RN_RAW_NONE, .raw_rate = 16000, .raw_channels = 2, .rate = resampled ? 8000 : 0};
             rn_sound_stream *s = NULL;
             rn_error err = {0};
             pthread_t thread;
             static float x[FRAMES];
             int64_t heard = 0, want = resampled ? 800 : 2000; /* the filter looks 143 samples of 8 kHz ahead */
-            memset(wav + 40, 0xff, 4); /* no length is known while it runs */
-            struct feed f = {.data = raw ? wav + 44 : wav, .size = raw ? size - 44 : size, .piece = 500, .hold_at = (raw ? 0 : 44) + 2000 * 4};
+            memset(wav + 40, 0xff, 4);                        /* no length is known while it runs */
+            struct feed f = {
+                .data = raw ? wav + 44 : wav, .size = raw ? size - 44 : size, .piece = 500, .hold_at = (raw ? 0 : 44) + 2000 * 4};
             start_feed(&f, &thread);
             alarm(30);
             assert_int_equal(rn_sound_stream_open(&s, f.path, &o, &err), 0);
@@ -627,7 +634,8 @@ static void standard_input(void **state)
 static void wav_headers_on_pipes(void **state)
 {
     (void)state;
-    static const char *const names[] = {"u8.wav", "s16.wav", "s24.wav", "s32.wav", "float.wav", "double.wav", "alaw.wav", "mulaw.wav", "x16.wav", "x24.wav"};
+    static const char *const names[] = {"u8.wav",     "s16.wav",  "s24.wav",   "s32.wav", "float.wav",
+                                        "double.wav", "alaw.wav", "mulaw.wav", "x16.wav", "x24.wav"};
     rn_pcm_format format;
     size_t offset, size;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -685,7 +693,8 @@ static void resampling_keeps_and_rejects(void **state)
         for (int i = 0; i < n; i++)
             x[i] = (float)(0.5 * sin(2 * 3.14159265358979323846 * f * i / 44100));
         assert_int_equal(rn_sound_resample(x, n, 44100, 16000, &y, &count, &err), 0);
-        assert_true(count == 16000 || count == 15999); /* the converter adds up positions in double: a whole quotient may lose its last sample */
+        assert_true(count == 16000 ||
+                    count == 15999); /* the converter adds up positions in double: a whole quotient may lose its last sample */
         for (int i = 1000; i < 15000; i++) {
             double want = 0.5 * sin(2 * 3.14159265358979323846 * f * i / 16000);
             energy += y[i] * y[i];
@@ -760,12 +769,22 @@ static void write_wav_rounds_and_clips(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_kind_reads_back), cmocka_unit_test(memory_gives_the_same), cmocka_unit_test(parts_are_exact),
-        cmocka_unit_test(options_are_checked), cmocka_unit_test(bad_files_get_a_sentence), cmocka_unit_test(not_finite_samples_are_refused),
-        cmocka_unit_test(broken_files_never_crash), cmocka_unit_test(headers_are_not_trusted), cmocka_unit_test(probe_and_known),
-        cmocka_unit_test(pipes_give_the_same), cmocka_unit_test(live_sound_arrives_at_once), cmocka_unit_test(standard_input),
-        cmocka_unit_test(wav_headers_on_pipes), cmocka_unit_test(resampling_keeps_and_rejects),
-        cmocka_unit_test(streams_resample_to_the_same_bits), cmocka_unit_test(write_wav_rounds_and_clips),
+        cmocka_unit_test(every_kind_reads_back),
+        cmocka_unit_test(memory_gives_the_same),
+        cmocka_unit_test(parts_are_exact),
+        cmocka_unit_test(options_are_checked),
+        cmocka_unit_test(bad_files_get_a_sentence),
+        cmocka_unit_test(not_finite_samples_are_refused),
+        cmocka_unit_test(broken_files_never_crash),
+        cmocka_unit_test(headers_are_not_trusted),
+        cmocka_unit_test(probe_and_known),
+        cmocka_unit_test(pipes_give_the_same),
+        cmocka_unit_test(live_sound_arrives_at_once),
+        cmocka_unit_test(standard_input),
+        cmocka_unit_test(wav_headers_on_pipes),
+        cmocka_unit_test(resampling_keeps_and_rejects),
+        cmocka_unit_test(streams_resample_to_the_same_bits),
+        cmocka_unit_test(write_wav_rounds_and_clips),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
