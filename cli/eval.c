@@ -55,7 +55,7 @@ static void print_summary(const json_t *all)
     if (json_object_get(all, "trained_on"))
         printf("             the model was trained on %s of the data set's items\n", text_count(a, number_of(all, "trained_on")));
     if (number_of(all, "bad"))
-        printf("             %s could not be decoded and were left out\n", text_count(a, number_of(all, "bad")));
+        printf("             %s could not be used and were left out\n", text_count(a, number_of(all, "bad")));
     printf("accuracy     %.1f %%   (%.1f to %.1f at 95 %%)\n", 100 * real_of(all, "accuracy"),
            100 * json_number_value(json_array_get(interval, 0)), 100 * json_number_value(json_array_get(interval, 1)));
     printf("macro        %.1f %%\n", 100 * real_of(all, "macro_accuracy"));

@@ -187,7 +187,7 @@ static void print_result(const command *c, const char *out, const rn_training_re
         printf("test      %.1f %% (%.1f to %.1f at 95 %%), macro %.1f %%   best of epoch %d\n", 100 * r->test_accuracy, 100 * r->test_low,
                100 * r->test_high, 100 * r->test_macro, r->best_epoch);
     if (r->bad)
-        printf("skipped   %d recordings that can't be decoded\n", r->bad);
+        printf("skipped   %d recordings that can't be used\n", r->bad);
     printf("model     %s (%s)   next: resnet eval %s %s\n", path, text_bytes(size, bytes), path, c->arguments[0]);
 }
 

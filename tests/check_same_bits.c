@@ -198,8 +198,8 @@ static void everywhere(void **state)
         hashes want = {0};
         golden(subjects[s].name, &want);
         for (size_t r = 0; r < sizeof runs / sizeof *runs; r++) {
-            if (!level_here(runs[r].level))
-                continue;
+            if (!level_here(runs[r].level) || (getenv("RN_SLOW_BUILD") && r % 3))
+                continue; /* under a sanitizer a third of the runs, each still against the same hashes */
             hashes have = measure(&subjects[s], runs[r].threads, runs[r].training);
             if (have.logits != want.logits || have.gradients != want.gradients || (have.training && have.training != want.training))
                 fail_msg("%s, %s, %d threads: %016llx %016llx %016llx, bits.txt has %016llx %016llx %016llx", subjects[s].name, runs[r].level, runs[r].threads,

@@ -126,7 +126,7 @@ static int choose_items(evaluation *e, const char *model_path, rn_error *err)
     const char *slash = strrchr(model_path, '/'),
                *known = json_string_value(json_object_get(rn_model_section(e->model, "split"), "digest"));
     char digest[33];
-    int status, unknown = 0, missing = 0;
+    int status, unreadable = 0, unknown = 0, missing = 0;
     e->trained_on = -1;
     if (!e->split[0]) {
         snprintf(e->split, sizeof e->split, "%.*ssplit.csv", slash ? (int)(slash - model_path + 1) : 0, model_path);
@@ -149,7 +149,8 @@ static int choose_items(evaluation *e, const char *model_path, rn_error *err)
                             e->split, model_path, digest, known);
     if (!known)
         say(e, "%s does not say which split it was trained with: %s is taken as it is", model_path, e->split);
-    if ((status = rn_dataset_hash(e->dataset, e->pool, err)) || (status = rn_split_read(e->dataset, e->split, &unknown, &missing, err)))
+    status = e->loading.skip_bad ? rn_dataset_hash_skip_bad(e->dataset, e->pool, &unreadable, err) : rn_dataset_hash(e->dataset, e->pool, err);
+    if (status || (status = rn_split_read(e->dataset, e->split, &unknown, &missing, err)))
         return status;
     e->trained_on = rn_split_count(e->dataset, RN_PART_TRAIN, -1);
     if (unknown == e->dataset->count && !(e->part_given && e->part != RN_PART_NONE)) {

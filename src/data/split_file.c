@@ -215,7 +215,7 @@ int rn_split_read(rn_dataset *d, const char *path, int *unknown, int *missing, r
     rn_lines lines = {0};
     int status = 0, not_known = 0, not_found = 0;
     for (int i = 0; i < d->count; i++)
-        if (!*d->items[i].hash)
+        if (!*d->items[i].hash && !d->items[i].bad) /* a bad one that could not be hashed is in no split */
             return rn_error_set(err, RN_ERR_ARG, "%.400s: items must be hashed (rn_dataset_hash) before a split file is read", d->path);
     if ((status = read_lines(&lines, path, err)))
         goto fail;

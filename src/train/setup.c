@@ -20,7 +20,8 @@ static int hash_items(rn_trainer *t, rn_error *err)
     rn_train_progress p = {.stage = RN_TRAIN_HASH, .total = t->dataset->count, .seconds_left = -1};
     if (rn_trainer_report(t, &p))
         return rn_error_set(err, RN_ERR_CANCELLED, "stopped before training began");
-    int status = rn_dataset_hash(t->dataset, t->pool, err);
+    int status = t->options.skip_bad ? rn_dataset_hash_skip_bad(t->dataset, t->pool, &t->unreadable, err)
+                                     : rn_dataset_hash(t->dataset, t->pool, err);
     p.done = p.total;
     if (!status && rn_trainer_report(t, &p))
         return rn_error_set(err, RN_ERR_CANCELLED, "stopped before training began");
@@ -46,8 +47,9 @@ static int open_loader(rn_trainer *t, rn_error *err)
     rn_loader_shape(t->loader, &t->c, &t->h, &t->w);
     if (!t->dry && (status = rn_loader_prepare(t->loader, relay_prepare, t, &t->bad, err)))
         return status;
+    t->bad += t->unreadable;
     if (t->bad)
-        rn_trainer_note(t, "%d items can't be decoded and are left out", t->bad);
+        rn_trainer_note(t, "%d items are left out: they can't be read or decoded, are silent, or shorter than %g s", t->bad, o->min_seconds);
     t->steps = rn_loader_steps(t->loader, &t->left_out);
     if (t->steps < 1)
         return rn_error_set(err, RN_ERR_DATA, "%s: too few items to train on for one batch of %d; add recordings or lower --batch",

@@ -66,7 +66,7 @@ struct rn_trainer {
     rn_item *before;      /* [items] the data set's parts and bad marks as they were; the rest of an item is not used */
     int given_batch;      /* before it was made smaller; for the message */
     double total_seconds; /* of recordings */
-    int bad;
+    int bad, unreadable; /* bad counts both those that can't be read and those that can't be used */
 
     rn_pool *pool;
     rn_loader *loader;
