@@ -139,13 +139,14 @@ typedef struct rn_session_options {
     int threads;       /* 0: the cores that the process may really use (affinity and cgroup quota) */
 } rn_session_options;
 
-/* Packs the weights (a copy of its own), plans for the batch and size, and starts the threads. The model must outlive the session.
+/* Plans for the batch and size, and starts the threads. The first session of a model packs its weights, under the model's lock; all
+ * sessions share them. The model must outlive the session.
  * RN_ERR_SHAPE, naming the layer, where nothing would be left of an input that small. */
 RN_API int rn_session_open(rn_session **session, const rn_model *model, const rn_session_options *options, rn_error *err);
 RN_API void rn_session_close(rn_session **session);
 
-/* The bytes that a session with these options holds: packed weights and the arena of activations. Measuring packs the weights for a
- * moment; the arena is reserved but not touched. */
+/* The bytes that a session with these options holds: the packed weights, which all sessions of a model share, and its own arena of
+ * activations. Measuring packs the weights unless that was done; the arena is reserved but not touched. */
 RN_API int rn_session_measure(const rn_model *model, const rn_session_options *options, int64_t *bytes, rn_error *err);
 RN_API int64_t rn_session_bytes(const rn_session *session); /* the same of an open one */
 

@@ -31,6 +31,7 @@ int rn_session_open(rn_session **session, const rn_model *model, const rn_sessio
     int status = resolve(model, options, &o, err);
     unsigned state = rn_fp_enter();
     rn_session *s = NULL;
+    const rn_packed *packed;
     *session = NULL;
     if (status)
         goto fail;
@@ -44,7 +45,7 @@ int rn_session_open(rn_session **session, const rn_model *model, const rn_sessio
     s->height = o.height;
     s->width = o.width;
     if ((status = rn_pool_open(&s->pool, o.threads, err)) ||
-        (status = rn_infer_open(&s->engine, model->graph, model->weights, model->stats, s->pool, err)))
+        (status = rn_model_packed(model, s->pool, &packed, err)) || (status = rn_infer_open_shared(&s->engine, packed, s->pool, err)))
         goto fail;
     if (s->height && (status = rn_infer_plan(s->engine, s->batch, s->height, s->width, err)))
         goto fail;

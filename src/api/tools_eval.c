@@ -170,6 +170,7 @@ static int open_parts(evaluation *e, rn_error *err)
     const rn_model *m = e->model;
     rn_features features;
     rn_augment none;
+    const rn_packed *packed;
     const json_t *section = rn_model_section(m, "features");
     int status, arrays = e->dataset->c > 0;
     rn_augment_none(&none);
@@ -184,9 +185,9 @@ static int open_parts(evaluation *e, rn_error *err)
     if (!arrays && (status = rn_features_from_json(&features, section, m->source, err)))
         return status;
     if ((status = rn_loader_open(&e->loader, e->dataset, arrays ? NULL : &features, &none, &e->loading, err)) ||
-        (status = rn_infer_open(&e->engine, m->graph, m->weights, m->stats, e->pool, err)))
+        (status = rn_model_packed(m, e->pool, &packed, err)))
         return status;
-    return 0;
+    return rn_infer_open_shared(&e->engine, packed, e->pool, err);
 }
 
 /* ---- The result ---- */

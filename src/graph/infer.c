@@ -25,17 +25,26 @@ typedef struct step {
     int64_t packed, bias;    /* offsets into the weights' memory */
 } step;
 
+struct rn_packed {
+    const rn_graph *graph;
+    step *steps;             /* fixed by the graph, like the weights that they point into */
+    int steps_count;
+    float *weights;          /* packed weights and biases */
+    int64_t weights_size;
+    double *scale;           /* of one layer, while it is folded */
+};
+
 struct rn_infer {
     const rn_graph *graph;
+    const rn_packed *packed;
+    rn_packed *own;          /* the same where the engine has its own; NULL where it is shared */
     rn_machine machine;
-    step *steps;
+    const step *steps;       /* packed->steps */
     int steps_count;
     rn_map *maps;            /* of every node's value; data NULL where a step covers it */
     rn_buffer *buffers;      /* [maps_count + 1], the last is the threads' scratch */
     int *order;              /* scratch of the placement */
     int (*sizes)[2];
-    float *weights;          /* packed weights and biases */
-    int64_t weights_size;
     rn_arena arena;
     int n, h, w;             /* what the arena is planned for */
     rn_layer_hook hook;
@@ -91,9 +100,9 @@ static int step_ending(const rn_graph *g, int node, step *s)
     return 1;
 }
 
-static void list_steps(rn_infer *e)
+static void list_steps(rn_packed *p)
 {
-    const rn_graph *g = e->graph;
+    const rn_graph *g = p->graph;
     int64_t at = 0;
     for (int i = 0; i < g->nodes_count; i++) {
         step s;
@@ -106,39 +115,95 @@ static void list_steps(rn_infer *e)
             s.bias = at;
             at += (int64_t)s.conv.blocks_out * RN_LANES;
         }
-        e->steps[e->steps_count++] = s;
+        p->steps[p->steps_count++] = s;
     }
-    e->weights_size = at;
+    p->weights_size = at;
+}
+
+/* --- weights ------------------------------------------------------------------------------------------------------------------ */
+
+static void load_step(rn_packed *p, const step *s, const float *weights, const float *stats, rn_pool *pool)
+{
+    const rn_graph *g = p->graph;
+    const rn_node *node = &g->nodes[s->node];
+    const float *w = weights + g->params[node->weight].offset;
+    float *bias = p->weights + s->bias;
+    memset(bias, 0, (size_t)s->conv.blocks_out * RN_LANES * sizeof *bias);
+    if (s->kind == STEP_LINEAR) {
+        memcpy(bias, weights + g->params[node->bias].offset, (size_t)s->conv.channels_out * sizeof *bias);
+        rn_conv_pack_forward(&s->conv, w, NULL, p->weights + s->packed, pool);
+        return;
+    }
+    const rn_node *bn = &g->nodes[rn_layer_reader(g, s->node, RN_OP_BN)];
+    const float *gamma = weights + g->params[bn->weight].offset, *beta = weights + g->params[bn->bias].offset;
+    const float *mean = stats + g->params[bn->mean].offset, *var = stats + g->params[bn->var].offset;
+    for (int k = 0; k < s->conv.channels_out; k++) {
+        p->scale[k] = (double)gamma[k] / sqrt((double)var[k] + bn->eps);
+        bias[k] = (float)((double)beta[k] - (double)mean[k] * p->scale[k]);
+    }
+    rn_conv_pack_forward(&s->conv, w, p->scale, p->weights + s->packed, pool);
+}
+
+static void load(rn_packed *p, const float *weights, const float *stats, rn_pool *pool)
+{
+    unsigned state = rn_fp_enter();
+    for (int i = 0; i < p->steps_count; i++)
+        if (p->steps[i].kind == STEP_CONV || p->steps[i].kind == STEP_LINEAR)
+            load_step(p, &p->steps[i], weights, stats, pool);
+    rn_fp_leave(state);
+}
+
+static int allocate_packed(rn_packed *p, rn_error *err)
+{
+    const rn_graph *g = p->graph;
+    int most = 1;
+    for (int i = 0; i < g->nodes_count; i++)
+        most = g->nodes[i].channels > most ? g->nodes[i].channels : most;
+    p->steps = calloc((size_t)g->nodes_count, sizeof *p->steps);
+    p->scale = calloc((size_t)most, sizeof *p->scale);
+    if (!p->steps || !p->scale)
+        return rn_error_memory(err, "the plan", (size_t)g->nodes_count * sizeof *p->steps);
+    list_steps(p);
+    size_t bytes = ((size_t)p->weights_size * sizeof(float) + 63) / 64 * 64;
+    p->weights = aligned_alloc(64, bytes ? bytes : 64);
+    return p->weights ? 0 : rn_error_memory(err, "the packed weights", bytes);
+}
+
+int rn_packed_open(rn_packed **out, const rn_graph *graph, const float *weights, const float *stats, rn_pool *pool, rn_error *err)
+{
+    *out = NULL;
+    int status = rn_layer_check(graph, err);
+    if (status)
+        return status;
+    rn_packed *p = calloc(1, sizeof *p);
+    if (!p)
+        return rn_error_memory(err, "the packed weights", sizeof *p);
+    p->graph = graph;
+    status = allocate_packed(p, err);
+    if (status) {
+        rn_packed_close(&p);
+        return status;
+    }
+    load(p, weights, stats, pool);
+    *out = p;
+    return 0;
+}
+
+void rn_packed_close(rn_packed **packed)
+{
+    rn_packed *p = *packed;
+    *packed = NULL;
+    if (!p)
+        return;
+    free(p->steps);
+    free(p->weights);
+    free(p->scale);
+    free(p);
 }
 
 void rn_infer_load(rn_infer *e, const float *weights, const float *stats)
 {
-    const rn_graph *g = e->graph;
-    unsigned state = rn_fp_enter();
-    for (int i = 0; i < e->steps_count; i++) {
-        const step *s = &e->steps[i];
-        if (s->kind != STEP_CONV && s->kind != STEP_LINEAR)
-            continue;
-        const rn_node *node = &g->nodes[s->node];
-        const float *w = weights + g->params[node->weight].offset;
-        float *bias = e->weights + s->bias;
-        memset(bias, 0, (size_t)s->conv.blocks_out * RN_LANES * sizeof *bias);
-        if (s->kind == STEP_LINEAR) {
-            memcpy(bias, weights + g->params[node->bias].offset, (size_t)s->conv.channels_out * sizeof *bias);
-            rn_conv_pack_forward(&s->conv, w, NULL, e->weights + s->packed, e->machine.pool);
-            continue;
-        }
-        const rn_node *bn = &g->nodes[rn_layer_reader(g, s->node, RN_OP_BN)];
-        const float *gamma = weights + g->params[bn->weight].offset, *beta = weights + g->params[bn->bias].offset;
-        const float *mean = stats + g->params[bn->mean].offset, *var = stats + g->params[bn->var].offset;
-        double *scale = (double *)e->hook_buffer; /* room for one double a channel, see rn_infer_open */
-        for (int k = 0; k < s->conv.channels_out; k++) {
-            scale[k] = (double)gamma[k] / sqrt((double)var[k] + bn->eps);
-            bias[k] = (float)((double)beta[k] - (double)mean[k] * scale[k]);
-        }
-        rn_conv_pack_forward(&s->conv, w, scale, e->weights + s->packed, e->machine.pool);
-    }
-    rn_fp_leave(state);
+    load(e->own, weights, stats, e->machine.pool);
 }
 
 /* --- sizes and places ------------------------------------------------------------------------------------------------------- */
@@ -241,7 +306,7 @@ static void finish_row(const void *context, int n, int block, int row, float *y)
 {
     const finishing *f = context;
     const rn_map *out = &f->e->maps[f->s->out];
-    rn_finish_row call = {.y = y, .bias = f->e->weights + f->s->bias + block * RN_LANES, .pixels = out->w, .relu = f->s->relu};
+    rn_finish_row call = {.y = y, .bias = f->e->packed->weights + f->s->bias + block * RN_LANES, .pixels = out->w, .relu = f->s->relu};
     if (f->s->kind == STEP_LINEAR)
         call.pixels = 1;
     if (f->s->shortcut >= 0 && block < f->e->maps[f->s->shortcut].blocks) {
@@ -262,7 +327,7 @@ static void run_step(const rn_infer *e, const step *s, int n)
     case STEP_MAXPOOL: rn_layer_maxpool(&e->machine, &e->graph->nodes[s->node], n, &view, out); break;
     case STEP_AVGPOOL: rn_layer_avgpool(&e->machine, n, &view, out); break;
     case STEP_CONV:
-    case STEP_LINEAR: rn_conv_forward(&e->machine, &s->conv, n, &view, out, e->weights + s->packed, finish_row, &f); break;
+    case STEP_LINEAR: rn_conv_forward(&e->machine, &s->conv, n, &view, out, e->packed->weights + s->packed, finish_row, &f); break;
     }
 }
 
@@ -331,53 +396,54 @@ int rn_infer_hook(rn_infer *e, rn_layer_hook hook, void *context, int want_data,
 
 int64_t rn_infer_bytes(const rn_infer *e)
 {
-    return (e->weights_size + e->arena.size) * (int64_t)sizeof(float);
+    return (e->packed->weights_size + e->arena.size) * (int64_t)sizeof(float);
 }
 
 /* --- opening ------------------------------------------------------------------------------------------------------------------- */
 
 static int allocate(rn_infer *e, rn_error *err)
 {
-    const rn_graph *g = e->graph;
-    size_t nodes = (size_t)g->nodes_count;
-    e->steps = calloc(nodes, sizeof *e->steps);
+    size_t nodes = (size_t)e->graph->nodes_count;
     e->maps = calloc(nodes, sizeof *e->maps);
     e->buffers = calloc(nodes + 1, sizeof *e->buffers);
     e->order = calloc(nodes + 1, sizeof *e->order);
     e->sizes = calloc(nodes, sizeof *e->sizes);
-    int most = 16;
-    for (int i = 0; i < g->nodes_count; i++)
-        most = g->nodes[i].channels > most ? g->nodes[i].channels : most;
-    e->hook_size = 2 * (int64_t)most; /* also holds one double a channel while weights are folded */
-    e->hook_buffer = aligned_alloc(64, ((size_t)e->hook_size * sizeof(float) + 63) / 64 * 64);
-    if (!e->steps || !e->maps || !e->buffers || !e->order || !e->sizes || !e->hook_buffer)
-        return rn_error_memory(err, "the plan", nodes * (sizeof *e->steps + sizeof *e->maps + sizeof *e->buffers));
-    list_steps(e);
-    size_t bytes = ((size_t)e->weights_size * sizeof(float) + 63) / 64 * 64;
-    e->weights = aligned_alloc(64, bytes ? bytes : 64);
-    return e->weights ? 0 : rn_error_memory(err, "the packed weights", bytes);
+    if (!e->maps || !e->buffers || !e->order || !e->sizes)
+        return rn_error_memory(err, "the plan", nodes * (sizeof *e->maps + sizeof *e->buffers));
+    return 0;
+}
+
+int rn_infer_open_shared(rn_infer **out, const rn_packed *packed, rn_pool *pool, rn_error *err)
+{
+    *out = NULL;
+    rn_infer *e = calloc(1, sizeof *e);
+    if (!e)
+        return rn_error_memory(err, "the engine", sizeof *e);
+    e->graph = packed->graph;
+    e->packed = packed;
+    e->steps = packed->steps;
+    e->steps_count = packed->steps_count;
+    e->machine.pool = pool;
+    rn_kernels_open(&e->machine.kernels);
+    int status = allocate(e, err);
+    if (status)
+        rn_infer_close(&e);
+    *out = e;
+    return status;
 }
 
 int rn_infer_open(rn_infer **out, const rn_graph *graph, const float *weights, const float *stats, rn_pool *pool, rn_error *err)
 {
+    rn_packed *packed;
     *out = NULL;
-    int status = rn_layer_check(graph, err);
+    int status = rn_packed_open(&packed, graph, weights, stats, pool, err);
+    if (!status)
+        status = rn_infer_open_shared(out, packed, pool, err);
     if (status)
-        return status;
-    rn_infer *e = calloc(1, sizeof *e);
-    if (!e)
-        return rn_error_memory(err, "the engine", sizeof *e);
-    e->graph = graph;
-    e->machine.pool = pool;
-    rn_kernels_open(&e->machine.kernels);
-    status = allocate(e, err);
-    if (status) {
-        rn_infer_close(&e);
-        return status;
-    }
-    rn_infer_load(e, weights, stats);
-    *out = e;
-    return 0;
+        rn_packed_close(&packed);
+    else
+        (*out)->own = packed;
+    return status;
 }
 
 void rn_infer_close(rn_infer **engine)
@@ -386,13 +452,12 @@ void rn_infer_close(rn_infer **engine)
     *engine = NULL;
     if (!e)
         return;
+    rn_packed_close(&e->own);
     rn_arena_free(&e->arena);
-    free(e->steps);
     free(e->maps);
     free(e->buffers);
     free(e->order);
     free(e->sizes);
-    free(e->weights);
     free(e->hook_buffer);
     free(e);
 }

@@ -8,13 +8,22 @@
 #include "base/threads.h"
 #include "graph/graph.h"
 
+/* A graph's weights, folded and packed for the kernels: as large as the weights. Read-only once loaded, so engines on several threads and
+ * for any input sizes may share one. The graph must outlive it. */
+typedef struct rn_packed rn_packed;
+int rn_packed_open(rn_packed **packed, const rn_graph *graph, const float *weights, const float *stats, rn_pool *pool, rn_error *err);
+void rn_packed_close(rn_packed **packed);
+
 typedef struct rn_infer rn_infer;
+
+/* An engine over shared weights, which must outlive it. */
+int rn_infer_open_shared(rn_infer **engine, const rn_packed *packed, rn_pool *pool, rn_error *err);
 
 /* weights and stats are read and packed here, and not needed afterwards. The graph and pool must outlive the engine. */
 int rn_infer_open(rn_infer **engine, const rn_graph *graph, const float *weights, const float *stats, rn_pool *pool, rn_error *err);
 void rn_infer_close(rn_infer **engine);
 
-/* New weights for the same graph (a trainer's validation). */
+/* New weights for the same graph (a trainer's validation); only for an engine with weights of its own. */
 void rn_infer_load(rn_infer *engine, const float *weights, const float *stats);
 
 /* Plans for n samples of h x w; the arena grows if it must, never shrinks. rn_infer_run plans by itself when the size is

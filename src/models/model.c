@@ -29,8 +29,32 @@ void rn_model_close(rn_model **model)
     free(m->stats);
     json_decref(m->config);
     free(m->source);
+    rn_packed_close(&m->packed);
+    pthread_mutex_destroy(&m->lock);
     free(m);
     *model = NULL;
+}
+
+static rn_model *empty(void)
+{
+    rn_model *m = calloc(1, sizeof *m);
+    if (m && pthread_mutex_init(&m->lock, NULL)) {
+        free(m);
+        return NULL;
+    }
+    return m;
+}
+
+int rn_model_packed(const rn_model *model, rn_pool *pool, const rn_packed **packed, rn_error *err)
+{
+    rn_model *m = (rn_model *)model; /* what callers see of it does not change */
+    int status = 0;
+    pthread_mutex_lock(&m->lock);
+    if (!m->packed)
+        status = rn_packed_open(&m->packed, m->graph, m->weights, m->stats, pool, err);
+    *packed = m->packed;
+    pthread_mutex_unlock(&m->lock);
+    return status;
 }
 
 json_t *rn_model_section(const rn_model *model, const char *name)
@@ -53,7 +77,7 @@ int rn_model_new(rn_model **model, const rn_arch *arch, const char *const *label
     int status;
     json_t *list = NULL;
     *model = NULL;
-    rn_model *m = calloc(1, sizeof *m);
+    rn_model *m = empty();
     if (!m)
         return rn_error_memory(err, "a model", sizeof *m);
     m->arch = *arch;
@@ -233,9 +257,9 @@ int rn_model_from_tensors(rn_model **model, const char *name, const rn_tensors *
     char network[80];
     rn_error why;
     *model = NULL;
-    rn_model *m = calloc(1, sizeof *m);
+    rn_model *m = empty();
     if (!m || !(m->source = strdup(name))) {
-        free(m);
+        rn_model_close(&m);
         return rn_error_memory(err, "a model", sizeof *m);
     }
     if ((status = read_config(name, tensors, &m->config, err)) ||

@@ -6,7 +6,9 @@
 #define RN_MODELS_MODEL_H
 
 #include <jansson.h>
+#include <pthread.h>
 #include "formats/tensors.h"
+#include "graph/infer.h"
 #include "models/arch.h"
 
 /* Raised by any change of a kernel's contract or of the planner's algorithm table. */
@@ -19,6 +21,8 @@ typedef struct rn_model {
     json_t *config;       /* object with the sections; arch and labels inside it are rewritten on saving */
     char **labels;        /* [arch.classes], UTF-8 */
     char *source;         /* the file that it was read from, for messages; NULL: none */
+    pthread_mutex_t lock; /* over packed, the one thing that is made later */
+    rn_packed *packed;    /* weights as the engine wants them, made on first use; NULL before */
 } rn_model;
 
 /* A fresh model with initial weights from rn_arch_init. labels may be NULL: "0", "1", ... */
@@ -42,6 +46,10 @@ int rn_model_save(const rn_model *model, const char *path, rn_error *err);
 /* Appends the model's tensors and metadata to `out` for a checkpoint; the data point into the model. */
 int rn_model_tensors(const rn_model *model, rn_tensors *out, rn_error *err);
 void rn_model_close(rn_model **model);
+
+/* The model's weights folded and packed: made on first use, under the model's lock, and shared by all its sessions. Valid until the model is
+ * closed; the weights must not change afterwards. */
+int rn_model_packed(const rn_model *model, rn_pool *pool, const rn_packed **packed, rn_error *err);
 
 /* A section of the config, or NULL. Borrowed. */
 json_t *rn_model_section(const rn_model *model, const char *name);
