@@ -43,7 +43,7 @@ typedef struct layer {
     rn_conv c;
     rn_map x, y, dy, dx;
     float *x_memory, *y_memory, *dy_memory, *dx_memory; /* from the first halo pixel */
-    float *w, *dw, *forward, *backward, *scratch;
+    float *w, *dw, *forward, *backward, *scratch, *kept;
     rn_segment *segments;
     double *y_want, *dx_want, *dw_want, *y_scale, *dx_scale, *dw_scale; /* scale: the sum of absolute products */
     rn_machine machine;
@@ -114,6 +114,7 @@ static void open_layer(layer *l, const shape *s, uint64_t seed)
     l->dw = malloc((size_t)weights * sizeof(float));
     l->forward = malloc((size_t)rn_conv_forward_size(&l->c) * sizeof(float));
     l->backward = malloc((size_t)rn_conv_backward_size(&l->c) * sizeof(float));
+    l->kept = malloc((size_t)rn_conv_kept(&l->c, &l->dy, s->n) * sizeof(float) + 1);
     l->segments = malloc((size_t)rn_conv_segments(&l->c, &l->dy, s->n) * sizeof *l->segments);
     l->machine.scratch_size = rn_conv_scratch(&l->c, &l->x, &l->y) + 16;
     l->scratch = malloc((size_t)l->machine.scratch_size * 2 * sizeof(float));
@@ -133,7 +134,7 @@ static void open_layer(layer *l, const shape *s, uint64_t seed)
 
 static void close_layer(layer *l)
 {
-    void *owned[] = {l->x_memory, l->y_memory, l->dy_memory, l->dx_memory, l->w, l->dw, l->forward, l->backward, l->scratch, l->segments, l->y_want,
+    void *owned[] = {l->x_memory, l->y_memory, l->dy_memory, l->dx_memory, l->w, l->dw, l->forward, l->backward, l->scratch, l->kept, l->segments, l->y_want,
                      l->dx_want, l->dw_want, l->y_scale, l->dx_scale, l->dw_scale};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         free(owned[i]);
@@ -192,7 +193,7 @@ static void run(layer *l)
     rn_view view = {.map = &l->x};
     rn_conv_pack_forward(&l->c, l->w, NULL, l->forward, pool);
     rn_conv_forward(&l->machine, &l->c, l->s.n, &view, &l->y, l->forward, NULL, NULL);
-    rn_conv_weights(&l->machine, &l->c, l->s.n, &l->x, &l->dy, l->segments, l->dw);
+    rn_conv_weights(&l->machine, &l->c, l->s.n, &l->x, &l->dy, l->segments, l->kept, l->dw);
     if (!l->c.plain) { /* nothing lies below the image */
         rn_conv_pack_backward(&l->c, l->w, l->backward, pool);
         rn_conv_backward(&l->machine, &l->c, l->s.n, &l->dy, &l->dx, l->backward, store_row, &l->dx);

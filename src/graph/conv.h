@@ -55,9 +55,12 @@ void rn_conv_forward(const rn_machine *m, const rn_conv *c, int n, const rn_view
 /* Gives each row of dx = conv^T(dy) to the row function, which stores it: `y` there is a scratch row of dx.w pixels. */
 void rn_conv_backward(const rn_machine *m, const rn_conv *c, int n, const rn_map *dy, const rn_map *dx, const float *packed, rn_row_fn row, const void *context);
 
-/* dw [K][C][R][S], overwritten. x as it lies (with its halo), or plain. segments: room for rn_conv_segments(c, y, n). */
+/* dw [K][C][R][S], overwritten. x as it lies (with its halo), or plain. segments and kept: room for
+ * rn_conv_segments(c, dy, n) of them and rn_conv_kept(c, dy, n) floats. */
+int64_t rn_conv_kept(const rn_conv *c, const rn_map *dy, int n);
 int64_t rn_conv_segments(const rn_conv *c, const rn_map *dy, int n);
-void rn_conv_weights(const rn_machine *m, const rn_conv *c, int n, const rn_map *x, const rn_map *dy, rn_segment *segments, float *dw);
+void rn_conv_weights(const rn_machine *m, const rn_conv *c, int n, const rn_map *x, const rn_map *dy, rn_segment *segments, float *kept,
+                     float *dw);
 
 /* Halo that dy needs so that backward-data reads zeros around it; halo of x is c->pad. */
 int rn_conv_dy_halo(const rn_conv *c, int h, int w);

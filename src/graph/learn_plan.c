@@ -306,7 +306,7 @@ static int back_steps(rn_learn *e, rn_error *err)
 /* Room that several steps share: row sums, segments, and the threads' scratch. */
 static void shared_buffers(rn_learn *e)
 {
-    int64_t sums = 0, segments = 0, scratch = 0, want;
+    int64_t sums = 0, segments = 0, kept = 0, scratch = 0, want;
     for (int t = 0; t < e->steps_count; t++) {
         const rn_learn_step *s = &e->steps[t];
         const rn_map *out = &e->maps[s->out];
@@ -315,6 +315,8 @@ static void shared_buffers(rn_learn *e)
         if (s->kind == RN_LEARN_CONV || s->kind == RN_LEARN_LINEAR) {
             if ((want = rn_conv_segments(&s->conv, out, e->max_n)) > segments)
                 segments = want;
+            if ((want = rn_conv_kept(&s->conv, out, e->max_n)) > kept)
+                kept = want;
             if ((want = rn_conv_scratch(&s->conv, &e->maps[e->values[s->in].map], out)) > scratch)
                 scratch = want;
         }
@@ -325,6 +327,7 @@ static void shared_buffers(rn_learn *e)
     e->partial[0] = add_buffer(e, sums, 0, end);
     e->partial[1] = add_buffer(e, sums, 0, end);
     e->segments = add_buffer(e, segments * (int64_t)(sizeof(rn_segment) / sizeof(float)), 0, end);
+    e->kept = add_buffer(e, kept, 0, end);
     e->machine.scratch_size = (scratch + 15) / 16 * 16;
     e->scratch = add_buffer(e, e->machine.scratch_size * rn_pool_threads(e->machine.pool), 0, end);
 }

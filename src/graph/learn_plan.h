@@ -68,7 +68,7 @@ struct rn_learn {
     int (*sizes)[2];
     rn_buffer *buffers;
     int buffers_count;
-    int partial[2], segments, scratch; /* buffers that live throughout */
+    int partial[2], segments, kept, scratch; /* buffers that live throughout */
     rn_arena arena;
     float *packed;
     int64_t packed_size;
