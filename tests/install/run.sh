@@ -64,7 +64,7 @@ done
 LD_LIBRARY_PATH=$libraries use by-pkgconfig ""
 use by-pkgconfig _static
 # the shared program must need the shared library, the static one must not
-readelf -d by-pkgconfig/classify | grep -q 'NEEDED.*libresnet\.so'
+readelf -d by-pkgconfig/classify | grep 'NEEDED.*libresnet\.so' >/dev/null
 ! readelf -d by-pkgconfig/classify_static | grep -q 'NEEDED.*libresnet' || { echo "the static program needs libresnet.so"; exit 1; }
 
 say "find_package"
