@@ -26,6 +26,7 @@ from common import Net
 RAW_GSM = {"format": "RAW", "subtype": "GSM610", "samplerate": 8000, "channels": 1}
 PARTS = ("train", "validation", "test")
 LONGEST_S = 30  # judged whole up to this
+SILENT_PEAK = 0.001  # -60 dB of full scale, RN_SILENT_PEAK
 
 
 def decode(path, rate, start, end):
@@ -116,8 +117,9 @@ def load(run, root, config, bank):
     parts = {part: [] for part in PARTS}
     for r in rows:
         x = decode(os.path.join(root, r["path"]), bank.f["rate"], float(r["start"]), float(r["end"]))
-        if len(x) < bank.length:
-            continue
+        silent = config["skip_bad"] and (len(x) == 0 or np.abs(x).max() < SILENT_PEAK)
+        if silent or len(x) < max(bank.length, config["min_seconds"] * bank.f["rate"]):
+            continue # as `resnet train --skip-bad --min-seconds` leaves them out of every part
         parts[r["part"]].append({"samples": x, "features": bank(x), "label": labels.index(r["label"])})
     return parts, labels
 
