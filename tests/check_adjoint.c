@@ -1,4 +1,4 @@
-/* Convolutions and linear layers, forwards and backwards, under every instruction set: against plain loops in double, and against each
+/* Convolutions and linear layers, forwards and backwards, under every instruction set and algorithm: against plain loops in double, and against each
  * other, <conv(x), dy> = <x, dgrad(dy)> = <w, wgrad>.
  *
  * The three are one trilinear form read in three ways, so the identity needs no reference and holds for every shape; the plain loops
@@ -35,6 +35,7 @@ static const shape shapes[] = {
     {2, 1, 13, 17, 8, 3, 3, 1, 1, 1},    {1, 1, 1, 1, 16, 3, 3, 1, 1, 1},     {2, 3, 31, 33, 16, 7, 7, 2, 3, 1},
     {3, 3, 8, 9, 40, 3, 3, 1, 1, 1},     {2, 1, 64, 65, 17, 3, 3, 1, 1, 1},   {1, 1, 5, 5, 16, 7, 7, 2, 3, 1},
     {5, 24, 4, 1, 10, 4, 1, 1, 0, 2},    {1, 16, 1, 1, 9, 1, 1, 1, 0, 2},     {33, 40, 3, 2, 40, 3, 2, 1, 0, 2},
+    {1, 16, 3, 250, 32, 3, 3, 1, 1, 0},  {5, 16, 116, 115, 16, 3, 3, 1, 1, 0}, {9, 48, 6, 7, 32, 3, 3, 1, 1, 0},
     {4097, 5, 1, 1, 3, 1, 1, 1, 0, 2},   {70, 64, 1, 1, 100, 1, 1, 1, 0, 2},
 };
 
@@ -92,14 +93,19 @@ static void fill_map(const layer *l, rn_map *m, float *memory, int n, rn_random 
                     *at(l, m, i, c, h, w) = (float)(rn_random_u32(r) >> 8) * 0x1p-23f - 1;
 }
 
-static void open_layer(layer *l, const shape *s, uint64_t seed)
+static int winograd_fits(const shape *s)
+{
+    return s->kind == 0 && s->kernel_h == 3 && s->kernel_w == 3 && s->stride == 1 && s->pad == 1;
+}
+
+static void open_layer(layer *l, const shape *s, rn_algorithm algorithm, uint64_t seed)
 {
     int linear = s->kind == 2, plain = s->kind == 1;
     rn_random r;
     l->s = *s;
     l->c = (rn_conv){.channels_in = s->channels_in, .channels_out = s->channels_out, .kernel_h = s->kernel_h, .kernel_w = s->kernel_w,
         .stride_h = linear ? s->kernel_h : s->stride, .stride_w = linear ? s->kernel_w : s->stride, .pad = s->pad, .plain = plain, .linear = linear,
-        .blocks_in = plain ? 1 : rn_blocks(s->channels_in), .blocks_out = rn_blocks(s->channels_out)};
+        .blocks_in = plain ? 1 : rn_blocks(s->channels_in), .blocks_out = rn_blocks(s->channels_out), .forward = algorithm, .backward = algorithm, .weights = algorithm};
     int p = (s->h + 2 * s->pad - s->kernel_h) / l->c.stride_h + 1, q = (s->w + 2 * s->pad - s->kernel_w) / l->c.stride_w + 1;
     l->x = plain ? rn_map_plain(s->channels_in, s->h, s->w, s->pad) : rn_map_shape(s->channels_in, s->h, s->w, s->pad);
     l->y = rn_map_shape(s->channels_out, p, q, 0);
@@ -175,10 +181,19 @@ static void plain_loops(layer *l)
                 }
 }
 
-/* Rounding of a chain of K products: 4 sqrt(K) eps S. */
-static int close_enough(double have, double want, double terms, double scale)
+/* Rounding of a chain of K products: 4 sqrt(K) eps S. Of Winograd: 4e-6 of the layer's largest value. */
+static int close_enough(const layer *l, double have, double want, double terms, double scale, double largest)
 {
-    return fabs(have - want) <= 4 * sqrt(terms + 1) * 0x1p-24 * scale + 1e-30;
+    double bound = l->c.forward == RN_WINOGRAD ? 4e-6 * largest : 4 * sqrt(terms + 1) * 0x1p-24 * scale;
+    return fabs(have - want) <= bound + 1e-30;
+}
+
+static double largest_of(const double *values, int64_t count)
+{
+    double most = 0;
+    for (int64_t i = 0; i < count; i++)
+        most = fabs(values[i]) > most ? fabs(values[i]) : most;
+    return most;
 }
 
 static void store_row(const void *context, int n, int block, int row, float *y)
@@ -189,13 +204,12 @@ static void store_row(const void *context, int n, int block, int row, float *y)
 
 static void run(layer *l)
 {
-    rn_pool *pool = l->machine.pool;
     rn_view view = {.map = &l->x};
-    rn_conv_pack_forward(&l->c, l->w, NULL, l->forward, pool);
+    rn_conv_pack_forward(&l->machine, &l->c, l->w, NULL, l->forward);
     rn_conv_forward(&l->machine, &l->c, l->s.n, &view, &l->y, l->forward, NULL, NULL);
-    rn_conv_weights(&l->machine, &l->c, l->s.n, &l->x, &l->dy, l->segments, l->kept, l->dw);
+    rn_conv_weights(&l->machine, &l->c, l->s.n, &view, &l->dy, l->segments, l->kept, l->dw);
     if (!l->c.plain) { /* nothing lies below the image */
-        rn_conv_pack_backward(&l->c, l->w, l->backward, pool);
+        rn_conv_pack_backward(&l->machine, &l->c, l->w, l->backward);
         rn_conv_backward(&l->machine, &l->c, l->s.n, &l->dy, &l->dx, l->backward, store_row, &l->dx);
     }
 }
@@ -204,13 +218,14 @@ static void run(layer *l)
 static int judge_map(const layer *l, const rn_map *m, const double *want, const double *scale, double terms, const rn_map *other, double *sum)
 {
     int bad = 0;
+    double largest = largest_of(want, (int64_t)l->s.n * m->channels * m->h * m->w);
     *sum = 0;
     for (int n = 0; n < l->s.n; n++)
         for (int c = 0; c < m->channels; c++)
             for (int h = 0; h < m->h; h++)
                 for (int w = 0; w < m->w; w++) {
                     double have = *at(l, m, n, c, h, w);
-                    bad += !close_enough(have, want[dense(c, h, w, m, n)], terms, scale[dense(c, h, w, m, n)]);
+                    bad += !close_enough(l, have, want[dense(c, h, w, m, n)], terms, scale[dense(c, h, w, m, n)], largest);
                     *sum += have * *at(l, other, n, c, h, w);
                 }
     return bad;
@@ -224,8 +239,9 @@ static int judge(const layer *l, const char *level)
     int bad_w = 0, bad_x = 0, bad_y = judge_map(l, &l->y, l->y_want, l->y_scale, (double)weights / s->channels_out, &l->dy, &by_y);
     if (!l->c.plain)
         bad_x = judge_map(l, &l->dx, l->dx_want, l->dx_scale, (double)weights / s->channels_in, &l->x, &by_x);
+    double largest = largest_of(l->dw_want, weights);
     for (int64_t i = 0; i < weights; i++) {
-        bad_w += !close_enough(l->dw[i], l->dw_want[i], (double)s->n * l->y.h * l->y.w, l->dw_scale[i]);
+        bad_w += !close_enough(l, l->dw[i], l->dw_want[i], (double)s->n * l->y.h * l->y.w, l->dw_scale[i], largest);
         by_w += (double)l->dw[i] * l->w[i];
         size += l->dw_scale[i] * fabs(l->w[i]);
     }
@@ -237,8 +253,8 @@ static int judge(const layer *l, const char *level)
         for (int c = s->channels_out; c < l->y.blocks * RN_LANES; c++)
             lanes += *at(l, &l->y, n, c, l->y.h - 1, l->y.w - 1) != 0;
     if (bad_y || bad_x || bad_w || !agree || !fences || lanes) {
-        print_error("%s: n %d, %d x %d x %d -> %d, kernel %dx%d, stride %d, kind %d: %d of y, %d of dx, %d of dw wrong; forms %.9g (y), %.9g (x), %.9g (w)%s%s\n",
-                    level, s->n, s->channels_in, s->h, s->w, s->channels_out, s->kernel_h, s->kernel_w, s->stride, s->kind, bad_y, bad_x, bad_w, by_y,
+        print_error("%s, %s: n %d, %d x %d x %d -> %d, kernel %dx%d, stride %d, kind %d: %d of y, %d of dx, %d of dw wrong; forms %.9g (y), %.9g (x), %.9g (w)%s%s\n",
+                    level, l->c.forward == RN_WINOGRAD ? "Winograd" : "direct", s->n, s->channels_in, s->h, s->w, s->channels_out, s->kernel_h, s->kernel_w, s->stride, s->kind, bad_y, bad_x, bad_w, by_y,
                     l->c.plain ? by_y : by_x, by_w, fences ? "" : "; written past the end", lanes ? "; lanes past the last channel are not zero" : "");
         return 1;
     }
@@ -258,17 +274,20 @@ static void check_level(void **state)
         skip();
     }
     assert_int_equal(rn_pool_open(&pool, 2, &err), 0);
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        layer l = {0};
-        rn_kernels_open(&l.machine.kernels);
-        assert_string_equal(l.machine.kernels.level, level);
-        l.machine.pool = pool;
-        open_layer(&l, &shapes[i], i + 1);
-        plain_loops(&l);
-        run(&l);
-        wrong += judge(&l, level);
-        close_layer(&l);
-    }
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (rn_algorithm algorithm = RN_DIRECT; algorithm < RN_ALGORITHMS; algorithm++) {
+            layer l = {0};
+            if (algorithm == RN_WINOGRAD && !winograd_fits(&shapes[i]))
+                continue;
+            rn_kernels_open(&l.machine.kernels);
+            assert_string_equal(l.machine.kernels.level, level);
+            l.machine.pool = pool;
+            open_layer(&l, &shapes[i], algorithm, i + 1);
+            plain_loops(&l);
+            run(&l);
+            wrong += judge(&l, level);
+            close_layer(&l);
+        }
     rn_pool_close(&pool);
     rn_cpu_limit(NULL);
     assert_int_equal(wrong, 0);

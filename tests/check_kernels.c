@@ -137,6 +137,70 @@ static void try_wgrad_tile(const rn_kernels *c, const rn_kernels *k, int odd)
     same("wgrad_tile", want, have, (size_t)rows * 16);
 }
 
+static void try_winograd_input(const rn_kernels *c, const rn_kernels *k, int odd)
+{
+    int tiles = roll(1, 9), row = (4 * tiles + 2) * 16 + 16 * roll(0, 2), step = tiles * 16 + 16 * roll(0, 2);
+    size_t count = (size_t)35 * step + tiles * 16;
+    rn_winograd_input a = {.x = numbers((size_t)5 * row + (4 * tiles + 2) * 16, odd), .x_row = row, .step = step, .tiles = tiles};
+    float *want = a.v = unset(count);
+    c->winograd_input(&a);
+    float *have = a.v = unset(count);
+    k->winograd_input(&a);
+    same("winograd_input", want, have, count);
+}
+
+static void try_winograd_output(const rn_kernels *c, const rn_kernels *k, int odd)
+{
+    int pixels = roll(1, 33), rows = roll(1, 4), tiles = (pixels + 3) / 4, row = pixels * 16 + 16 * roll(0, 2), step = tiles * 16 + 16 * roll(0, 2);
+    size_t count = (size_t)(rows - 1) * row + pixels * 16;
+    rn_winograd_output a = {.m = numbers((size_t)35 * step + tiles * 16, odd), .step = step, .y_row = row, .pixels = pixels, .rows = rows};
+    float *want = a.y = unset(count);
+    c->winograd_output(&a);
+    float *have = a.y = unset(count);
+    k->winograd_output(&a);
+    same("winograd_output", want, have, count);
+}
+
+static void try_winograd_gradient(const rn_kernels *c, const rn_kernels *k, int odd)
+{
+    int tiles = roll(1, 9), row = 4 * tiles * 16 + 16 * roll(0, 2), step = tiles * 16 + 16 * roll(0, 2);
+    size_t count = (size_t)35 * step + tiles * 16;
+    rn_winograd_gradient a = {.y = numbers((size_t)3 * row + 4 * tiles * 16, odd), .y_row = row, .step = step, .tiles = tiles};
+    float *want = a.d = unset(count);
+    c->winograd_gradient(&a);
+    float *have = a.d = unset(count);
+    k->winograd_gradient(&a);
+    same("winograd_gradient", want, have, count);
+}
+
+static void try_winograd_weight(const rn_kernels *c, const rn_kernels *k, int odd)
+{
+    int count = roll(1, 20), lanes = roll(1, 16), lane = 9 * roll(1, 3), next = lane * 16 + 9 * roll(0, 1), step = count * 16 + 16 * roll(0, 2);
+    double scale[16];
+    for (int i = 0; i < 16; i++)
+        scale[i] = rn_random_double(&dice) * 3;
+    size_t size = (size_t)35 * step + count * 16;
+    rn_winograd_weight a = {.w = numbers((size_t)(count - 1) * next + (lanes - 1) * lane + 9, odd), .scale = roll(0, 1) ? scale : NULL, .w_next = next, .w_lane = lane,
+        .step = step, .count = count, .lanes = lanes, .flip = roll(0, 1)};
+    float *want = a.u = unset(size);
+    c->winograd_weight(&a);
+    float *have = a.u = unset(size);
+    k->winograd_weight(&a);
+    same("winograd_weight", want, have, size);
+}
+
+static void try_winograd_weight_gradient(const rn_kernels *c, const rn_kernels *k, int odd)
+{
+    int count = roll(1, 20), lanes = roll(1, 16), lane = 9 * roll(1, 3), next = lane * 16, step = count * 16 + 16 * roll(0, 2);
+    size_t size = (size_t)(count - 1) * next + (lanes - 1) * lane + 9;
+    rn_winograd_weight_gradient a = {.u = numbers((size_t)35 * step + count * 16, odd), .step = step, .dw_next = next, .dw_lane = lane, .count = count, .lanes = lanes};
+    float *want = a.dw = unset(size);
+    c->winograd_weight_gradient(&a);
+    float *have = a.dw = unset(size);
+    k->winograd_weight_gradient(&a);
+    same("winograd_weight_gradient", want, have, size);
+}
+
 static void try_affine_row(const rn_kernels *c, const rn_kernels *k, int odd)
 {
     size_t pixels = (size_t)roll(1, 40);

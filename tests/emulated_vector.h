@@ -1,5 +1,5 @@
 /* The sixteen-lane vocabulary in plain C: runs the tiles of an instruction set that this machine lacks. What it leaves unproved is the
- * ten one-line functions of the real vocabulary. */
+ * eighteen one-line functions of the real vocabulary. */
 #include <math.h>
 
 typedef struct vec {
@@ -56,4 +56,47 @@ static inline vec v_keep(vec gate, vec v)
 static inline vec v_best(vec best, vec v)
 {
     LANES(v.lane[i] > best.lane[i] || v.lane[i] != v.lane[i] ? v.lane[i] : best.lane[i]);
+}
+
+typedef vec reg;
+enum { REG = 16 };
+
+static inline reg r_load(const float *p)
+{
+    return v_load(p);
+}
+
+static inline void r_store(float *p, reg v)
+{
+    v_store(p, v);
+}
+
+static inline reg r_set(float v)
+{
+    return v_set(v);
+}
+
+static inline reg r_add(reg a, reg b)
+{
+    return v_add(a, b);
+}
+
+static inline reg r_sub(reg a, reg b)
+{
+    return v_sub(a, b);
+}
+
+static inline reg r_mul(reg a, reg b)
+{
+    LANES(a.lane[i] * b.lane[i]);
+}
+
+static inline reg r_fma(reg a, reg b, reg c)
+{
+    return v_fma(a, b, c);
+}
+
+static inline reg r_fnma(reg a, reg b, reg c)
+{
+    LANES(fmaf(-a.lane[i], b.lane[i], c.lane[i]));
 }

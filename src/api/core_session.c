@@ -45,7 +45,8 @@ int rn_session_open(rn_session **session, const rn_model *model, const rn_sessio
     s->height = o.height;
     s->width = o.width;
     if ((status = rn_pool_open(&s->pool, o.threads, err)) ||
-        (status = rn_model_packed(model, s->pool, &packed, err)) || (status = rn_infer_open_shared(&s->engine, packed, s->pool, err)))
+        (status = rn_model_packed(model, &packed, err)) ||
+        (status = rn_infer_open_shared(&s->engine, model->graph, packed, s->pool, err)))
         goto fail;
     if (s->height && (status = rn_infer_plan(s->engine, s->batch, s->height, s->width, err)))
         goto fail;
@@ -72,12 +73,8 @@ void rn_session_close(rn_session **session)
 
 int rn_session_measure(const rn_model *model, const rn_session_options *options, int64_t *bytes, rn_error *err)
 {
-    rn_session_options one = {0};
     rn_session *s = NULL;
-    if (options)
-        one = *options;
-    one.threads = 1; /* threads change no memory worth counting; the arena's pages stay untouched until a run */
-    int status = rn_session_open(&s, model, &one, err);
+    int status = rn_session_open(&s, model, options, err); /* the arena's pages stay untouched until a run */
     *bytes = status ? 0 : rn_session_bytes(s);
     rn_session_close(&s);
     return status;

@@ -185,9 +185,9 @@ static int open_parts(evaluation *e, rn_error *err)
     if (!arrays && (status = rn_features_from_json(&features, section, m->source, err)))
         return status;
     if ((status = rn_loader_open(&e->loader, e->dataset, arrays ? NULL : &features, &none, &e->loading, err)) ||
-        (status = rn_model_packed(m, e->pool, &packed, err)))
+        (status = rn_model_packed(m, &packed, err)))
         return status;
-    return rn_infer_open_shared(&e->engine, packed, e->pool, err);
+    return rn_infer_open_shared(&e->engine, m->graph, packed, e->pool, err);
 }
 
 /* ---- The result ---- */

@@ -48,13 +48,14 @@ int rn_arena_reserve(rn_arena *arena, int64_t size, const char *what, rn_error *
     if (size > INT64_MAX / (int64_t)sizeof(float) - HUGE_PAGE)
         return rn_error_memory(err, what, (unsigned long long)INT64_MAX);
     size_t bytes = (size_t)size * sizeof(float);
-    bytes = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    size_t unit = bytes >= 4u * HUGE_PAGE ? HUGE_PAGE : 64;
+    bytes = (bytes + unit - 1) / unit * unit;
     rn_arena_free(arena);
-    arena->memory = aligned_alloc(bytes >= 4u * HUGE_PAGE ? HUGE_PAGE : 64, bytes);
+    arena->memory = aligned_alloc(unit, bytes);
     if (!arena->memory)
         return rn_error_memory(err, what, bytes);
 #if defined(MADV_HUGEPAGE)
-    if (bytes >= 4u * HUGE_PAGE)
+    if (unit == HUGE_PAGE)
         madvise(arena->memory, bytes, MADV_HUGEPAGE);
 #endif
     arena->size = (int64_t)(bytes / sizeof(float));

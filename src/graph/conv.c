@@ -3,7 +3,7 @@
  * A task is (group of output blocks, sample, band of rows); through a view it is (sample, band) for all output blocks, since the
  * input rows are then activated once into the thread's scratch. Bands are sized by the shape alone: about 4 MFLOP, or a scratch
  * of half a megabyte. */
-#include "graph/conv.h"
+#include "graph/winograd.h"
 
 enum { TASK_FLOPS = 4000000, VIEW_FLOATS = 128 * 1024, LINEAR_SAMPLES = 32, MAX_TAPS = 1024 };
 
@@ -85,7 +85,7 @@ static void forward_rows(const forward *f, const rn_map *x, int n_in, int n, int
 static void forward_task(void *context, int task, int thread)
 {
     const forward *f = context;
-    int band = task % f->bands, n = task / f->bands % f->n, group = task / f->bands / f->n, kb = group * f->group;
+    int group = task % f->groups, band = task / f->groups % f->bands, n = task / f->groups / f->bands, kb = group * f->group;
     int first = band * f->band, last = min_int(first + f->band, f->y->h);
     (void)thread;
     forward_rows(f, f->x->map, n, n, 0, kb, min_int(f->group, f->c->blocks_out - kb), first, last);
@@ -171,6 +171,10 @@ static void linear_task(void *context, int task, int thread)
 
 void rn_conv_forward(const rn_machine *m, const rn_conv *c, int n, const rn_view *x, const rn_map *y, const float *packed, rn_row_fn row, const void *context)
 {
+    if (c->forward == RN_WINOGRAD) {
+        rn_winograd_forward(m, c, n, x, y, packed, row, context);
+        return;
+    }
     if (c->linear) {
         linear l = {m, c, packed, NULL, x->map, y, row, context, n, divide_up(n, LINEAR_SAMPLES)};
         rn_pool_run(m->pool, c->blocks_out * l.chunks, linear_task, &l);
@@ -279,6 +283,10 @@ static void linear_back_task(void *context, int task, int thread)
 
 void rn_conv_backward(const rn_machine *m, const rn_conv *c, int n, const rn_map *dy, const rn_map *dx, const float *packed, rn_row_fn row, const void *context)
 {
+    if (c->backward == RN_WINOGRAD) {
+        rn_winograd_backward(m, c, n, dy, dx, packed, row, context);
+        return;
+    }
     if (c->linear) {
         linear l = {m, c, packed, NULL, dy, dx, NULL, NULL, n, divide_up(n, LINEAR_SAMPLES)};
         rn_pool_run(m->pool, c->kernel_h * c->kernel_w * c->blocks_in * l.chunks, linear_back_task, &l);
@@ -307,5 +315,10 @@ int64_t rn_conv_scratch(const rn_conv *c, const rn_map *x, const rn_map *y)
     int64_t weights = 2 * taps * RN_LANES; /* backward-weights: a chunk's sums and the total */
     if (!c->plain && !c->linear && view_scratch(c, x, y) > most)
         most = view_scratch(c, x, y);
-    return weights > most ? weights : most;
+    most = weights > most ? weights : most;
+    if (c->forward == RN_WINOGRAD || c->backward == RN_WINOGRAD || c->weights == RN_WINOGRAD) {
+        int64_t winograd = rn_winograd_scratch(c, x, y);
+        most = winograd > most ? winograd : most;
+    }
+    return most;
 }

@@ -8,13 +8,20 @@
 #include "base/threads.h"
 #include "graph/map.h"
 
+/* How a convolution is computed: the choice, by shape and mode, is rn_algorithm_choose's; it is a part of the arithmetic. */
+typedef enum rn_algorithm { RN_DIRECT, RN_WINOGRAD, RN_ALGORITHMS } rn_algorithm;
+
 typedef struct rn_conv {
     int channels_in, channels_out;
     int kernel_h, kernel_w, stride_h, stride_w, pad;
     int plain;                /* the input is the plain image */
     int linear;
     int blocks_in, blocks_out; /* blocks_in is 1 where plain */
+    rn_algorithm forward, backward, weights; /* of the three passes */
 } rn_conv;
+
+/* Sets the three from the table in algorithm.c: a pure function of the layer and its output size h x w, never of the machine, the batch or the threads. */
+void rn_algorithm_choose(rn_conv *c, int h, int w);
 
 /* How a step reads a feature map: as it lies, or through BN (and ReLU) that was not applied when it was written. */
 typedef struct rn_view {
@@ -23,24 +30,24 @@ typedef struct rn_view {
     int relu;
 } rn_view;
 
-/* --- packed weights ---------------------------------------------------------------------------------------------------- */
-
-/* Forward [k-block][c-block][r, s][16 c][16 k]; plain [k-block][c, r, s][16 k]. */
-int64_t rn_conv_forward_size(const rn_conv *c);
-/* Backward-data: for each residue of the stride (row, column) [c-block][k-block][its r, s, flipped][16 k][16 c]. */
-int64_t rn_conv_backward_size(const rn_conv *c);
-/* w [K][C][R][S]; scale [K] multiplies it in double, rounded once (folding), or NULL. */
-void rn_conv_pack_forward(const rn_conv *c, const float *w, const double *scale, float *packed, rn_pool *pool);
-void rn_conv_pack_backward(const rn_conv *c, const float *w, float *packed, rn_pool *pool);
-
-/* --- running ----------------------------------------------------------------------------------------------------------- */
-
 typedef struct rn_machine {
     rn_kernels kernels;
     rn_pool *pool;
     float *scratch;           /* [threads][scratch_size] */
     int64_t scratch_size;     /* floats for each thread */
 } rn_machine;
+
+/* --- packed weights ---------------------------------------------------------------------------------------------------- */
+
+/* As the algorithm wants them (winograd.h), directly: forward [k-block][c-block][r, s][16 c][16 k]; plain [k-block][c, r, s][16 k]. */
+int64_t rn_conv_forward_size(const rn_conv *c);
+/* Backward-data: for each residue of the stride (row, column) [c-block][k-block][its r, s, flipped][16 k][16 c]. */
+int64_t rn_conv_backward_size(const rn_conv *c);
+/* w [K][C][R][S]; scale [K] multiplies it in double, rounded once (folding), or NULL. */
+void rn_conv_pack_forward(const rn_machine *m, const rn_conv *c, const float *w, const double *scale, float *packed);
+void rn_conv_pack_backward(const rn_machine *m, const rn_conv *c, const float *w, float *packed);
+
+/* --- running ----------------------------------------------------------------------------------------------------------- */
 
 /* Called for every finished row of 16 channels, in the task that made it. */
 typedef void (*rn_row_fn)(const void *context, int n, int block, int row, float *y);
@@ -55,11 +62,11 @@ void rn_conv_forward(const rn_machine *m, const rn_conv *c, int n, const rn_view
 /* Gives each row of dx = conv^T(dy) to the row function, which stores it: `y` there is a scratch row of dx.w pixels. */
 void rn_conv_backward(const rn_machine *m, const rn_conv *c, int n, const rn_map *dy, const rn_map *dx, const float *packed, rn_row_fn row, const void *context);
 
-/* dw [K][C][R][S], overwritten. x as it lies (with its halo), or plain. segments and kept: room for
- * rn_conv_segments(c, dy, n) of them and rn_conv_kept(c, dy, n) floats. */
+/* dw [K][C][R][S], overwritten. x through a view only where c->weights is RN_WINOGRAD; else as it lies (with its halo), or plain.
+ * segments and kept: room for rn_conv_segments(c, dy, n) of them and rn_conv_kept(c, dy, n) floats. */
 int64_t rn_conv_kept(const rn_conv *c, const rn_map *dy, int n);
 int64_t rn_conv_segments(const rn_conv *c, const rn_map *dy, int n);
-void rn_conv_weights(const rn_machine *m, const rn_conv *c, int n, const rn_map *x, const rn_map *dy, rn_segment *segments, float *kept,
+void rn_conv_weights(const rn_machine *m, const rn_conv *c, int n, const rn_view *x, const rn_map *dy, rn_segment *segments, float *kept,
                      float *dw);
 
 /* Halo that dy needs so that backward-data reads zeros around it; halo of x is c->pad. */

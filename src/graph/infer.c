@@ -1,46 +1,30 @@
-/* The inference engine: folded and packed weights, a list of steps over one arena, and the loop that runs them.
+/* The inference engine: the steps of packed.c over one arena, and the loop that runs them.
  *
- * The planner makes one step of a convolution, its BN, the addition and the ReLU behind it. Steps are fixed by the graph;
- * a size (samples, height, width) only gives their maps shapes and places. */
+ * Steps are fixed by the graph; a size (samples, height, width) gives their maps shapes and places, and their layers algorithms. */
 #include "graph/infer.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <time.h>
 
-#include "base/cpu.h"
-#include "graph/arena.h"
-#include "graph/layers.h"
+#include "graph/packed.h"
+#include "graph/winograd.h"
 
 enum { MOST_SAMPLES = 1 << 20, MOST_PIXELS = 1 << 24 }; /* far above any use; keeps sizes from overflowing */
 
-typedef enum step_kind { STEP_CONV, STEP_MAXPOOL, STEP_AVGPOOL, STEP_LINEAR } step_kind;
-
-typedef struct step {
-    step_kind kind;
-    int node;                /* the convolution, pool or linear layer */
-    int in, out, shortcut;   /* values: indices into maps; shortcut -1 where there is none */
-    int shortcut_stride, relu;
+/* What a size gives to a convolution or linear layer. */
+typedef struct layer {
     rn_conv conv;
-    int64_t packed, bias;    /* offsets into the weights' memory */
-} step;
-
-struct rn_packed {
-    const rn_graph *graph;
-    step *steps;             /* fixed by the graph, like the weights that they point into */
-    int steps_count;
-    float *weights;          /* packed weights and biases */
-    int64_t weights_size;
-    double *scale;           /* of one layer, while it is folded */
-};
+    const float *weights;
+} layer;
 
 struct rn_infer {
     const rn_graph *graph;
     const rn_packed *packed;
     rn_packed *own;          /* the same where the engine has its own; NULL where it is shared */
     rn_machine machine;
-    const step *steps;       /* packed->steps */
+    const rn_step *steps;    /* those of packed */
     int steps_count;
+    layer *layers;           /* [steps_count] */
     rn_map *maps;            /* of every node's value; data NULL where a step covers it */
     rn_buffer *buffers;      /* [maps_count + 1], the last is the threads' scratch */
     int *order;              /* scratch of the placement */
@@ -54,156 +38,9 @@ struct rn_infer {
     int64_t hook_size;
 };
 
-/* --- the list of steps ----------------------------------------------------------------------------------------------------- */
-
-/* What a residual addition reads: the value itself, or option A's strided, zero-extended one. */
-static void resolve_shortcut(const rn_graph *g, int node, step *s)
-{
-    s->shortcut = node;
-    s->shortcut_stride = 1;
-    if (g->nodes[node].op == RN_OP_PADSHORT) {
-        s->shortcut = g->nodes[node].a;
-        s->shortcut_stride = g->nodes[node].stride;
-    }
-}
-
-/* The step that ends in `node`; returns 0 where the node is covered by a later step. */
-static int step_ending(const rn_graph *g, int node, step *s)
-{
-    const rn_node *n = &g->nodes[node];
-    *s = (step){.node = node, .in = n->a, .out = node, .shortcut = -1};
-    switch (n->op) {
-    case RN_OP_MAXPOOL: s->kind = STEP_MAXPOOL; return 1;
-    case RN_OP_AVGPOOL: s->kind = STEP_AVGPOOL; return 1;
-    case RN_OP_LINEAR: s->kind = STEP_LINEAR; return 1;
-    case RN_OP_BN: { /* a projection ends here; others go on to ReLU */
-        int add = rn_layer_reader(g, node, RN_OP_ADD);
-        if (add < 0 || g->nodes[add].b != node)
-            return 0;
-        s->node = n->a;
-        break;
-    }
-    case RN_OP_RELU: {
-        int bn = n->a;
-        s->relu = 1;
-        if (g->nodes[bn].op == RN_OP_ADD) {
-            resolve_shortcut(g, g->nodes[bn].b, s);
-            bn = g->nodes[bn].a;
-        }
-        s->node = g->nodes[bn].a;
-        break;
-    }
-    default: return 0;
-    }
-    s->kind = STEP_CONV;
-    s->in = g->nodes[s->node].a;
-    return 1;
-}
-
-static void list_steps(rn_packed *p)
-{
-    const rn_graph *g = p->graph;
-    int64_t at = 0;
-    for (int i = 0; i < g->nodes_count; i++) {
-        step s;
-        if (!step_ending(g, i, &s))
-            continue;
-        if (s.kind == STEP_CONV || s.kind == STEP_LINEAR) {
-            s.conv = rn_layer_conv(g, s.node);
-            s.packed = at;
-            at += rn_conv_forward_size(&s.conv);
-            s.bias = at;
-            at += (int64_t)s.conv.blocks_out * RN_LANES;
-        }
-        p->steps[p->steps_count++] = s;
-    }
-    p->weights_size = at;
-}
-
-/* --- weights ------------------------------------------------------------------------------------------------------------------ */
-
-static void load_step(rn_packed *p, const step *s, const float *weights, const float *stats, rn_pool *pool)
-{
-    const rn_graph *g = p->graph;
-    const rn_node *node = &g->nodes[s->node];
-    const float *w = weights + g->params[node->weight].offset;
-    float *bias = p->weights + s->bias;
-    memset(bias, 0, (size_t)s->conv.blocks_out * RN_LANES * sizeof *bias);
-    if (s->kind == STEP_LINEAR) {
-        memcpy(bias, weights + g->params[node->bias].offset, (size_t)s->conv.channels_out * sizeof *bias);
-        rn_conv_pack_forward(&s->conv, w, NULL, p->weights + s->packed, pool);
-        return;
-    }
-    const rn_node *bn = &g->nodes[rn_layer_reader(g, s->node, RN_OP_BN)];
-    const float *gamma = weights + g->params[bn->weight].offset, *beta = weights + g->params[bn->bias].offset;
-    const float *mean = stats + g->params[bn->mean].offset, *var = stats + g->params[bn->var].offset;
-    for (int k = 0; k < s->conv.channels_out; k++) {
-        p->scale[k] = (double)gamma[k] / sqrt((double)var[k] + bn->eps);
-        bias[k] = (float)((double)beta[k] - (double)mean[k] * p->scale[k]);
-    }
-    rn_conv_pack_forward(&s->conv, w, p->scale, p->weights + s->packed, pool);
-}
-
-static void load(rn_packed *p, const float *weights, const float *stats, rn_pool *pool)
-{
-    unsigned state = rn_fp_enter();
-    for (int i = 0; i < p->steps_count; i++)
-        if (p->steps[i].kind == STEP_CONV || p->steps[i].kind == STEP_LINEAR)
-            load_step(p, &p->steps[i], weights, stats, pool);
-    rn_fp_leave(state);
-}
-
-static int allocate_packed(rn_packed *p, rn_error *err)
-{
-    const rn_graph *g = p->graph;
-    int most = 1;
-    for (int i = 0; i < g->nodes_count; i++)
-        most = g->nodes[i].channels > most ? g->nodes[i].channels : most;
-    p->steps = calloc((size_t)g->nodes_count, sizeof *p->steps);
-    p->scale = calloc((size_t)most, sizeof *p->scale);
-    if (!p->steps || !p->scale)
-        return rn_error_memory(err, "the plan", (size_t)g->nodes_count * sizeof *p->steps);
-    list_steps(p);
-    size_t bytes = ((size_t)p->weights_size * sizeof(float) + 63) / 64 * 64;
-    p->weights = aligned_alloc(64, bytes ? bytes : 64);
-    return p->weights ? 0 : rn_error_memory(err, "the packed weights", bytes);
-}
-
-int rn_packed_open(rn_packed **out, const rn_graph *graph, const float *weights, const float *stats, rn_pool *pool, rn_error *err)
-{
-    *out = NULL;
-    int status = rn_layer_check(graph, err);
-    if (status)
-        return status;
-    rn_packed *p = calloc(1, sizeof *p);
-    if (!p)
-        return rn_error_memory(err, "the packed weights", sizeof *p);
-    p->graph = graph;
-    status = allocate_packed(p, err);
-    if (status) {
-        rn_packed_close(&p);
-        return status;
-    }
-    load(p, weights, stats, pool);
-    *out = p;
-    return 0;
-}
-
-void rn_packed_close(rn_packed **packed)
-{
-    rn_packed *p = *packed;
-    *packed = NULL;
-    if (!p)
-        return;
-    free(p->steps);
-    free(p->weights);
-    free(p->scale);
-    free(p);
-}
-
 void rn_infer_load(rn_infer *e, const float *weights, const float *stats)
 {
-    load(e->own, weights, stats, e->machine.pool);
+    rn_packed_load(e->own, weights, stats, &e->machine);
 }
 
 /* --- sizes and places ------------------------------------------------------------------------------------------------------- */
@@ -213,7 +50,7 @@ static int halo_wanted(const rn_infer *e, int node)
 {
     int halo = 0;
     for (int i = 0; i < e->steps_count; i++)
-        if (e->steps[i].in == node && e->steps[i].kind == STEP_CONV && e->steps[i].conv.pad > halo)
+        if (e->steps[i].in == node && e->steps[i].kind == RN_STEP_CONV && e->steps[i].conv.pad > halo)
             halo = e->steps[i].conv.pad;
     return halo;
 }
@@ -224,7 +61,7 @@ static void set_lifetimes(rn_infer *e)
         e->buffers[b] = (rn_buffer){.size = 0, .first = 0, .last = -1};
     e->buffers[0].last = 0;
     for (int t = 0; t < e->steps_count; t++) {
-        const step *s = &e->steps[t];
+        const rn_step *s = &e->steps[t];
         e->buffers[s->out].first = e->buffers[s->out].last = t;
         e->buffers[s->in].last = t;
         if (s->shortcut >= 0)
@@ -239,8 +76,10 @@ static int64_t scratch_wanted(const rn_infer *e)
 {
     int64_t most = 0;
     for (int t = 0; t < e->steps_count; t++) {
-        const step *s = &e->steps[t];
-        int64_t want = s->kind == STEP_MAXPOOL || s->kind == STEP_AVGPOOL ? 0 : 2 * (int64_t)e->maps[s->out].w * RN_LANES;
+        const rn_step *s = &e->steps[t];
+        if (s->kind != RN_STEP_CONV || e->layers[t].conv.forward != RN_WINOGRAD)
+            continue;
+        int64_t want = rn_winograd_scratch(&e->layers[t].conv, &e->maps[s->in], &e->maps[s->out]);
         most = want > most ? want : most;
     }
     return most;
@@ -266,6 +105,23 @@ static int shape_maps(rn_infer *e, int n, int h, int w, rn_error *err)
     return 0;
 }
 
+/* Algorithms for this size, and weights packed for them. */
+static int choose_layers(rn_infer *e, rn_error *err)
+{
+    for (int t = 0; t < e->steps_count; t++) {
+        const rn_step *s = &e->steps[t];
+        layer *l = &e->layers[t];
+        if (s->kind != RN_STEP_CONV && s->kind != RN_STEP_LINEAR)
+            continue;
+        l->conv = s->conv;
+        rn_algorithm_choose(&l->conv, e->sizes[s->node][0], e->sizes[s->node][1]);
+        int status = rn_packed_weights(e->packed, t, &l->conv, &e->machine, &l->weights, err);
+        if (status)
+            return status;
+    }
+    return 0;
+}
+
 int rn_infer_plan(rn_infer *e, int n, int h, int w, rn_error *err)
 {
     const rn_graph *g = e->graph;
@@ -275,6 +131,8 @@ int rn_infer_plan(rn_infer *e, int n, int h, int w, rn_error *err)
         return 0;
     e->n = 0;
     int status = shape_maps(e, n, h, w, err);
+    if (!status)
+        status = choose_layers(e, err);
     if (status)
         return status;
     rn_buffer *scratch = &e->buffers[g->nodes_count];
@@ -298,7 +156,7 @@ int rn_infer_plan(rn_infer *e, int n, int h, int w, rn_error *err)
 
 typedef struct finishing {
     const rn_infer *e;
-    const step *s;
+    const rn_step *s;
 } finishing;
 
 /* Behind every row of a convolution: bias, residual, ReLU, and the halo. */
@@ -306,28 +164,29 @@ static void finish_row(const void *context, int n, int block, int row, float *y)
 {
     const finishing *f = context;
     const rn_map *out = &f->e->maps[f->s->out];
-    rn_finish_row call = {.y = y, .bias = f->e->packed->weights + f->s->bias + block * RN_LANES, .pixels = out->w, .relu = f->s->relu};
-    if (f->s->kind == STEP_LINEAR)
+    rn_finish_row call = {.y = y, .bias = rn_packed_bias(f->e->packed, f->s) + block * RN_LANES, .pixels = out->w, .relu = f->s->relu};
+    if (f->s->kind == RN_STEP_LINEAR)
         call.pixels = 1;
     if (f->s->shortcut >= 0 && block < f->e->maps[f->s->shortcut].blocks) {
         call.residual = rn_map_at(&f->e->maps[f->s->shortcut], n, block, row * f->s->shortcut_stride);
         call.residual_pixel = (int64_t)f->s->shortcut_stride * RN_LANES;
     }
     f->e->machine.kernels.finish_row(&call);
-    if (f->s->kind == STEP_CONV)
+    if (f->s->kind == RN_STEP_CONV)
         rn_map_zero_halo(out, n, block, row);
 }
 
-static void run_step(const rn_infer *e, const step *s, int n)
+static void run_step(const rn_infer *e, const rn_step *s, int n)
 {
     const rn_map *in = &e->maps[s->in], *out = &e->maps[s->out];
+    const layer *l = &e->layers[s - e->steps];
     rn_view view = {.map = in};
     finishing f = {e, s};
     switch (s->kind) {
-    case STEP_MAXPOOL: rn_layer_maxpool(&e->machine, &e->graph->nodes[s->node], n, &view, out); break;
-    case STEP_AVGPOOL: rn_layer_avgpool(&e->machine, n, &view, out); break;
-    case STEP_CONV:
-    case STEP_LINEAR: rn_conv_forward(&e->machine, &s->conv, n, &view, out, e->packed->weights + s->packed, finish_row, &f); break;
+    case RN_STEP_MAXPOOL: rn_layer_maxpool(&e->machine, &e->graph->nodes[s->node], n, &view, out); break;
+    case RN_STEP_AVGPOOL: rn_layer_avgpool(&e->machine, n, &view, out); break;
+    case RN_STEP_CONV:
+    case RN_STEP_LINEAR: rn_conv_forward(&e->machine, &l->conv, n, &view, out, l->weights, finish_row, &f); break;
     }
 }
 
@@ -338,12 +197,12 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static const char *kind_name(step_kind kind)
+static const char *kind_name(rn_step_kind kind)
 {
-    return kind == STEP_CONV ? "conv" : kind == STEP_LINEAR ? "linear" : "pool";
+    return kind == RN_STEP_CONV ? "conv" : kind == RN_STEP_LINEAR ? "linear" : "pool";
 }
 
-static int run_hooked(rn_infer *e, const step *s, int n, rn_error *err)
+static int run_hooked(rn_infer *e, const rn_step *s, int n, rn_error *err)
 {
     const rn_map *out = &e->maps[s->out];
     double start = now();
@@ -396,7 +255,7 @@ int rn_infer_hook(rn_infer *e, rn_layer_hook hook, void *context, int want_data,
 
 int64_t rn_infer_bytes(const rn_infer *e)
 {
-    return (e->packed->weights_size + e->arena.size) * (int64_t)sizeof(float);
+    return (rn_packed_size(e->packed) + e->arena.size) * (int64_t)sizeof(float);
 }
 
 /* --- opening ------------------------------------------------------------------------------------------------------------------- */
@@ -404,25 +263,25 @@ int64_t rn_infer_bytes(const rn_infer *e)
 static int allocate(rn_infer *e, rn_error *err)
 {
     size_t nodes = (size_t)e->graph->nodes_count;
+    e->layers = calloc(nodes, sizeof *e->layers);
     e->maps = calloc(nodes, sizeof *e->maps);
     e->buffers = calloc(nodes + 1, sizeof *e->buffers);
     e->order = calloc(nodes + 1, sizeof *e->order);
     e->sizes = calloc(nodes, sizeof *e->sizes);
-    if (!e->maps || !e->buffers || !e->order || !e->sizes)
+    if (!e->layers || !e->maps || !e->buffers || !e->order || !e->sizes)
         return rn_error_memory(err, "the plan", nodes * (sizeof *e->maps + sizeof *e->buffers));
     return 0;
 }
 
-int rn_infer_open_shared(rn_infer **out, const rn_packed *packed, rn_pool *pool, rn_error *err)
+int rn_infer_open_shared(rn_infer **out, const rn_graph *graph, const rn_packed *packed, rn_pool *pool, rn_error *err)
 {
     *out = NULL;
     rn_infer *e = calloc(1, sizeof *e);
     if (!e)
         return rn_error_memory(err, "the engine", sizeof *e);
-    e->graph = packed->graph;
+    e->graph = graph;
     e->packed = packed;
-    e->steps = packed->steps;
-    e->steps_count = packed->steps_count;
+    e->steps = rn_packed_steps(packed, &e->steps_count);
     e->machine.pool = pool;
     rn_kernels_open(&e->machine.kernels);
     int status = allocate(e, err);
@@ -436,9 +295,9 @@ int rn_infer_open(rn_infer **out, const rn_graph *graph, const float *weights, c
 {
     rn_packed *packed;
     *out = NULL;
-    int status = rn_packed_open(&packed, graph, weights, stats, pool, err);
+    int status = rn_packed_open(&packed, graph, weights, stats, err);
     if (!status)
-        status = rn_infer_open_shared(out, packed, pool, err);
+        status = rn_infer_open_shared(out, graph, packed, pool, err);
     if (status)
         rn_packed_close(&packed);
     else
@@ -454,6 +313,7 @@ void rn_infer_close(rn_infer **engine)
         return;
     rn_packed_close(&e->own);
     rn_arena_free(&e->arena);
+    free(e->layers);
     free(e->maps);
     free(e->buffers);
     free(e->order);

@@ -8,18 +8,18 @@
 #include "base/threads.h"
 #include "graph/graph.h"
 
-/* A graph's weights, folded and packed for the kernels: as large as the weights. Read-only once loaded, so engines on several threads and
- * for any input sizes may share one. The graph must outlive it. */
+/* A graph's weights, folded and packed for the kernels when an engine first plans a size that wants them so. Engines on several threads
+ * and for any input sizes may share one. The graph, weights and stats must outlive it, unchanged. */
 typedef struct rn_packed rn_packed;
-int rn_packed_open(rn_packed **packed, const rn_graph *graph, const float *weights, const float *stats, rn_pool *pool, rn_error *err);
+int rn_packed_open(rn_packed **packed, const rn_graph *graph, const float *weights, const float *stats, rn_error *err);
 void rn_packed_close(rn_packed **packed);
 
 typedef struct rn_infer rn_infer;
 
-/* An engine over shared weights, which must outlive it. */
-int rn_infer_open_shared(rn_infer **engine, const rn_packed *packed, rn_pool *pool, rn_error *err);
+/* An engine over the shared weights of that graph, which must outlive it. */
+int rn_infer_open_shared(rn_infer **engine, const rn_graph *graph, const rn_packed *packed, rn_pool *pool, rn_error *err);
 
-/* weights and stats are read and packed here, and not needed afterwards. The graph and pool must outlive the engine. */
+/* graph, weights, stats and pool must outlive the engine; weights and stats may change only before rn_infer_load. */
 int rn_infer_open(rn_infer **engine, const rn_graph *graph, const float *weights, const float *stats, rn_pool *pool, rn_error *err);
 void rn_infer_close(rn_infer **engine);
 

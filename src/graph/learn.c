@@ -146,9 +146,9 @@ void rn_learn_load(rn_learn *e, const float *weights, const float *stats)
         if (s->kind != RN_LEARN_CONV && s->kind != RN_LEARN_LINEAR)
             continue;
         const float *w = weights + g->params[g->nodes[s->node].weight].offset;
-        rn_conv_pack_forward(&s->conv, w, NULL, e->packed + s->forward, e->machine.pool);
+        rn_conv_pack_forward(&e->machine, &s->conv, w, NULL, e->packed + s->forward);
         if (s->wants_dx)
-            rn_conv_pack_backward(&s->conv, w, e->packed + s->backward, e->machine.pool);
+            rn_conv_pack_backward(&e->machine, &s->conv, w, e->packed + s->backward);
     }
     for (int i = 0; i < e->norms_count; i++) {
         const rn_node *bn = &g->nodes[e->norms[i].node];

@@ -157,9 +157,10 @@ static void conv_backward(rn_learn *e, const rn_learn_step *s)
         return;
     rn_pool_run(e->machine.pool, e->n * e->maps[s->node].blocks, dy_task, &p);
     if (s->trained) {
+        rn_view x = s->x_buffer >= 0 ? (rn_view){.map = &s->x} : rn_learn_view(e, s->in);
         if (s->x_buffer >= 0)
             rn_pool_run(e->machine.pool, e->n * s->x.blocks, x_task, &p);
-        rn_conv_weights(&e->machine, &s->conv, e->n, &s->x, &s->dy, segments(e), e->arena.memory + e->buffers[e->kept].offset,
+        rn_conv_weights(&e->machine, &s->conv, e->n, &x, &s->dy, segments(e), e->arena.memory + e->buffers[e->kept].offset,
                         e->grads + e->graph->params[node->weight].offset);
     }
     if (s->wants_dx) {
@@ -174,7 +175,7 @@ static void linear_backward(rn_learn *e, const rn_learn_step *s)
     const rn_node *node = &e->graph->nodes[s->node];
     const rn_map *dy = &e->values[s->out].dmap;
     if (e->trained[node->weight])
-        rn_conv_weights(&e->machine, &s->conv, e->n, &e->maps[e->values[s->in].map], dy, segments(e), e->arena.memory + e->buffers[e->kept].offset,
+        rn_conv_weights(&e->machine, &s->conv, e->n, &(rn_view){.map = &e->maps[e->values[s->in].map]}, dy, segments(e), e->arena.memory + e->buffers[e->kept].offset,
                         e->grads + e->graph->params[node->weight].offset);
     float *db = e->grads + e->graph->params[node->bias].offset;
     for (int k = 0; k < node->channels; k++) { /* one chain over the samples */

@@ -57,6 +57,7 @@ static void add_layer(rn_learn *e, int i, rn_learn_kind kind)
 {
     rn_learn_step *s = add_step(e, kind, i, e->graph->nodes[i].a, i);
     s->conv = rn_layer_conv(e->graph, i);
+    rn_algorithm_choose(&s->conv, e->sizes[i][0], e->sizes[i][1]);
     s->trained = e->trained[e->graph->nodes[i].weight];
     s->forward = e->packed_size;
     e->packed_size += rn_conv_forward_size(&s->conv);
@@ -275,7 +276,7 @@ static int back_conv(rn_learn *e, rn_learn_step *s, int time, rn_error *err)
     s->dy = rn_map_shape(y->channels, y->h, y->w, halo);
     if (!view || from->dmap.halo < halo)
         s->dy_buffer = add_buffer(e, s->dy.sample * e->max_n, time, time);
-    if (s->trained && e->values[s->in].norm >= 0) {
+    if (s->trained && e->values[s->in].norm >= 0 && s->conv.weights == RN_DIRECT) {
         s->x = rn_map_shape(x->channels, x->h, x->w, s->conv.pad);
         s->x_buffer = add_buffer(e, s->x.sample * e->max_n, time, time);
     }
@@ -356,19 +357,18 @@ static void resolve(rn_learn *e)
             s->dy = e->values[s->from].dmap;
         if (s->x_buffer >= 0)
             s->x.data = at(e, s->x_buffer) + rn_map_origin(&s->x);
-        else if (s->in >= 0)
-            s->x = e->maps[e->values[s->in].map];
     }
     e->machine.scratch = at(e, e->scratch);
 }
 
 int rn_learn_plan(rn_learn *e, int h, int w, rn_error *err)
 {
+    int status = rn_graph_sizes(e->graph, h, w, e->sizes, err);
+    if (status)
+        return status;
     mark_below(e);
     list_steps(e);
-    int status = rn_graph_sizes(e->graph, h, w, e->sizes, err);
-    if (!status)
-        status = forward_maps(e, h, w, err);
+    status = forward_maps(e, h, w, err);
     if (!status)
         status = back_steps(e, err);
     if (status)

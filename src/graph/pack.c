@@ -1,14 +1,18 @@
 /* Packing of convolution weights for the row kernels: from PyTorch's [K][C][R][S] to blocks of 16 x 16. */
-#include "graph/conv.h"
+#include "graph/winograd.h"
 
 int64_t rn_conv_forward_size(const rn_conv *c)
 {
+    if (c->forward == RN_WINOGRAD)
+        return rn_winograd_size(c);
     int64_t taps = (int64_t)c->kernel_h * c->kernel_w * RN_LANES;
     return c->blocks_out * taps * (c->plain ? c->channels_in : (int64_t)c->blocks_in * RN_LANES);
 }
 
 int64_t rn_conv_backward_size(const rn_conv *c)
 {
+    if (c->backward == RN_WINOGRAD)
+        return rn_winograd_size(c);
     return (int64_t)c->blocks_out * c->blocks_in * c->kernel_h * c->kernel_w * RN_LANES * RN_LANES;
 }
 
@@ -71,10 +75,14 @@ static void pack_forward(void *context, int kb, int thread)
     }
 }
 
-void rn_conv_pack_forward(const rn_conv *c, const float *w, const double *scale, float *packed, rn_pool *pool)
+void rn_conv_pack_forward(const rn_machine *m, const rn_conv *c, const float *w, const double *scale, float *packed)
 {
+    if (c->forward == RN_WINOGRAD) {
+        rn_winograd_pack_forward(m, c, w, scale, packed);
+        return;
+    }
     packing p = {c, w, scale, packed};
-    rn_pool_run(pool, c->blocks_out, c->plain ? pack_plain : pack_forward, &p);
+    rn_pool_run(m->pool, c->blocks_out, c->plain ? pack_plain : pack_forward, &p);
 }
 
 /* One block of 16 input channels in one residue class: the taps r = cr + j * stride, j falling. k is outermost among what is read, so
@@ -114,8 +122,12 @@ static void pack_backward(void *context, int cb, int thread)
         }
 }
 
-void rn_conv_pack_backward(const rn_conv *c, const float *w, float *packed, rn_pool *pool)
+void rn_conv_pack_backward(const rn_machine *m, const rn_conv *c, const float *w, float *packed)
 {
+    if (c->backward == RN_WINOGRAD) {
+        rn_winograd_pack_backward(m, c, w, packed);
+        return;
+    }
     packing p = {c, w, NULL, packed};
-    rn_pool_run(pool, c->blocks_in, pack_backward, &p);
+    rn_pool_run(m->pool, c->blocks_in, pack_backward, &p);
 }

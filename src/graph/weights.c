@@ -7,7 +7,7 @@
  * Where there are many pairs (a block of inputs, a block of outputs), a task is a pair and adds its chunks as they come. Where there
  * are few, a task is one chunk of a pair, and its sums are kept until a second loop adds them in order: cutting by taps instead reads x
  * and dy nine times from memory (training step of spec18, width 16, batch 32, one thread of a Zen 3: 687 ms against 645). */
-#include "graph/conv.h"
+#include "graph/winograd.h"
 
 enum { CHUNK = 4096, GROUP = 256, PLAIN_ROWS = 24, MAX_TAPS = 1024, MANY_PAIRS = 32 };
 
@@ -41,12 +41,16 @@ static int64_t pixels_of(const rn_conv *c, const rn_map *dy, int n)
 
 int64_t rn_conv_kept(const rn_conv *c, const rn_map *dy, int n)
 {
+    if (c->weights == RN_WINOGRAD)
+        return rn_winograd_room(c, dy, n);
     int64_t chunks = (pixels_of(c, dy, n) + CHUNK - 1) / CHUNK;
     return few_pairs(c) ? chunks * c->blocks_in * c->blocks_out * c->kernel_h * c->kernel_w * RN_LANES * RN_LANES : 0;
 }
 
 int64_t rn_conv_segments(const rn_conv *c, const rn_map *dy, int n)
 {
+    if (c->weights == RN_WINOGRAD)
+        return 0;
     if (c->linear)
         return n / CHUNK + 1;
     return (int64_t)n * dy->h + (int64_t)n * dy->h * dy->w / CHUNK + 1;
@@ -205,8 +209,13 @@ static void plain_task(void *context, int task, int thread)
             j->dw[(int64_t)(kb * RN_LANES + k) * all + first + i] = total[i * RN_LANES + k];
 }
 
-void rn_conv_weights(const rn_machine *m, const rn_conv *c, int n, const rn_map *x, const rn_map *dy, rn_segment *segments, float *kept, float *dw)
+void rn_conv_weights(const rn_machine *m, const rn_conv *c, int n, const rn_view *view, const rn_map *dy, rn_segment *segments, float *kept, float *dw)
 {
+    const rn_map *x = view->map;
+    if (c->weights == RN_WINOGRAD) {
+        rn_winograd_weights(m, c, n, view, dy, kept, dw);
+        return;
+    }
     weights j = {.m = m, .c = c, .x = x, .dy = dy, .segments = segments, .kept = kept, .dw = dw, .n = n, .taps = c->kernel_h * c->kernel_w};
     j.x_pixel = c->linear ? x->sample : (int64_t)c->stride_w * (c->plain ? 1 : RN_LANES);
     j.dy_pixel = c->linear ? dy->sample : RN_LANES;

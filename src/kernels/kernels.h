@@ -41,6 +41,64 @@ typedef struct rn_wgrad_tile {
     int segments_count, rows;
 } rn_wgrad_tile;
 
+/* Winograd's minimal filtering (Winograd 1980; Lavin and Gray 2016) with the points 0, +-A, +-B, infinity, A = 1/sqrt2, B = 2 A.
+ *
+ * Forward F(4x4, 3x3): y = O [sum over c of (W w W^T) . (I x I^T)] O^T for tiles of 6 x 6 input and 4 x 4 output pixels; backward-weights
+ * F(3x3, 4x4): dw = R [sum over tiles of (I x I^T) . (G dy G^T)] R^T. The position (i, j) of a 6 x 6 array has the index 6 i + j;
+ * the sums are conv_row and wgrad_tile, one call for each position. 
+ * Each transform goes down the columns first, then along the rows, with these operations (d, m, y the six or four values in order): */
+#define RN_WINOGRAD_A 0x1.6a09e6p-1f
+#define RN_WINOGRAD_B 0x1.6a09e6p+0f
+
+/* U = W w W^T of `count` input channels for sixteen outputs, in double, rounded once. Rows of W belong to the points, each divided by the product of
+ * its distances to the other finite ones:
+ *   0: w0        1, 2: -2/3 (w0 + w2/2) +- -2/3 A w1        3, 4: 1/6 (w0 + 2 w2) +- 1/6 B w1        5: w2 */
+typedef struct rn_winograd_weight {
+    const float *w;      /* [count][lanes][9], w_next and w_lane floats apart */
+    const double *scale; /* [lanes]: each weight times that, rounded to float first; NULL: none */
+    float *u;            /* [position][count][16] */
+    int64_t w_next, w_lane, step;
+    int count, lanes, flip; /* lanes past the last are zero; flip: the kernel turned by half a turn, for backward-data */
+} rn_winograd_weight;
+
+/* dw = R U R^T, the same way back, in double, rounded once:
+ *   0: u0 + (-2/3 (u1 + u2) + 1/6 (u3 + u4))    1: -2/3 A (u1 - u2) + 1/6 B (u3 - u4)    2: -1/3 (u1 + u2) + (1/3 (u3 + u4) + u5) */
+typedef struct rn_winograd_weight_gradient {
+    const float *u;      /* [position][count][16] */
+    float *dw;           /* [count][lanes][9] */
+    int64_t step, dw_next, dw_lane;
+    int count, lanes;
+} rn_winograd_weight_gradient;
+
+/* v[position] of each tile; tile t begins at x + 4 t pixels, its rows are x_row floats apart.
+ *   0: fma(-2.5, d2, d0 + d4)         1, 2: fma(+-A, fma(-2, d1, d3), fma(-2, d2, d4))
+ *   5: fma(-2.5, d3, d1 + d5)         3, 4: fma(+-B, fma(-0.5, d1, d3), fma(-0.5, d2, d4)) */
+typedef struct rn_winograd_input {
+    const float *x;
+    float *v;            /* [position][tile][16] */
+    int64_t x_row, step; /* floats: between input rows; between positions */
+    int tiles;
+} rn_winograd_input;
+
+/* `rows` (1 to 4) output rows of `pixels` pixels, from ceil(pixels / 4) tiles; what overhangs is not stored.
+ *   0: (m0 + (m1 + m2)) + (m3 + m4)                  1: A * fma(2, m3 - m4, m1 - m2)
+ *   2: 0.5 * fma(4, m3 + m4, m1 + m2)                3: fma(A / 2, fma(8, m3 - m4, m1 - m2), m5) */
+typedef struct rn_winograd_output {
+    const float *m;      /* [position][tile][16] */
+    float *y;
+    int64_t step, y_row;
+    int pixels, rows;
+} rn_winograd_output;
+
+/* d[position] of each tile; tile t begins at y + 4 t pixels.
+ *   0: y0        1, 2: fma(+-A, fma(0.5, y3, y1), fma(0.5, y2, y0))        3, 4: fma(+-B, fma(2, y3, y1), fma(2, y2, y0))        5: y3 */
+typedef struct rn_winograd_gradient {
+    const float *y;
+    float *d;            /* [position][tile][16] */
+    int64_t y_row, step;
+    int tiles;
+} rn_winograd_gradient;
+
 /* dst[i] = fma(y[i], scale, shift), then (relu) 0 > v ? 0 : v. */
 typedef struct rn_affine_row {
     const float *y, *scale, *shift;

@@ -45,13 +45,13 @@ static rn_model *empty(void)
     return m;
 }
 
-int rn_model_packed(const rn_model *model, rn_pool *pool, const rn_packed **packed, rn_error *err)
+int rn_model_packed(const rn_model *model, const rn_packed **packed, rn_error *err)
 {
     rn_model *m = (rn_model *)model; /* what callers see of it does not change */
     int status = 0;
     pthread_mutex_lock(&m->lock);
     if (!m->packed)
-        status = rn_packed_open(&m->packed, m->graph, m->weights, m->stats, pool, err);
+        status = rn_packed_open(&m->packed, m->graph, m->weights, m->stats, err);
     *packed = m->packed;
     pthread_mutex_unlock(&m->lock);
     return status;

@@ -12,7 +12,7 @@
 #include "models/arch.h"
 
 /* Raised by any change of a kernel's contract or of the planner's algorithm table. */
-#define RN_ARITHMETIC 1
+#define RN_ARITHMETIC 2
 
 typedef struct rn_model {
     rn_arch arch;
@@ -49,7 +49,7 @@ void rn_model_close(rn_model **model);
 
 /* The model's weights folded and packed: made on first use, under the model's lock, and shared by all its sessions. Valid until the model is
  * closed; the weights must not change afterwards. */
-int rn_model_packed(const rn_model *model, rn_pool *pool, const rn_packed **packed, rn_error *err);
+int rn_model_packed(const rn_model *model, const rn_packed **packed, rn_error *err);
 
 /* A section of the config, or NULL. Borrowed. */
 json_t *rn_model_section(const rn_model *model, const char *name);

@@ -16,11 +16,18 @@
 #include "kernels/rows.inc"
 #include "kernels/conv.inc"
 #include "kernels/wgrad.inc"
+#include "kernels/winograd.inc"
+#include "kernels/winograd_weights.inc"
 
 void rn_kernels_avx2(rn_kernels *table)
 {
     table->conv_row = rn_conv_row_avx2;
     table->wgrad_tile = rn_wgrad_tile_avx2;
+    table->winograd_input = rn_winograd_input_avx2;
+    table->winograd_output = rn_winograd_output_avx2;
+    table->winograd_gradient = rn_winograd_gradient_avx2;
+    table->winograd_weight = rn_winograd_weight_avx2;
+    table->winograd_weight_gradient = rn_winograd_weight_gradient_avx2;
     table->affine_row = rn_affine_row_avx2;
     table->merge_row = rn_merge_row_avx2;
     table->sums_row = rn_sums_row_avx2;
