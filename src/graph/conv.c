@@ -312,7 +312,7 @@ int64_t rn_conv_scratch(const rn_conv *c, const rn_map *x, const rn_map *y)
 {
     int64_t most = 2 * (int64_t)(x->w + 2) * RN_LANES; /* backward-data: rows of two blocks */
     int64_t taps = (int64_t)c->kernel_h * c->kernel_w * (c->plain ? c->channels_in : RN_LANES);
-    int64_t weights = 2 * taps * RN_LANES; /* backward-weights: a chunk's sums and the total */
+    int64_t weights = 2 * taps * RN_LANES * rn_conv_weights_group(c); /* backward-weights: a chunk's sums and the total */
     if (!c->plain && !c->linear && view_scratch(c, x, y) > most)
         most = view_scratch(c, x, y);
     most = weights > most ? weights : most;

@@ -64,6 +64,7 @@ void rn_conv_backward(const rn_machine *m, const rn_conv *c, int n, const rn_map
 
 /* dw [K][C][R][S], overwritten. x through a view only where c->weights is RN_WINOGRAD; else as it lies (with its halo), or plain.
  * segments and kept: room for rn_conv_segments(c, dy, n) of them and rn_conv_kept(c, dy, n) floats. */
+int rn_conv_weights_group(const rn_conv *c); /* output blocks of a task at most: their sums lie in its scratch */
 int64_t rn_conv_kept(const rn_conv *c, const rn_map *dy, int n);
 int64_t rn_conv_segments(const rn_conv *c, const rn_map *dy, int n);
 void rn_conv_weights(const rn_machine *m, const rn_conv *c, int n, const rn_view *x, const rn_map *dy, rn_segment *segments, float *kept,

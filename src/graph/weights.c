@@ -4,12 +4,13 @@
  * chains of one task are carried over groups of about GROUP pixels, whose rows of x and dy then stay in L1 and L2 while all taps pass
  * over them. Spilling a sum between groups changes no bit.
  *
- * Where there are many pairs (a block of inputs, a block of outputs), a task is a pair and adds its chunks as they come. Where there
- * are few, a task is one chunk of a pair, and its sums are kept until a second loop adds them in order: cutting by taps instead reads x
- * and dy nine times from memory (training step of spec18, width 16, batch 32, one thread of a Zen 3: 687 ms against 645). */
+ * Where there are many pairs (a block of inputs, a block of outputs), a task is an input block with some output blocks, so that x is read once
+ * for all of them, and adds its chunks as they come. Where there are few, a task is one chunk of a pair, and its sums are kept until a
+ * second loop adds them in order: cutting by taps instead reads x and dy nine times from memory (training step of spec18, width 16,
+ * batch 32, one thread of a Zen 3: 687 ms against 645). */
 #include "graph/winograd.h"
 
-enum { CHUNK = 4096, GROUP = 256, PLAIN_ROWS = 24, MAX_TAPS = 1024, MANY_PAIRS = 32 };
+enum { CHUNK = 4096, GROUP = 256, PLAIN_ROWS = 24, MAX_TAPS = 1024, MANY_PAIRS = 32, K_GROUP = 8, TASKS_A_THREAD = 4 };
 
 typedef struct weights {
     const rn_machine *m;
@@ -20,6 +21,7 @@ typedef struct weights {
     int segments_count, n;
     int taps, parts;          /* of the kernel; parts that the inputs of the plain image are cut into */
     int chunks;               /* of all pixels */
+    int group, groups;        /* output blocks of a task */
     float *kept;              /* [pairs][chunks][taps][16][16]: sums of single chunks */
     int64_t x_pixel, dy_pixel;
 } weights;
@@ -32,6 +34,12 @@ static int min_int(int a, int b)
 static int few_pairs(const rn_conv *c)
 {
     return !c->plain && !c->linear && c->blocks_in * c->blocks_out < MANY_PAIRS;
+}
+
+int rn_conv_weights_group(const rn_conv *c)
+{
+    int taps = c->kernel_h * c->kernel_w;
+    return taps <= 9 ? min_int(K_GROUP, c->blocks_out) : 1;
 }
 
 static int64_t pixels_of(const rn_conv *c, const rn_map *dy, int n)
@@ -91,27 +99,30 @@ static int group_end(const weights *j, int first, int *pixels)
     return end;
 }
 
-/* What a task sums up: `sets` sets of `rows` inputs each; set i reads x shifted by shift[i] floats, or through offsets. */
+/* What a task sums up: for each of `outputs` blocks from kb, `sets` sets of `rows` inputs each; set i reads x shifted by shift[i] floats, or
+ * through offsets. */
 typedef struct inputs {
-    int cb, kb, sets, rows;
+    int cb, kb, outputs, sets, rows;
     const int32_t *shift, *offsets;
 } inputs;
 
-/* The sums of the chunk that begins with segment `first`, into sums [sets][rows][16]; returns the segment after it. */
+/* The sums of the chunk that begins with segment `first`, into sums [outputs][sets][rows][16]; returns the segment after it. */
 static int sum_chunk(const weights *j, const inputs *in, int first, float *sums)
 {
-    rn_wgrad_tile call = {.rows = in->rows, .offsets = in->offsets, .x_pixel = j->x_pixel, .dy_pixel = j->dy_pixel, .dy = j->dy->data + in->kb * j->dy->block};
+    rn_wgrad_tile call = {.rows = in->rows, .offsets = in->offsets, .x_pixel = j->x_pixel, .dy_pixel = j->dy_pixel};
     int pixels = 0;
-    memset(sums, 0, (size_t)in->sets * in->rows * RN_LANES * sizeof *sums);
+    memset(sums, 0, (size_t)in->outputs * in->sets * in->rows * RN_LANES * sizeof *sums);
     while (first < j->segments_count && pixels < CHUNK) {
         int end = group_end(j, first, &pixels);
         call.segments = j->segments + first;
         call.segments_count = end - first;
-        for (int i = 0; i < in->sets; i++) {
-            call.x = j->x->data + in->cb * j->x->block + (in->shift ? in->shift[i] : 0);
-            call.acc = sums + (int64_t)i * in->rows * RN_LANES;
-            j->m->kernels.wgrad_tile(&call);
-        }
+        call.acc = sums;
+        for (int k = 0; k < in->outputs; k++)
+            for (int i = 0; i < in->sets; i++, call.acc += (int64_t)in->rows * RN_LANES) {
+                call.x = j->x->data + in->cb * j->x->block + (in->shift ? in->shift[i] : 0);
+                call.dy = j->dy->data + (in->kb + k) * j->dy->block;
+                j->m->kernels.wgrad_tile(&call);
+            }
         first = end;
     }
     return first;
@@ -129,48 +140,51 @@ static void add_chunk(float *total, const float *chunk, int64_t size, int first)
 /* All chunks in order, in this task. */
 static void sum_pixels(const weights *j, const inputs *in, float *total, float *chunk)
 {
-    int64_t size = (int64_t)in->sets * in->rows * RN_LANES;
+    int64_t size = (int64_t)in->outputs * in->sets * in->rows * RN_LANES;
     for (int first = 0, chunks = 0; first < j->segments_count; chunks++) {
         first = sum_chunk(j, in, first, chunk);
         add_chunk(total, chunk, size, chunks == 0);
     }
 }
 
-/* The taps of a pair of blocks, as shifts of x. */
-static inputs pair_inputs(const weights *j, int pair, int32_t shift[MAX_TAPS])
+/* The taps of input block cb, as shifts of x. */
+static inputs tap_inputs(const weights *j, int cb, int kb, int outputs, int32_t shift[MAX_TAPS])
 {
     const rn_conv *c = j->c;
     for (int t = 0; t < j->taps; t++)
         shift[t] = c->linear ? t * RN_LANES : (int32_t)(t / c->kernel_w * j->x->row + t % c->kernel_w * RN_LANES);
-    return (inputs){.cb = pair % c->blocks_in, .kb = pair / c->blocks_in, .sets = j->taps, .rows = RN_LANES, .shift = shift};
+    return (inputs){.cb = cb, .kb = kb, .outputs = outputs, .sets = j->taps, .rows = RN_LANES, .shift = shift};
 }
 
 /* From [tap][16 c][16 k] to PyTorch's order. */
-static void scatter_pair(const weights *j, const inputs *in, const float *total)
+static void scatter_pair(const weights *j, int cb, int kb, const float *total)
 {
     const rn_conv *c = j->c;
-    for (int k = 0; k < min_int(RN_LANES, c->channels_out - in->kb * RN_LANES); k++)
-        for (int i = 0; i < min_int(RN_LANES, c->channels_in - in->cb * RN_LANES); i++)
+    for (int k = 0; k < min_int(RN_LANES, c->channels_out - kb * RN_LANES); k++)
+        for (int i = 0; i < min_int(RN_LANES, c->channels_in - cb * RN_LANES); i++)
             for (int t = 0; t < j->taps; t++)
-                j->dw[((int64_t)(in->kb * RN_LANES + k) * c->channels_in + in->cb * RN_LANES + i) * j->taps + t] = total[(t * RN_LANES + i) * RN_LANES + k];
+                j->dw[((int64_t)(kb * RN_LANES + k) * c->channels_in + cb * RN_LANES + i) * j->taps + t] = total[(t * RN_LANES + i) * RN_LANES + k];
 }
 
-static void pair_task(void *context, int pair, int thread)
+static void group_task(void *context, int task, int thread)
 {
     const weights *j = context;
     int32_t shift[MAX_TAPS];
-    inputs in = pair_inputs(j, pair, shift);
-    float *total = j->m->scratch + thread * j->m->scratch_size, *chunk = total + (int64_t)j->taps * RN_LANES * RN_LANES;
+    int cb = task / j->groups, kb = task % j->groups * j->group, outputs = min_int(j->group, j->c->blocks_out - kb);
+    inputs in = tap_inputs(j, cb, kb, outputs, shift);
+    int64_t pair = (int64_t)j->taps * RN_LANES * RN_LANES;
+    float *total = j->m->scratch + thread * j->m->scratch_size, *chunk = total + outputs * pair;
     sum_pixels(j, &in, total, chunk);
-    scatter_pair(j, &in, total);
+    for (int k = 0; k < outputs; k++)
+        scatter_pair(j, cb, kb + k, total + k * pair);
 }
 
 static void chunk_task(void *context, int task, int thread)
 {
     const weights *j = context;
     int32_t shift[MAX_TAPS];
-    int wanted = task % j->chunks, first = 0;
-    inputs in = pair_inputs(j, task / j->chunks, shift);
+    int wanted = task % j->chunks, pair = task / j->chunks, first = 0;
+    inputs in = tap_inputs(j, pair % j->c->blocks_in, pair / j->c->blocks_in, 1, shift);
     (void)thread;
     for (int chunk = 0; chunk < wanted; chunk++)
         for (int pixels = 0; pixels < CHUNK; first++)
@@ -181,13 +195,11 @@ static void chunk_task(void *context, int task, int thread)
 static void kept_task(void *context, int pair, int thread)
 {
     const weights *j = context;
-    int32_t shift[MAX_TAPS];
-    inputs in = pair_inputs(j, pair, shift);
     int64_t size = (int64_t)j->taps * RN_LANES * RN_LANES;
     float *total = j->m->scratch + thread * j->m->scratch_size;
     for (int chunk = 0; chunk < j->chunks; chunk++)
         add_chunk(total, j->kept + ((int64_t)pair * j->chunks + chunk) * size, size, chunk == 0);
-    scatter_pair(j, &in, total);
+    scatter_pair(j, pair % j->c->blocks_in, pair / j->c->blocks_in, total);
 }
 
 /* The first layer: its inputs are the scalars (c, r, s) of the plain image. */
@@ -202,7 +214,7 @@ static void plain_task(void *context, int task, int thread)
         int ch = (first + i) / j->taps, r = (first + i) % j->taps / c->kernel_w, s = (first + i) % c->kernel_w;
         offsets[i] = (int32_t)(ch * j->x->block + r * j->x->row + s);
     }
-    inputs in = {.kb = kb, .sets = 1, .rows = rows, .offsets = offsets};
+    inputs in = {.kb = kb, .outputs = 1, .sets = 1, .rows = rows, .offsets = offsets};
     sum_pixels(j, &in, total, chunk);
     for (int k = 0; k < min_int(RN_LANES, c->channels_out - kb * RN_LANES); k++)
         for (int i = 0; i < rows; i++)
@@ -227,7 +239,10 @@ void rn_conv_weights(const rn_machine *m, const rn_conv *c, int n, const rn_view
     }
     int pairs = c->blocks_in * c->blocks_out;
     if (!few_pairs(c)) {
-        rn_pool_run(m->pool, pairs, pair_task, &j);
+        int want = TASKS_A_THREAD * rn_pool_threads(m->pool);
+        j.group = min_int(rn_conv_weights_group(c), pairs / want + 1);
+        j.groups = (c->blocks_out + j.group - 1) / j.group;
+        rn_pool_run(m->pool, c->blocks_in * j.groups, group_task, &j);
         return;
     }
     j.chunks = (int)((pixels_of(c, dy, n) + CHUNK - 1) / CHUNK);
