@@ -283,3 +283,13 @@ int64_t rn_learn_traffic(const rn_learn *e, int n)
     }
     return floats * n * (int64_t)sizeof(float);
 }
+
+int64_t rn_learn_floor(const rn_learn *e, int n)
+{
+    int64_t floats = 0;
+    for (int t = 0; t < e->steps_count; t++) {
+        const rn_map *m = &e->maps[e->steps[t].out];
+        floats += 2 * (int64_t)m->channels * m->h * m->w;
+    }
+    return floats * n * (int64_t)sizeof(float);
+}

@@ -36,5 +36,8 @@ int rn_learn_hook(rn_learn *engine, rn_layer_hook hook, void *context, int want_
 
 /* Bytes that one forward and backward of n samples read and write in activations, as planned. */
 int64_t rn_learn_traffic(const rn_learn *engine, int n);
+/* The least that they could be: every tensor that a step stores (raw outputs of convolutions, outputs of blocks and pools) is written once
+ * and read once on the way back; everything else stays in the caches, and halos and filled lanes count nothing. */
+int64_t rn_learn_floor(const rn_learn *engine, int n);
 
 #endif
