@@ -35,6 +35,20 @@ static void print_layers(const json_t *all)
     printf("%-26s  %-16s  %-14s  %9.3f\n", "sum", "", "", sum);
 }
 
+/* What memory allows, where it was measured: of a training step its bytes and the time that they alone would take. */
+static void print_bytes(const json_t *all)
+{
+    double speed = real_of(all, "bandwidth_gbs"), bytes = real_of(all, "step_bytes"), mib = 1024 * 1024;
+    if (json_object_get(all, "step_bytes")) {
+        printf("bytes    %9.1f MiB a step", bytes / mib);
+        if (speed > 0)
+            printf("   %.*f ms at %.1f GB/s", bytes < 1e7 * speed, 1e-6 * bytes / speed, speed);
+        printf("; at least %.1f MiB\n", real_of(all, "floor_bytes") / mib);
+    } else if (speed > 0) {
+        printf("reading  %9.1f GB/s   from memory, measured in this run\n", speed);
+    }
+}
+
 static void print_bench(const json_t *all)
 {
     const json_t *input = json_object_get(all, "input");
@@ -49,6 +63,7 @@ static void print_bench(const json_t *all)
     printf("speed    %9.1f GFLOP/s   %.1f %% of %.1f (fused multiply-adds from registers, measured in this run)\n", real_of(all, "gflops"),
            100 * real_of(all, "peak_share"), real_of(all, "peak_gflops"));
     printf("memory   %9.1f MiB   resident at most\n", real_of(all, "rss_mib"));
+    print_bytes(all);
     if (json_object_get(all, "layers"))
         print_layers(all);
 }

@@ -274,7 +274,8 @@ const verb verbs[] = {
      dump_options, 1, 2, verb_dump},
     {"bench", "ARCH|MODEL", "how fast a network runs here",
      "Times inference, or with --train a whole training step, on random input: median, smallest, spread, GFLOP/s,\n"
-     "and the share of the processor's peak of fused multiply-adds, measured in the same run.\n"
+     "and the share of the processor's peak of fused multiply-adds, measured in the same run. With --train also\n"
+     "the bytes that a step moves, the time they take at the measured speed of memory, and the least possible.\n"
      "specN and netN are resnetN on spectrograms (1x64x200) and on ImageNet pictures (3x224x224).",
      "  resnet bench spec18 --batch 16 --train --threads 2\n"
      "  resnet bench net50 --layers\n"

@@ -5,7 +5,10 @@
  * Runs of warm-up come first; then runs for `seconds`, at least five. Median and minimum are of those; `spread` is the 10th to the 90th
  * percentile as a share of the median. GFLOP/s counts two operations per multiply-add of the direct convolution: once in inference;
  * in training forward, backward-data (not for the first layer, whose input needs none) and backward-weights. The peak is of
- * fused multiply-adds from registers, the larger of two measurements, before and after. */
+ * fused multiply-adds from registers, the larger of two measurements, before and after.
+ *
+ * The bytes of a step are counted, not measured: what the training engine's plan moves, and gradients, weights and momentum on their way
+ * through the tree and the optimiser. The floor beside them is what no plan that stores the same tensors could go below. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +34,7 @@ enum { RUNS_MOST = 2000, LAYERS_MOST = 1024 };
 typedef struct layer_time {
     char name[96], kind[24];
     int c, h, w;
+    int channels_in, kernel, stride; /* of a convolution; 0 elsewhere */
     int64_t macs;
     double sum, least;
     int count;
@@ -62,6 +66,19 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* What the event does not say of a convolution, from the graph. */
+static void describe(const rn_graph *graph, layer_time *row)
+{
+    for (int i = 0; i < graph->nodes_count; i++) {
+        const rn_node *node = &graph->nodes[i];
+        if (node->op != RN_OP_CONV || strcmp(node->name, row->name))
+            continue;
+        row->channels_in = graph->nodes[node->a].channels;
+        row->kernel = node->kernel_h;
+        row->stride = node->stride;
+    }
+}
+
 /* Steps come in the same order in every run: the n-th event belongs to the n-th row. */
 static void layer_done(void *context, const rn_layer_event *event)
 {
@@ -75,6 +92,7 @@ static void layer_done(void *context, const rn_layer_event *event)
         row->c = event->c;
         row->h = event->h;
         row->w = event->w;
+        describe(b->model->graph, row);
         row->least = event->seconds;
         b->layers_count = b->layer_at;
     }
@@ -213,17 +231,54 @@ static json_t *layer_list(const bench *b)
     for (int i = 0; i < b->layers_count; i++) {
         const layer_time *row = &b->layers[i];
         double mean = row->sum / row->count, macs = (double)row->macs / row->count;
-        rn_result_add(&list,
-                      json_pack("{s:s, s:s, s:[i,i,i], s:f, s:f, s:f}", "name", row->name, "kind", row->kind, "output", row->c, row->h,
-                                row->w, "ms", 1e3 * mean, "min_ms", 1e3 * row->least, "gflops", mean > 0 ? 2e-9 * macs / mean : 0.0));
+        json_t *object = json_pack("{s:s, s:s, s:[i,i,i], s:I, s:f, s:f, s:f}", "name", row->name, "kind", row->kind, "output", row->c,
+                                   row->h, row->w, "macs", (json_int_t)macs, "ms", 1e3 * mean, "min_ms", 1e3 * row->least, "gflops",
+                                   mean > 0 ? 2e-9 * macs / mean : 0.0);
+        if (object && row->kernel) {
+            rn_result_set(&object, "channels_in", json_integer(row->channels_in));
+            rn_result_set(&object, "kernel", json_integer(row->kernel));
+            rn_result_set(&object, "stride", json_integer(row->stride));
+        }
+        rn_result_add(&list, object);
     }
     return list;
 }
 
-static json_t *report(bench *b, double peak, int64_t macs, int64_t first)
+/* Bytes of a training step, and the floor. Of arrays as large as the weights, each ghost batch writes its gradient, each addition of the
+ * tree reads two and writes one, and the optimiser reads three and writes weights and momentum; the floor has each of the three once. */
+static int64_t step_bytes(const bench *b, int64_t *floor)
+{
+    int count = (b->batch + b->ghost - 1) / b->ghost;
+    int64_t array = b->model->graph->weights_count * (int64_t)sizeof(float), bytes = array * (count + 3 * (count - 1) + 5);
+    *floor = 3 * array;
+    for (int i = 0; i < count; i++) {
+        int first, n;
+        rn_ghost_cut(b->batch, count, i, &first, &n);
+        bytes += rn_learn_traffic(b->learn, n);
+        *floor += rn_learn_floor(b->learn, n);
+    }
+    return bytes;
+}
+
+/* The machine's ceilings, and the memory of the benchmark before the measurement of bandwidth took its own. */
+typedef struct ceilings {
+    double peak, bandwidth, rss_mib;
+} ceilings;
+
+static void measure_ceilings(const bench *b, ceilings *c)
 {
     struct rusage usage;
+    int threads = rn_pool_threads(b->pool);
+    double again = rn_bench_fma_peak(threads);
+    c->peak = again > c->peak ? again : c->peak;
     getrusage(RUSAGE_SELF, &usage);
+    c->rss_mib = (double)usage.ru_maxrss / 1024;
+    if (b->train || b->want_layers)
+        c->bandwidth = rn_bench_bandwidth(threads);
+}
+
+static json_t *report(bench *b, const ceilings *c, int64_t macs, int64_t first)
+{
     qsort(b->times, (size_t)b->runs, sizeof *b->times, compare);
     double median = b->runs % 2 ? b->times[b->runs / 2] : 0.5 * (b->times[b->runs / 2 - 1] + b->times[b->runs / 2]);
     double low = b->times[b->runs / 10], high = b->times[b->runs - 1 - b->runs / 10];
@@ -233,10 +288,16 @@ static json_t *report(bench *b, double peak, int64_t macs, int64_t first)
                             "width", a->width, "input", a->in_channels, b->height, b->width, "batch", b->batch, "threads",
                             rn_pool_threads(b->pool), "isa", rn_cpu_level(), "mode", b->train ? "train" : "inference", "runs", b->runs,
                             "median_ms", 1e3 * median, "min_ms", 1e3 * b->times[0], "spread", (high - low) / median, "items_per_second",
-                            b->batch / median, "gflops", gflops, "peak_gflops", peak, "peak_share", peak > 0 ? gflops / peak : 0.0,
-                            "rss_mib", (double)usage.ru_maxrss / 1024, "macs", (json_int_t)macs);
-    if (all && b->train)
+                            b->batch / median, "gflops", gflops, "peak_gflops", c->peak, "peak_share", c->peak > 0 ? gflops / c->peak : 0.0,
+                            "rss_mib", c->rss_mib, "macs", (json_int_t)macs);
+    if (all && c->bandwidth > 0)
+        rn_result_set(&all, "bandwidth_gbs", json_real(c->bandwidth));
+    if (all && b->train) {
+        int64_t floor, bytes = step_bytes(b, &floor);
         rn_result_set(&all, "ghost_batch", json_integer(b->ghost));
+        rn_result_set(&all, "step_bytes", json_integer(bytes));
+        rn_result_set(&all, "floor_bytes", json_integer(floor));
+    }
     if (all)
         rn_result_set(&all, "plan_bytes", json_integer(b->train ? rn_learn_bytes(b->learn) : rn_infer_bytes(b->infer)));
     if (all && b->want_layers)
@@ -301,7 +362,7 @@ int rn_tools_bench(const char *options, rn_progress_fn progress, void *context, 
     rn_given given;
     int threads = 0, status;
     int64_t macs, first = 0;
-    double peak = 0, again;
+    ceilings limits = {0};
     unsigned state = rn_fp_enter();
     bench *b = calloc(1, sizeof *b);
     *result = NULL;
@@ -317,11 +378,11 @@ int rn_tools_bench(const char *options, rn_progress_fn progress, void *context, 
         status = (int)macs;
         goto fail;
     }
-    peak = rn_bench_fma_peak(rn_pool_threads(b->pool));
+    limits.peak = rn_bench_fma_peak(rn_pool_threads(b->pool));
     if ((status = measure(b, progress, context, err)))
         goto fail;
-    again = rn_bench_fma_peak(rn_pool_threads(b->pool));
-    *result = rn_result_text(report(b, again > peak ? again : peak, macs, first), err);
+    measure_ceilings(b, &limits);
+    *result = rn_result_text(report(b, &limits, macs, first), err);
     status = *result ? 0 : RN_ERR_MEMORY;
 fail:
     bench_close(b);

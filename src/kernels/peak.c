@@ -13,7 +13,7 @@
 #include "base/threads.h"
 #include "kernels/kernels.h"
 
-enum { ROUNDS = 5, STEPS = 400000, PASSES = 5, STREAMS = 4, HUGE_PAGE = 2 << 20, READ_BYTES = 256 << 20 };
+enum { ROUNDS = 5, STEPS = 400000, PASSES = 8, STREAMS = 4, HUGE_PAGE = 2 << 20, READ_BYTES = 256 << 20 };
 
 typedef struct rounds {
     rn_kernels kernels;
