@@ -206,7 +206,7 @@ static void run(layer *l)
 {
     rn_view view = {.map = &l->x};
     rn_conv_pack_forward(&l->machine, &l->c, l->w, NULL, l->forward);
-    rn_conv_forward(&l->machine, &l->c, l->s.n, &view, &l->y, l->forward, NULL, NULL);
+    rn_conv_forward(&l->machine, &l->c, l->s.n, &view, &l->y, l->forward, &(rn_epilogue){0});
     rn_conv_weights(&l->machine, &l->c, l->s.n, &view, &l->dy, l->segments, l->kept, l->dw);
     if (!l->c.plain) { /* nothing lies below the image */
         rn_conv_pack_backward(&l->machine, &l->c, l->w, l->backward);

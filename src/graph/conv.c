@@ -13,8 +13,7 @@ typedef struct forward {
     const rn_view *x;
     const rn_map *y;
     const float *packed;
-    rn_row_fn row;
-    const void *context;
+    const rn_epilogue *end;
     int n, band, bands, group, groups;
     int taps;
     int32_t tap[MAX_TAPS]; /* offsets for maps of this width */
@@ -55,6 +54,22 @@ static void forward_taps(forward *f, const rn_map *x)
                 f->tap[f->taps++] = (int32_t)(ch * x->block + r * x->row + s * step);
 }
 
+/* The end of a row of `pixels` pixels, in L1. */
+static void end_row(const rn_machine *m, const rn_epilogue *end, int n, int block, int row, int pixels, float *y)
+{
+    rn_finish_row call = {.y = y, .pixels = pixels, .relu = end->relu};
+    if (end->bias) {
+        call.bias = end->bias + block * RN_LANES;
+        if (end->residual && block < end->residual->blocks) {
+            call.residual = rn_map_at(end->residual, n, block, row * end->residual_stride);
+            call.residual_pixel = (int64_t)end->residual_stride * RN_LANES;
+        }
+        m->kernels.finish_row(&call);
+    }
+    if (end->row)
+        end->row(end->context, n, block, row, y);
+}
+
 static rn_conv_row row_call(const forward *f, const rn_map *x)
 {
     const rn_conv *c = f->c;
@@ -76,8 +91,8 @@ static void forward_rows(const forward *f, const rn_map *x, int n_in, int n, int
             call.x = x->data + n_in * x->sample + (p * c->stride_h - c->pad - x_row0) * x->row - c->pad * pixel;
             call.y = rn_map_at(f->y, n, k, p);
             f->m->kernels.conv_row(&call);
-            for (int i = 0; f->row && i < call.k_blocks; i++)
-                f->row(f->context, n, k + i, p, call.y + i * call.y_k);
+            for (int i = 0; i < call.k_blocks; i++)
+                end_row(f->m, f->end, n, k + i, p, call.pixels, call.y + i * call.y_k);
         }
     }
 }
@@ -142,10 +157,9 @@ static int task_band(const rn_conv *c, int group, int w, int h)
 typedef struct linear {
     const rn_machine *m;
     const rn_conv *c;
-    const float *packed, *x;
+    const float *packed;
     const rn_map *in, *out; /* in: what is read, out: what is written, one row of pixels a sample */
-    rn_row_fn row;
-    const void *context;
+    const rn_epilogue *end;
     int n, chunks;
 } linear;
 
@@ -165,22 +179,22 @@ static void linear_task(void *context, int task, int thread)
     call.x = rn_map_at(l->in, first, 0, 0);
     call.y = rn_map_at(l->out, first, kb, 0);
     l->m->kernels.conv_row(&call);
-    for (int i = 0; l->row && i < pixels; i++)
-        l->row(l->context, first + i, kb, 0, call.y + i * call.y_pixel);
+    for (int i = 0; i < pixels; i++)
+        end_row(l->m, l->end, first + i, kb, 0, 1, call.y + i * call.y_pixel);
 }
 
-void rn_conv_forward(const rn_machine *m, const rn_conv *c, int n, const rn_view *x, const rn_map *y, const float *packed, rn_row_fn row, const void *context)
+void rn_conv_forward(const rn_machine *m, const rn_conv *c, int n, const rn_view *x, const rn_map *y, const float *packed, const rn_epilogue *end)
 {
     if (c->forward == RN_WINOGRAD) {
-        rn_winograd_forward(m, c, n, x, y, packed, row, context);
+        rn_winograd_forward(m, c, n, x, y, packed, end);
         return;
     }
     if (c->linear) {
-        linear l = {m, c, packed, NULL, x->map, y, row, context, n, divide_up(n, LINEAR_SAMPLES)};
+        linear l = {m, c, packed, x->map, y, end, n, divide_up(n, LINEAR_SAMPLES)};
         rn_pool_run(m->pool, c->blocks_out * l.chunks, linear_task, &l);
         return;
     }
-    forward f = {.m = m, .c = c, .x = x, .y = y, .packed = packed, .row = row, .context = context, .n = n};
+    forward f = {.m = m, .c = c, .x = x, .y = y, .packed = packed, .end = end, .n = n};
     if (x->scale) {
         rn_map line = rn_map_shape(x->map->channels, 1, x->map->w, 0);
         line.row += 2 * (int64_t)c->pad * RN_LANES;
@@ -288,7 +302,7 @@ void rn_conv_backward(const rn_machine *m, const rn_conv *c, int n, const rn_map
         return;
     }
     if (c->linear) {
-        linear l = {m, c, packed, NULL, dy, dx, NULL, NULL, n, divide_up(n, LINEAR_SAMPLES)};
+        linear l = {m, c, packed, dy, dx, NULL, n, divide_up(n, LINEAR_SAMPLES)};
         rn_pool_run(m->pool, c->kernel_h * c->kernel_w * c->blocks_in * l.chunks, linear_back_task, &l);
         return;
     }

@@ -52,12 +52,21 @@ void rn_conv_pack_backward(const rn_machine *m, const rn_conv *c, const float *w
 /* Called for every finished row of 16 channels, in the task that made it. */
 typedef void (*rn_row_fn)(const void *context, int n, int block, int row, float *y);
 
+/* What follows a convolution forwards: bias, residual and ReLU of inference where there is a bias, then the row function. */
+typedef struct rn_epilogue {
+    const float *bias;        /* [blocks_out * 16]; NULL: the sums as they are */
+    const rn_map *residual;   /* every residual_stride-th pixel of it, where it has the block; NULL: none */
+    int residual_stride, relu;
+    rn_row_fn row;            /* NULL: none */
+    const void *context;
+} rn_epilogue;
+
 /* Floats of scratch that a thread needs for a step (forward through a view, backward-data, backward-weights). */
 int64_t rn_conv_scratch(const rn_conv *c, const rn_map *x, const rn_map *y);
 
 /* y = conv(x); y has no halo to keep unless the row function writes it. image: the plain input's pixel (0, 0) in a map
  * of one channel a "block" (see rn_map_plain). */
-void rn_conv_forward(const rn_machine *m, const rn_conv *c, int n, const rn_view *x, const rn_map *y, const float *packed, rn_row_fn row, const void *context);
+void rn_conv_forward(const rn_machine *m, const rn_conv *c, int n, const rn_view *x, const rn_map *y, const float *packed, const rn_epilogue *end);
 
 /* Gives each row of dx = conv^T(dy) to the row function, which stores it: `y` there is a scratch row of dx.w pixels. */
 void rn_conv_backward(const rn_machine *m, const rn_conv *c, int n, const rn_map *dy, const rn_map *dx, const float *packed, rn_row_fn row, const void *context);

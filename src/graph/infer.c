@@ -154,26 +154,11 @@ int rn_infer_plan(rn_infer *e, int n, int h, int w, rn_error *err)
 
 /* --- running ------------------------------------------------------------------------------------------------------------------ */
 
-typedef struct finishing {
-    const rn_infer *e;
-    const rn_step *s;
-} finishing;
-
-/* Behind every row of a convolution: bias, residual, ReLU, and the halo. */
-static void finish_row(const void *context, int n, int block, int row, float *y)
+/* Behind every finished row of a convolution. */
+static void zero_halo(const void *context, int n, int block, int row, float *y)
 {
-    const finishing *f = context;
-    const rn_map *out = &f->e->maps[f->s->out];
-    rn_finish_row call = {.y = y, .bias = rn_packed_bias(f->e->packed, f->s) + block * RN_LANES, .pixels = out->w, .relu = f->s->relu};
-    if (f->s->kind == RN_STEP_LINEAR)
-        call.pixels = 1;
-    if (f->s->shortcut >= 0 && block < f->e->maps[f->s->shortcut].blocks) {
-        call.residual = rn_map_at(&f->e->maps[f->s->shortcut], n, block, row * f->s->shortcut_stride);
-        call.residual_pixel = (int64_t)f->s->shortcut_stride * RN_LANES;
-    }
-    f->e->machine.kernels.finish_row(&call);
-    if (f->s->kind == RN_STEP_CONV)
-        rn_map_zero_halo(out, n, block, row);
+    (void)y;
+    rn_map_zero_halo(context, n, block, row);
 }
 
 static void run_step(const rn_infer *e, const rn_step *s, int n)
@@ -181,12 +166,20 @@ static void run_step(const rn_infer *e, const rn_step *s, int n)
     const rn_map *in = &e->maps[s->in], *out = &e->maps[s->out];
     const layer *l = &e->layers[s - e->steps];
     rn_view view = {.map = in};
-    finishing f = {e, s};
+    rn_epilogue end = {.relu = s->relu, .residual_stride = s->shortcut_stride};
+    if (s->kind == RN_STEP_CONV || s->kind == RN_STEP_LINEAR)
+        end.bias = rn_packed_bias(e->packed, s);
+    if (s->shortcut >= 0)
+        end.residual = &e->maps[s->shortcut];
+    if (s->kind == RN_STEP_CONV && out->halo) {
+        end.row = zero_halo;
+        end.context = out;
+    }
     switch (s->kind) {
     case RN_STEP_MAXPOOL: rn_layer_maxpool(&e->machine, &e->graph->nodes[s->node], n, &view, out); break;
     case RN_STEP_AVGPOOL: rn_layer_avgpool(&e->machine, n, &view, out); break;
     case RN_STEP_CONV:
-    case RN_STEP_LINEAR: rn_conv_forward(&e->machine, &l->conv, n, &view, out, l->weights, finish_row, &f); break;
+    case RN_STEP_LINEAR: rn_conv_forward(&e->machine, &l->conv, n, &view, out, l->weights, &end); break;
     }
 }
 

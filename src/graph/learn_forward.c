@@ -62,12 +62,13 @@ void rn_learn_step_forward(rn_learn *e, const rn_learn_step *s)
     rn_view in = s->in >= 0 ? rn_learn_view(e, s->in) : (rn_view){0};
     switch (s->kind) {
     case RN_LEARN_CONV:
-        rn_conv_forward(&e->machine, &s->conv, e->n, &in, out, e->packed + s->forward, e->norms[s->norm].frozen ? NULL : sum_row, &r);
+        rn_conv_forward(&e->machine, &s->conv, e->n, &in, out, e->packed + s->forward,
+                        &(rn_epilogue){.row = e->norms[s->norm].frozen ? NULL : sum_row, .context = &r});
         rn_norm_forward(e, &e->norms[s->norm]);
         break;
     case RN_LEARN_MERGE: rn_pool_run(e->machine.pool, e->n * out->blocks, merge_task, &r); break;
     case RN_LEARN_MAXPOOL: rn_layer_maxpool(&e->machine, &e->graph->nodes[s->node], e->n, &in, out); break;
     case RN_LEARN_AVGPOOL: rn_layer_avgpool(&e->machine, e->n, &in, out); break;
-    case RN_LEARN_LINEAR: rn_conv_forward(&e->machine, &s->conv, e->n, &in, out, e->packed + s->forward, bias_row, &r); break;
+    case RN_LEARN_LINEAR: rn_conv_forward(&e->machine, &s->conv, e->n, &in, out, e->packed + s->forward, &(rn_epilogue){.row = bias_row, .context = &r}); break;
     }
 }

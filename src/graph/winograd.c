@@ -9,8 +9,9 @@
 #include "graph/winograd.h"
 
 enum {
-    TILES = 48,              /* of a block of tiles: V of 64 channels is then 442 KB */
+    TILES = 56,              /* of a block of tiles: V of 64 channels is then 516 KB */
     TASKS_A_THREAD = 2,
+    FROM_MEMORY = 1 << 20,   /* floats of packed weights from which the next ones are asked for ahead: they come from memory or L3 */
     POSITIONS = 36
 };
 
@@ -20,8 +21,7 @@ typedef struct winograd {
     const rn_view *x;
     const rn_map *y;
     const float *packed;
-    rn_row_fn row;
-    const void *context;
+    const rn_epilogue *end;
     rn_tiles tiles;
     int in_blocks, out_blocks;
     int backward;            /* rows go through scratch to the row function */
@@ -129,10 +129,12 @@ static void multiply(const winograd *w, const rooms *r, int kb, int count, int t
     int64_t matrix = (int64_t)w->in_blocks * RN_LANES * RN_LANES;
     rn_conv_row call = {.tap = &here, .taps = 1, .blocks = w->in_blocks, .inner = RN_LANES, .x_block = (int64_t)tiles * RN_LANES, .x_pixel = RN_LANES,
         .w_k = POSITIONS * matrix, .y_k = (int64_t)tiles * RN_LANES, .y_pixel = RN_LANES, .k_blocks = count, .pixels = tiles};
+    int far = w->out_blocks * POSITIONS * matrix >= FROM_MEMORY;
     for (int p = 0; p < POSITIONS; p++) {
         call.x = r->v + p * r->v_step;
         call.w = w->packed + ((int64_t)kb * POSITIONS + p) * matrix;
         call.y = r->product + p * r->product_step;
+        call.ahead = far ? call.w + matrix : NULL; /* behind the last position: the next block of outputs */
         w->m->kernels.conv_row(&call);
     }
 }
@@ -140,14 +142,24 @@ static void multiply(const winograd *w, const rooms *r, int kb, int count, int t
 /* Four rows of pixels of one output block from one row of tiles; `m` is its first tile. */
 static void finish_rows(const winograd *w, const rooms *r, const float *m, int row, int kb, int tx, int across)
 {
+    const rn_epilogue *end = w->end;
     int n = row / w->tiles.down, h = row % w->tiles.down * 4, last = tx + across == w->tiles.across;
     rn_winograd_output call = {.m = m, .step = r->product_step, .rows = min_int(4, w->y->h - h), .pixels = min_int(4 * across, w->y->w - 4 * tx)};
     float *base = w->backward ? r->out : rn_map_at(w->y, n, kb, h);
     call.y_row = w->backward ? (int64_t)w->y->w * RN_LANES : w->y->row;
     call.y = base + (int64_t)4 * tx * RN_LANES;
+    if (end->bias) {
+        call.bias = end->bias + kb * RN_LANES;
+        call.relu = end->relu;
+        if (end->residual && kb < end->residual->blocks) {
+            call.residual_row = end->residual->row * end->residual_stride;
+            call.residual_pixel = (int64_t)end->residual_stride * RN_LANES;
+            call.residual = rn_map_at(end->residual, n, kb, h * end->residual_stride) + 4 * tx * call.residual_pixel;
+        }
+    }
     w->m->kernels.winograd_output(&call);
-    for (int i = 0; last && w->row && i < call.rows; i++)
-        w->row(w->context, n, kb, h + i, base + i * call.y_row);
+    for (int i = 0; last && end->row && i < call.rows; i++)
+        end->row(end->context, n, kb, h + i, base + i * call.y_row);
 }
 
 static void tile_task(void *context, int task, int thread)
@@ -200,16 +212,17 @@ static void run(winograd *w, int n)
     rn_pool_run(w->m->pool, row_tasks * w->groups, tile_task, w);
 }
 
-void rn_winograd_forward(const rn_machine *m, const rn_conv *c, int n, const rn_view *x, const rn_map *y, const float *packed, rn_row_fn row, const void *context)
+void rn_winograd_forward(const rn_machine *m, const rn_conv *c, int n, const rn_view *x, const rn_map *y, const float *packed, const rn_epilogue *end)
 {
-    winograd w = {.m = m, .c = c, .x = x, .y = y, .packed = packed, .row = row, .context = context, .in_blocks = c->blocks_in, .out_blocks = c->blocks_out};
+    winograd w = {.m = m, .c = c, .x = x, .y = y, .packed = packed, .end = end, .in_blocks = c->blocks_in, .out_blocks = c->blocks_out};
     run(&w, n);
 }
 
 void rn_winograd_backward(const rn_machine *m, const rn_conv *c, int n, const rn_map *dy, const rn_map *dx, const float *packed, rn_row_fn row, const void *context)
 {
     rn_view view = {.map = dy};
-    winograd w = {.m = m, .c = c, .x = &view, .y = dx, .packed = packed, .row = row, .context = context, .in_blocks = c->blocks_out, .out_blocks = c->blocks_in,
+    rn_epilogue end = {.row = row, .context = context};
+    winograd w = {.m = m, .c = c, .x = &view, .y = dx, .packed = packed, .end = &end, .in_blocks = c->blocks_out, .out_blocks = c->blocks_in,
         .backward = 1};
     run(&w, n);
 }

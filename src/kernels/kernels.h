@@ -22,6 +22,8 @@ typedef struct rn_conv_row {
     int64_t x_block, x_pixel; /* floats */
     int64_t w_k, y_k, y_pixel; /* floats from one block of output channels to the next; between output pixels */
     int blocks, taps, inner, k_blocks, pixels;
+    const float *ahead;      /* weights of the next call: brought nearer meanwhile, for layers whose weights come from memory; NULL: none */
+    int ahead_lines;         /* the kernel's own */
 } rn_conv_row;
 
 /* Sums over pixels for `rows` inputs and 16 outputs, going on from what acc holds:
@@ -80,14 +82,16 @@ typedef struct rn_winograd_input {
     int tiles;
 } rn_winograd_input;
 
-/* `rows` (1 to 4) output rows of `pixels` pixels, from ceil(pixels / 4) tiles; what overhangs is not stored.
+/* `rows` (1 to 4) output rows of `pixels` pixels, from ceil(pixels / 4) tiles; what overhangs is not stored. Where there is a bias, what
+ * finish_row does follows: + bias, + residual, ReLU.
  *   0: (m0 + (m1 + m2)) + (m3 + m4)                  1: A * fma(2, m3 - m4, m1 - m2)
  *   2: 0.5 * fma(4, m3 + m4, m1 + m2)                3: fma(A / 2, fma(8, m3 - m4, m1 - m2), m5) */
 typedef struct rn_winograd_output {
     const float *m;      /* [position][tile][16] */
     float *y;
-    int64_t step, y_row;
-    int pixels, rows;
+    const float *bias, *residual; /* [16]; the first row's first pixel, or NULL */
+    int64_t step, y_row, residual_row, residual_pixel;
+    int pixels, rows, relu;
 } rn_winograd_output;
 
 /* d[position] of each tile; tile t begins at y + 4 t pixels.

@@ -86,6 +86,12 @@ static inline reg r_mul(reg a, reg b)
     return _mm512_mul_ps(a, b);
 }
 
+/* a > b ? a : b: the second operand for NaN and for two zeros */
+static inline reg r_max(reg a, reg b)
+{
+    return _mm512_max_ps(a, b);
+}
+
 static inline reg r_fma(reg a, reg b, reg c)
 {
     return _mm512_fmadd_ps(a, b, c);
