@@ -207,10 +207,17 @@ static void run(layer *l)
     rn_view view = {.map = &l->x};
     rn_conv_pack_forward(&l->machine, &l->c, l->w, NULL, l->forward);
     rn_conv_forward(&l->machine, &l->c, l->s.n, &view, &l->y, l->forward, &(rn_epilogue){0});
-    rn_conv_weights(&l->machine, &l->c, l->s.n, &view, &l->dy, l->segments, l->kept, l->dw);
+    rn_part all = {0, l->s.n, l->s.n}, half = {0, l->s.n / 2, l->s.n};
+    if (l->c.weights == RN_WINOGRAD && half.last) { /* in two parts */
+        rn_conv_weights(&l->machine, &l->c, half, &view, &l->dy, l->segments, l->kept, l->dw);
+        all.first = half.last;
+    }
+    rn_conv_weights(&l->machine, &l->c, all, &view, &l->dy, l->segments, l->kept, l->dw);
     if (!l->c.plain) { /* nothing lies below the image */
         rn_conv_pack_backward(&l->machine, &l->c, l->w, l->backward);
-        rn_conv_backward(&l->machine, &l->c, l->s.n, &l->dy, &l->dx, l->backward, store_row, &l->dx);
+        if (all.first)
+            rn_conv_backward(&l->machine, &l->c, half, &l->dy, &l->dx, l->backward, store_row, &l->dx);
+        rn_conv_backward(&l->machine, &l->c, all, &l->dy, &l->dx, l->backward, store_row, &l->dx);
     }
 }
 

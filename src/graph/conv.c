@@ -221,7 +221,7 @@ typedef struct backward {
     const float *packed;
     rn_row_fn row;
     const void *context;
-    int n, band, bands, group, groups;
+    int first, band, bands, group, groups;
 } backward;
 
 /* The taps of residue class (cr, cs) as offsets from dy's pixel (p0, q0), flipped; returns how many. */
@@ -269,7 +269,7 @@ static void backward_row(const backward *b, int n, int cb, int count, int h, flo
 static void backward_task(void *context, int task, int thread)
 {
     const backward *b = context;
-    int band = task % b->bands, n = task / b->bands % b->n, group = task / b->bands / b->n, cb = group * b->group;
+    int group = task % b->groups, band = task / b->groups % b->bands, n = b->first + task / b->groups / b->bands, cb = group * b->group;
     int first = band * b->band, last = min_int(first + b->band, b->dx->h), count = min_int(b->group, b->c->blocks_in - cb);
     float *out = b->m->scratch + thread * b->m->scratch_size;
     for (int h = first; h < last; h++) {
@@ -295,23 +295,23 @@ static void linear_back_task(void *context, int task, int thread)
     l->m->kernels.conv_row(&call);
 }
 
-void rn_conv_backward(const rn_machine *m, const rn_conv *c, int n, const rn_map *dy, const rn_map *dx, const float *packed, rn_row_fn row, const void *context)
+void rn_conv_backward(const rn_machine *m, const rn_conv *c, rn_part part, const rn_map *dy, const rn_map *dx, const float *packed, rn_row_fn row, const void *context)
 {
     if (c->backward == RN_WINOGRAD) {
-        rn_winograd_backward(m, c, n, dy, dx, packed, row, context);
+        rn_winograd_backward(m, c, part, dy, dx, packed, row, context);
         return;
     }
     if (c->linear) {
-        linear l = {m, c, packed, dy, dx, NULL, n, divide_up(n, LINEAR_SAMPLES)};
+        linear l = {m, c, packed, dy, dx, NULL, part.count, divide_up(part.count, LINEAR_SAMPLES)};
         rn_pool_run(m->pool, c->kernel_h * c->kernel_w * c->blocks_in * l.chunks, linear_back_task, &l);
         return;
     }
-    backward b = {.m = m, .c = c, .dy = dy, .dx = dx, .packed = packed, .row = row, .context = context, .n = n};
+    backward b = {.m = m, .c = c, .dy = dy, .dx = dx, .packed = packed, .row = row, .context = context, .first = part.first};
     b.group = m->kernels.k_blocks;
     b.groups = divide_up(c->blocks_in, b.group);
     b.band = max_int(task_band(c, b.group, dx->w, dx->h), c->stride_h);
     b.bands = divide_up(dx->h, b.band);
-    rn_pool_run(m->pool, b.groups * n * b.bands, backward_task, &b);
+    rn_pool_run(m->pool, b.groups * (part.last - part.first) * b.bands, backward_task, &b);
 }
 
 int rn_conv_dy_halo(const rn_conv *c, int h, int w)

@@ -68,15 +68,22 @@ int64_t rn_conv_scratch(const rn_conv *c, const rn_map *x, const rn_map *y);
  * of one channel a "block" (see rn_map_plain). */
 void rn_conv_forward(const rn_machine *m, const rn_conv *c, int n, const rn_view *x, const rn_map *y, const float *packed, const rn_epilogue *end);
 
-/* Gives each row of dx = conv^T(dy) to the row function, which stores it: `y` there is a scratch row of dx.w pixels. */
-void rn_conv_backward(const rn_machine *m, const rn_conv *c, int n, const rn_map *dy, const rn_map *dx, const float *packed, rn_row_fn row, const void *context);
+/* Samples [first, last) of a ghost batch of `count`: backward passes can go over it in parts, in order, so that dy is still in cache
+ * when it is used again. */
+typedef struct rn_part {
+    int first, last, count;
+} rn_part;
 
-/* dw [K][C][R][S], overwritten. x through a view only where c->weights is RN_WINOGRAD; else as it lies (with its halo), or plain.
- * segments and kept: room for rn_conv_segments(c, dy, n) of them and rn_conv_kept(c, dy, n) floats. */
+/* Gives each row of dx = conv^T(dy) to the row function, which stores it: `y` there is a scratch row of dx.w pixels. */
+void rn_conv_backward(const rn_machine *m, const rn_conv *c, rn_part part, const rn_map *dy, const rn_map *dx, const float *packed, rn_row_fn row, const void *context);
+
+/* dw [K][C][R][S], overwritten when the last part is done. Parts, and x through a view, only where c->weights is RN_WINOGRAD; else the whole
+ * batch, and x as it lies (with its halo), or plain. segments and kept: room for rn_conv_segments(c, dy, n) of them and
+ * rn_conv_kept(c, dy, n) floats, which carries the sums from part to part. */
 int rn_conv_weights_group(const rn_conv *c); /* output blocks of a task at most: their sums lie in its scratch */
 int64_t rn_conv_kept(const rn_conv *c, const rn_map *dy, int n);
 int64_t rn_conv_segments(const rn_conv *c, const rn_map *dy, int n);
-void rn_conv_weights(const rn_machine *m, const rn_conv *c, int n, const rn_view *x, const rn_map *dy, rn_segment *segments, float *kept,
+void rn_conv_weights(const rn_machine *m, const rn_conv *c, rn_part part, const rn_view *x, const rn_map *dy, rn_segment *segments, float *kept,
                      float *dw);
 
 /* Halo that dy needs so that backward-data reads zeros around it; halo of x is c->pad. */

@@ -5,6 +5,8 @@
  * and the convolution behind it makes dy = fma(a, dz, fma(b, y, c)) and from that dw and dx. */
 #include "graph/learn_run.h"
 
+enum { PART_FLOATS = 2 << 20 }; /* a thread's share of the last cache: 8 MB */
+
 typedef struct receiving {
     const rn_learn *e;
     const rn_learn_step *s;
@@ -106,6 +108,7 @@ static void received(rn_learn *e, const receiving *r)
 typedef struct passing {
     const rn_learn *e;
     const rn_learn_step *s;
+    int first; /* sample */
 } passing;
 
 /* dy of one block of one sample from dz, with its halo. */
@@ -115,7 +118,7 @@ static void dy_task(void *context, int task, int thread)
     const rn_learn *e = p->e;
     const rn_norm *norm = &e->norms[p->s->norm];
     const rn_map *dz = &e->values[p->s->from].dmap, *y = &e->maps[p->s->node], *dy = &p->s->dy;
-    int block = task % y->blocks, n = task / y->blocks;
+    int block = task % y->blocks, n = p->first + task / y->blocks;
     rn_bngrad_row call = {.a = norm->a + block * RN_LANES, .b = norm->b + block * RN_LANES, .c = norm->c + block * RN_LANES, .pixels = y->w};
     (void)thread;
     for (int row = 0; row < y->h; row++) {
@@ -149,33 +152,56 @@ static rn_segment *segments(const rn_learn *e)
     return (rn_segment *)(void *)(e->arena.memory + e->buffers[e->segments].offset);
 }
 
+static float *room(const rn_learn *e)
+{
+    return e->arena.memory + e->buffers[e->kept].offset;
+}
+
+/* Samples of a part: as many as keep dz, y, x and dx in the last cache, where both passes are Winograd's; else all. */
+static int part_samples(const rn_learn *e, const rn_learn_step *s)
+{
+    const rn_conv *c = &s->conv;
+    if (c->weights != RN_WINOGRAD || c->backward != RN_WINOGRAD)
+        return e->n;
+    int64_t sample = 3 * e->maps[s->node].sample + 2 * e->maps[e->values[s->in].map].sample;
+    int64_t fit = PART_FLOATS * (int64_t)rn_pool_threads(e->machine.pool) / sample;
+    return fit < 1 ? 1 : fit < e->n ? (int)fit : e->n;
+}
+
 static void conv_backward(rn_learn *e, const rn_learn_step *s)
 {
-    passing p = {e, s};
-    const rn_node *node = &e->graph->nodes[s->node];
+    passing p = {e, s, 0};
+    const rn_machine *m = &e->machine;
+    float *dw = e->grads + e->graph->params[e->graph->nodes[s->node].weight].offset;
+    int step = part_samples(e, s);
     if (!s->trained && !s->wants_dx)
         return;
-    rn_pool_run(e->machine.pool, e->n * e->maps[s->node].blocks, dy_task, &p);
-    if (s->trained) {
-        rn_view x = s->x_buffer >= 0 ? (rn_view){.map = &s->x} : rn_learn_view(e, s->in);
-        if (s->x_buffer >= 0)
-            rn_pool_run(e->machine.pool, e->n * s->x.blocks, x_task, &p);
-        rn_conv_weights(&e->machine, &s->conv, e->n, &x, &s->dy, segments(e), e->arena.memory + e->buffers[e->kept].offset,
-                        e->grads + e->graph->params[node->weight].offset);
+    rn_view x = s->x_buffer >= 0 ? (rn_view){.map = &s->x} : rn_learn_view(e, s->in);
+    receiving r = {0};
+    if (s->wants_dx)
+        r = receive(e, s);
+    if (s->x_buffer >= 0)
+        rn_pool_run(m->pool, e->n * s->x.blocks, x_task, &p);
+    for (rn_part part = {.count = e->n}; part.first < e->n; part.first = part.last) {
+        part.last = part.first + step < e->n ? part.first + step : e->n;
+        p.first = part.first;
+        rn_pool_run(m->pool, (part.last - part.first) * e->maps[s->node].blocks, dy_task, &p);
+        if (s->trained)
+            rn_conv_weights(m, &s->conv, part, &x, &s->dy, segments(e), room(e), dw);
+        if (s->wants_dx)
+            rn_conv_backward(m, &s->conv, part, &s->dy, &e->values[s->in].dmap, e->packed + s->backward, conv_row, &r);
     }
-    if (s->wants_dx) {
-        receiving r = receive(e, s);
-        rn_conv_backward(&e->machine, &s->conv, e->n, &s->dy, &e->values[s->in].dmap, e->packed + s->backward, conv_row, &r);
+    if (s->wants_dx)
         received(e, &r);
-    }
 }
 
 static void linear_backward(rn_learn *e, const rn_learn_step *s)
 {
     const rn_node *node = &e->graph->nodes[s->node];
     const rn_map *dy = &e->values[s->out].dmap;
+    rn_part all = {0, e->n, e->n};
     if (e->trained[node->weight])
-        rn_conv_weights(&e->machine, &s->conv, e->n, &(rn_view){.map = &e->maps[e->values[s->in].map]}, dy, segments(e), e->arena.memory + e->buffers[e->kept].offset,
+        rn_conv_weights(&e->machine, &s->conv, all, &(rn_view){.map = &e->maps[e->values[s->in].map]}, dy, segments(e), room(e),
                         e->grads + e->graph->params[node->weight].offset);
     float *db = e->grads + e->graph->params[node->bias].offset;
     for (int k = 0; k < node->channels; k++) { /* one chain over the samples */
@@ -185,7 +211,7 @@ static void linear_backward(rn_learn *e, const rn_learn_step *s)
         db[k] = sum;
     }
     if (s->wants_dx)
-        rn_conv_backward(&e->machine, &s->conv, e->n, dy, &e->values[s->in].dmap, e->packed + s->backward, NULL, NULL);
+        rn_conv_backward(&e->machine, &s->conv, all, dy, &e->values[s->in].dmap, e->packed + s->backward, NULL, NULL);
 }
 
 void rn_learn_step_backward(rn_learn *e, const rn_learn_step *s)

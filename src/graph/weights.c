@@ -221,11 +221,12 @@ static void plain_task(void *context, int task, int thread)
             j->dw[(int64_t)(kb * RN_LANES + k) * all + first + i] = total[i * RN_LANES + k];
 }
 
-void rn_conv_weights(const rn_machine *m, const rn_conv *c, int n, const rn_view *view, const rn_map *dy, rn_segment *segments, float *kept, float *dw)
+void rn_conv_weights(const rn_machine *m, const rn_conv *c, rn_part part, const rn_view *view, const rn_map *dy, rn_segment *segments, float *kept, float *dw)
 {
     const rn_map *x = view->map;
+    int n = part.count;
     if (c->weights == RN_WINOGRAD) {
-        rn_winograd_weights(m, c, n, view, dy, kept, dw);
+        rn_winograd_weights(m, c, part, view, dy, kept, dw);
         return;
     }
     weights j = {.m = m, .c = c, .x = x, .dy = dy, .segments = segments, .kept = kept, .dw = dw, .n = n, .taps = c->kernel_h * c->kernel_w};

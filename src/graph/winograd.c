@@ -25,7 +25,7 @@ typedef struct winograd {
     rn_tiles tiles;
     int in_blocks, out_blocks;
     int backward;            /* rows go through scratch to the row function */
-    int rows;                /* rows of tiles of all samples */
+    int first, rows;         /* rows of tiles of all samples: the first one here, how many */
     int task_rows, groups, group; /* rows of tiles, and output blocks, of a task */
     int across, down;        /* tiles of a block: columns, rows */
 } winograd;
@@ -114,10 +114,10 @@ static rooms rooms_of(const winograd *w, int thread, int tiles)
 static void gather_rows(const winograd *w, const rooms *r, int first, int rows, int tx, int across)
 {
     for (int done = 0, down; done < rows; done += down) {
-        int ty = (first + done) % w->tiles.down;
+        int row = w->first + first + done, ty = row % w->tiles.down;
         down = min_int(rows - done, w->tiles.down - ty);
         for (int b = 0; b < w->in_blocks; b++) {
-            rn_tile_range at = {.n = (first + done) / w->tiles.down, .block = b, .ty = ty, .tx = tx, .down = down, .across = across};
+            rn_tile_range at = {.n = row / w->tiles.down, .block = b, .ty = ty, .tx = tx, .down = down, .across = across};
             rn_winograd_gather(w->m, w->x, &at, r->strip, r->v + ((int64_t)b * rows + done) * across * RN_LANES, r->v_step);
         }
     }
@@ -143,6 +143,7 @@ static void multiply(const winograd *w, const rooms *r, int kb, int count, int t
 static void finish_rows(const winograd *w, const rooms *r, const float *m, int row, int kb, int tx, int across)
 {
     const rn_epilogue *end = w->end;
+    row += w->first;
     int n = row / w->tiles.down, h = row % w->tiles.down * 4, last = tx + across == w->tiles.across;
     rn_winograd_output call = {.m = m, .step = r->product_step, .rows = min_int(4, w->y->h - h), .pixels = min_int(4 * across, w->y->w - 4 * tx)};
     float *base = w->backward ? r->out : rn_map_at(w->y, n, kb, h);
@@ -197,11 +198,12 @@ static void cut_blocks(winograd *w)
     w->down = w->across >= TILES ? 1 : TILES / w->across;
 }
 
-static void run(winograd *w, int n)
+static void run(winograd *w, int first, int last)
 {
     int threads = rn_pool_threads(w->m->pool), most = w->m->kernels.k_blocks, pairs = divide_up(w->out_blocks, most);
     w->tiles = rn_tiles_of(w->y);
-    w->rows = n * w->tiles.down;
+    w->first = first * w->tiles.down;
+    w->rows = (last - first) * w->tiles.down;
     cut_blocks(w);
     w->down = divide_up(w->rows, divide_up(w->rows, w->down)); /* blocks of equal size */
     w->task_rows = w->down;
@@ -215,16 +217,16 @@ static void run(winograd *w, int n)
 void rn_winograd_forward(const rn_machine *m, const rn_conv *c, int n, const rn_view *x, const rn_map *y, const float *packed, const rn_epilogue *end)
 {
     winograd w = {.m = m, .c = c, .x = x, .y = y, .packed = packed, .end = end, .in_blocks = c->blocks_in, .out_blocks = c->blocks_out};
-    run(&w, n);
+    run(&w, 0, n);
 }
 
-void rn_winograd_backward(const rn_machine *m, const rn_conv *c, int n, const rn_map *dy, const rn_map *dx, const float *packed, rn_row_fn row, const void *context)
+void rn_winograd_backward(const rn_machine *m, const rn_conv *c, rn_part part, const rn_map *dy, const rn_map *dx, const float *packed, rn_row_fn row, const void *context)
 {
     rn_view view = {.map = dy};
     rn_epilogue end = {.row = row, .context = context};
     winograd w = {.m = m, .c = c, .x = &view, .y = dx, .packed = packed, .end = &end, .in_blocks = c->blocks_out, .out_blocks = c->blocks_in,
         .backward = 1};
-    run(&w, n);
+    run(&w, part.first, part.last);
 }
 
 static int64_t scratch(const rn_map *y, int in_blocks, int backward)

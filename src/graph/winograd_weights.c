@@ -14,7 +14,7 @@ typedef struct weights {
     const rn_view *x, *dy;
     float *dw;
     rn_tiles tiles;
-    int total, first, count;   /* tiles of all samples; of this round */
+    int first, count;          /* tiles of this round */
     int pieces;                /* of a round, for the transforms */
     int begins, ends, chunks;  /* the round begins or ends a chunk; chunks before this one */
     float *v, *d;              /* [position][block][tile][16], transformed x and dy */
@@ -118,25 +118,28 @@ static void inverse_task(void *context, int pair, int thread)
         .count = min_int(RN_LANES, conv->channels_in - cb * RN_LANES), .lanes = min_int(RN_LANES, conv->channels_out - kb * RN_LANES)});
 }
 
-void rn_winograd_weights(const rn_machine *m, const rn_conv *c, int n, const rn_view *x, const rn_map *dy, float *room, float *dw)
+void rn_winograd_weights(const rn_machine *m, const rn_conv *c, rn_part part, const rn_view *x, const rn_map *dy, float *room, float *dw)
 {
     rn_view gradient = {.map = dy};
-    weights j = {.m = m, .c = c, .x = x, .dy = &gradient, .dw = dw, .tiles = rn_tiles_of(dy), .total = (int)total_tiles(dy, n)};
-    int round = min_int(ROUND, j.total);
+    weights j = {.m = m, .c = c, .x = x, .dy = &gradient, .dw = dw, .tiles = rn_tiles_of(dy)};
+    int total = (int)total_tiles(dy, part.count), round = min_int(ROUND, total), last = (int)total_tiles(dy, part.last), end;
     j.v = room;
     j.d = j.v + POSITIONS * rn_winograd_step(c->blocks_in, round);
     j.sums = j.d + POSITIONS * rn_winograd_step(c->blocks_out, round);
-    j.kept = j.total > CHUNK ? j.sums + sums_size(c) : NULL;
-    for (j.first = 0; j.first < j.total; j.first += j.count) {
-        j.count = min_int(ROUND, j.total - j.first);
+    j.kept = total > CHUNK ? j.sums + sums_size(c) : NULL;
+    for (j.first = (int)total_tiles(dy, part.first); j.first < last; j.first = end) {
+        end = min_int(last, (j.first / CHUNK + 1) * CHUNK);
+        end = min_int(end, j.first + ROUND);
+        j.count = end - j.first;
         j.pieces = (j.count + PIECE - 1) / PIECE;
         j.begins = j.first % CHUNK == 0;
-        j.ends = j.first + j.count == j.total || (j.first + j.count) % CHUNK == 0;
+        j.ends = end == total || end % CHUNK == 0;
         j.chunks = j.first / CHUNK;
         j.v_step = rn_winograd_step(c->blocks_in, j.count);
         j.d_step = rn_winograd_step(c->blocks_out, j.count);
         rn_pool_run(m->pool, (c->blocks_in + c->blocks_out) * j.pieces, transform_task, &j);
         rn_pool_run(m->pool, POSITIONS * c->blocks_out, product_task, &j);
     }
-    rn_pool_run(m->pool, c->blocks_in * c->blocks_out, inverse_task, &j);
+    if (last == total)
+        rn_pool_run(m->pool, c->blocks_in * c->blocks_out, inverse_task, &j);
 }
