@@ -21,7 +21,7 @@ import soundfile
 import torch
 import torch.nn.functional as F
 
-from common import Net
+from model import Net
 
 RAW_GSM = {"format": "RAW", "subtype": "GSM610", "samplerate": 8000, "channels": 1}
 PARTS = ("train", "validation", "test")
