@@ -35,6 +35,7 @@ static const shape shapes[] = {
     {2, 1, 13, 17, 8, 3, 3, 1, 1, 1},    {1, 1, 1, 1, 16, 3, 3, 1, 1, 1},     {2, 3, 31, 33, 16, 7, 7, 2, 3, 1},
     {3, 3, 8, 9, 40, 3, 3, 1, 1, 1},     {2, 1, 64, 65, 17, 3, 3, 1, 1, 1},   {1, 1, 5, 5, 16, 7, 7, 2, 3, 1},
     {5, 24, 4, 1, 10, 4, 1, 1, 0, 2},    {1, 16, 1, 1, 9, 1, 1, 1, 0, 2},     {33, 40, 3, 2, 40, 3, 2, 1, 0, 2},
+    {1, 512, 7, 9, 16, 3, 3, 1, 1, 0},   {1, 16, 8, 7, 512, 3, 3, 1, 1, 0},   {1, 1100, 5, 4, 16, 3, 3, 1, 1, 0},
     {1, 16, 3, 250, 32, 3, 3, 1, 1, 0},  {5, 16, 116, 115, 16, 3, 3, 1, 1, 0}, {9, 48, 6, 7, 32, 3, 3, 1, 1, 0},
     {4097, 5, 1, 1, 3, 1, 1, 1, 0, 2},   {70, 64, 1, 1, 100, 1, 1, 1, 0, 2},
 };
@@ -181,10 +182,12 @@ static void plain_loops(layer *l)
                 }
 }
 
-/* Rounding of a chain of K products: 4 sqrt(K) eps S. Of Winograd: 4e-6 of the layer's largest value. */
+/* Rounding of a chain of K products: 4 sqrt(K) eps S. Of Winograd: 4e-6 of the layer's largest value, times
+ * sqrt(C / 512) above 512 channels. */
 static int close_enough(const layer *l, double have, double want, double terms, double scale, double largest)
 {
-    double bound = l->c.forward == RN_WINOGRAD ? 4e-6 * largest : 4 * sqrt(terms + 1) * 0x1p-24 * scale;
+    double more = l->c.channels_in > 512 ? sqrt(l->c.channels_in / 512.0) : 1;
+    double bound = l->c.forward == RN_WINOGRAD ? 4e-6 * more * largest : 4 * sqrt(terms + 1) * 0x1p-24 * scale;
     return fabs(have - want) <= bound + 1e-30;
 }
 

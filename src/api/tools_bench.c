@@ -33,6 +33,7 @@ enum { RUNS_MOST = 2000, LAYERS_MOST = 1024 };
 
 typedef struct layer_time {
     char name[96], kind[24];
+    const char *algorithm;           /* of a convolution; NULL elsewhere */
     int c, h, w;
     int channels_in, kernel, stride; /* of a convolution; 0 elsewhere */
     int64_t macs;
@@ -89,6 +90,7 @@ static void layer_done(void *context, const rn_layer_event *event)
     if (!row->count) {
         strncpy(row->name, event->name, sizeof row->name - 1);
         strncpy(row->kind, event->kind, sizeof row->kind - 1);
+        row->algorithm = event->algorithm;
         row->c = event->c;
         row->h = event->h;
         row->w = event->w;
@@ -238,6 +240,7 @@ static json_t *layer_list(const bench *b)
             rn_result_set(&object, "channels_in", json_integer(row->channels_in));
             rn_result_set(&object, "kernel", json_integer(row->kernel));
             rn_result_set(&object, "stride", json_integer(row->stride));
+            rn_result_set(&object, "algorithm", json_string(row->algorithm));
         }
         rn_result_add(&list, object);
     }

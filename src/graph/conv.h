@@ -37,6 +37,11 @@ typedef struct rn_machine {
     int64_t scratch_size;     /* floats for each thread */
 } rn_machine;
 
+static inline const char *rn_algorithm_name(rn_algorithm algorithm)
+{
+    return algorithm == RN_WINOGRAD ? "winograd" : "direct";
+}
+
 /* --- packed weights ---------------------------------------------------------------------------------------------------- */
 
 /* As the algorithm wants them (winograd.h), directly: forward [k-block][c-block][r, s][16 c][16 k]; plain [k-block][c, r, s][16 k]. */

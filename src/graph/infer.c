@@ -202,6 +202,8 @@ static int run_hooked(rn_infer *e, const rn_step *s, int n, rn_error *err)
     run_step(e, s, n);
     rn_layer_event event = {.name = e->graph->nodes[s->node].name, .kind = kind_name(s->kind), .n = n, .c = out->channels, .h = out->h, .w = out->w,
         .macs = n * rn_graph_macs(e->graph, (const int(*)[2])e->sizes, s->node), .seconds = now() - start};
+    if (s->kind == RN_STEP_CONV)
+        event.algorithm = rn_algorithm_name(e->layers[s - e->steps].conv.forward);
     if (e->hook_data) {
         int64_t want = (int64_t)n * out->channels * out->h * out->w;
         if (want > e->hook_size) {

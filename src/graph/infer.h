@@ -40,6 +40,7 @@ int64_t rn_infer_bytes(const rn_infer *engine); /* arena and packed weights */
 typedef struct rn_layer_event {
     const char *name;  /* of the last node that the step covers: "layer1.0.conv1" stands for conv, BN and ReLU */
     const char *kind;  /* "conv", "pool", "linear" */
+    const char *algorithm; /* of a convolution: "direct", "winograd"; else NULL */
     int n, c, h, w;
     int64_t macs;      /* for the whole batch */
     double seconds;

@@ -170,6 +170,8 @@ static int tell(rn_learn *e, const rn_learn_step *s, const char *kind, const rn_
     const rn_map *m = view->map;
     rn_layer_event event = {.name = e->graph->nodes[s->node].name, .kind = kind, .n = e->n, .c = m->channels, .h = m->h, .w = m->w,
         .macs = e->n * rn_graph_macs(e->graph, (const int(*)[2])e->sizes, s->node), .seconds = seconds};
+    if (s->kind == RN_LEARN_CONV)
+        event.algorithm = rn_algorithm_name(s->conv.forward);
     if (e->hook_data) {
         int64_t want = (int64_t)e->n * m->channels * m->h * m->w;
         if (want > e->hook_size) {
@@ -281,7 +283,7 @@ int64_t rn_learn_traffic(const rn_learn *e, int n)
         else
             floats += 3 * out + 2 * in;
     }
-    return floats * n * (int64_t)sizeof(float);
+    return (floats * n + 2 * e->packed_size) * (int64_t)sizeof(float); /* packed weights: written, read */
 }
 
 int64_t rn_learn_floor(const rn_learn *e, int n)
