@@ -37,14 +37,15 @@ class Network(NamedTuple):
     @property
     def case(self):
         """As scripts/golden/torch_golden.py names these things."""
-        return {"arch": self.arch, "width": self.width, "in_channels": self.shape[0], "classes": self.classes, "embedding": self.embedding,
-                "shortcut": self.shortcut, "pool": tuple(int(n) for n in self.pool.split("x")), "stem": self.stem}
+        return {"arch": self.arch, "width": self.width, "in_channels": self.shape[0], "classes": self.classes,
+                "embedding": self.embedding, "shortcut": self.shortcut, "stem": self.stem,
+                "pool": tuple(int(n) for n in self.pool.split("x"))}
 
     @property
     def options(self):
         """As `resnet bench` names them."""
-        return [self.arch, "--width", str(self.width), "--input", self.input, "--classes", str(self.classes), "--embedding", str(self.embedding),
-                "--pool", self.pool, "--stem", self.stem, "--shortcut", self.shortcut]
+        return [self.arch, "--width", str(self.width), "--input", self.input, "--classes", str(self.classes),
+                "--embedding", str(self.embedding), "--pool", self.pool, "--stem", self.stem, "--shortcut", self.shortcut]
 
 
 PICTURE = {"input": "3x224x224", "classes": 1000, "embedding": 0, "pool": "1x1", "stem": "7x7"}

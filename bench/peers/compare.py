@@ -26,8 +26,8 @@ MEASURE = {"inference": infer.measure, "training": train_step.measure}
 
 def ours(a, what, net, batch):
     more = ["--train", "--ghost-batch", str(batch)] if what == "training" else []
-    found = child([a.resnet, "bench", *net.options, "--batch", str(batch), "--threads", str(a.threads), "--seconds", str(a.seconds), "--json", *more],
-                  a.threads)
+    found = child([a.resnet, "bench", *net.options, "--batch", str(batch), "--threads", str(a.threads), "--seconds", str(a.seconds),
+                   "--json", *more], a.threads)
     keep = ("error", "median_ms", "min_ms", "runs", "isa", "gflops", "peak_gflops", "peak_share", "rss_mib", "plan_bytes", "others")
     return {**{k: found[k] for k in keep if k in found}, "precision": "float32"}
 
@@ -58,7 +58,7 @@ def row(a, what, net, batch):
     def one(name):
         print(f"{what}, {net.name}, batch {batch}: {name}", file=sys.stderr, flush=True)
         return ours(a, what, net, batch) if name == OURS else MEASURE[what](net, name, batch, a.threads, a.seconds)
-    results = {name: [one(name)] for name in [OURS, *chosen(a.engines[what], ENGINES[what], what + " engines")]}
+    results = {name: [one(name)] for name in [OURS, *a.engines[what]]}
     for _ in range(a.rounds - 1):
         for name in candidates(results):
             results[name].append(one(name))
@@ -70,7 +70,8 @@ def row(a, what, net, batch):
 
 def best(found, fp32):
     """The fastest of the others, fp32 or not: (milliseconds, name), or None."""
-    times = [(f["median_ms"], name) for name, f in found.items() if name != OURS and "error" not in f and (f["precision"] == "float32") == fp32]
+    times = [(f["median_ms"], name) for name, f in found.items()
+             if name != OURS and "error" not in f and (f["precision"] == "float32") == fp32]
     return min(times, default=None)
 
 
@@ -95,29 +96,33 @@ def table(what, rows, threads):
     ratios = []
     for (net, batch), found in rows.items():
         low, full = ratio(found, False), ratio(found, True)
-        cells = [f"{net} b{batch}", *(cell(found[name]) for name in names), *([f"{low:.2f}" if low else "-"] if lowered else [])]
+        cells = [f"{net} b{batch}", *(cell(found[name]) for name in names)] + ([f"{low:.2f}" if low else "-"] if lowered else [])
         lines.append("| " + " | ".join([*cells, f"{full:.2f} ({best(found, True)[1]})" if full else "-"]) + " |")
         ratios += [full] if full else []
     if ratios:
-        lines.append(f"\nGeometric mean of ours / best fp32 over {len(ratios)} rows: {math.exp(statistics.fmean(map(math.log, ratios))):.3f}")
+        lines.append(f"\nGeometric mean of ours / best fp32, rows: {len(ratios)}: {statistics.geometric_mean(ratios):.3f}")
     return "\n".join(lines)
 
 
 def memory(rows):
     """What training adds: for the others largest minus idle, for ours the whole process."""
-    lines = ["\n\n| training, MiB | ours, whole process | added by PyTorch, fp32, least | ratio |", "|---|---|---|---|"]
+    lines = []
     for (net, batch), found in rows.items():
-        added = [f["rss_mib"] - f["rss_before_mib"] for name, f in found.items() if name != OURS and "error" not in f and f["precision"] == "float32"]
+        added = [f["rss_mib"] - f["rss_before_mib"] for name, f in found.items()
+                 if name != OURS and "error" not in f and f["precision"] == "float32"]
         if added and "error" not in found[OURS]:
-            lines.append(f"| {net} b{batch} | {found[OURS]['rss_mib']:.0f} | {min(added):.0f} | {found[OURS]['rss_mib'] / min(added):.2f} |")
-    return "\n".join(lines)
+            whole = found[OURS]["rss_mib"]
+            lines.append(f"| {net} b{batch} | {whole:.0f} | {min(added):.0f} | {whole / min(added):.2f} |")
+    head = ["\n\n| training, MiB | ours, whole process | PyTorch, added, least of fp32 | ratio |", "|---|---|---|---|"]
+    return "\n".join(head + lines) if lines else ""
 
 
 def work(a, what):
     """The networks and batches to measure."""
     for net in [network(name) for name in listed(a.nets)] or NETWORKS.values():
-        for batch in net.infer if what == "inference" else [net.train] * bool(net.train):
-            yield net, batch
+        for batch in net.infer if what == "inference" else (net.train,):
+            if batch:
+                yield net, batch
 
 
 def main():
@@ -137,9 +142,9 @@ def main():
     kinds = chosen(a.what, ENGINES, "kinds of work")
     known = [name for kind in kinds for name in ENGINES[kind]]
     asked = chosen(a.engines, known, "engines")
-    a.engines = {kind: ",".join(name for name in ENGINES[kind] if name in asked) for kind in kinds}
+    a.engines = {kind: [name for name in ENGINES[kind] if name in asked] for kind in kinds}
     tables = []
-    for what in kinds:
+    for what in (kind for kind in kinds if a.engines[kind]):
         rows = {(net.name, batch): row(a, what, net, batch) for net, batch in work(a, what)}
         if rows:
             tables.append(table(what, rows, a.threads) + (memory(rows) if what == "training" else ""))

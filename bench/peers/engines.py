@@ -1,4 +1,4 @@
-"""Inference by each engine: ENGINES has a function and the name of the file it reads. Each imports its engine itself, so that one is paid for alone.
+"""Inference by each engine: ENGINES has a function and the name of the file it reads. Each imports its engine itself and no other.
 
     function(path, threads, x) -> run, about
 

@@ -43,7 +43,8 @@ def one(engine, path, batch, threads, seconds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--nets", default=",".join(n.name for n in NETWORKS.values() if n.infer), help="names, with another input as spec18@1x32x40")
+    parser.add_argument("--nets", default=",".join(n.name for n in NETWORKS.values() if n.infer),
+                        help="names, with another input as spec18@1x32x40")
     parser.add_argument("--engines", default="", help=", ".join(NAMES) + " (all)")
     parser.add_argument("--batches", default="", help="instead of the two of the table, up to 16")
     parser.add_argument("--threads", type=int, default=2)

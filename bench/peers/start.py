@@ -2,8 +2,8 @@
 
     /tmp/peers/venv/bin/python bench/peers/start.py --resnet build/release/resnet
 
-A process reads a model file and one input from .npy, predicts, writes the logits to .npy, and ends: `resnet run` for ours, engines.py for the
-others. The files are in the page cache, since a first round is not counted. `python` does all that but predict: it is what the
+A process reads a model file and one input from .npy, predicts, writes the logits to .npy, and ends: `resnet run` for ours, engines.py for
+the others. The files are in the page cache, since a first round is not counted. `python` does all that but predict: it is what the
 interpreter and NumPy take, which a program in C++ around ncnn, ONNX Runtime or OpenVINO would not pay.
 rss_mib is the process's largest.
 """
@@ -48,7 +48,8 @@ def command(name, program, net, threads, logits):
 def once(line, threads):
     """Seconds, and the largest resident size in MiB."""
     before = time.perf_counter()
-    with subprocess.Popen(line, env={**os.environ, "OMP_NUM_THREADS": str(threads)}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    with subprocess.Popen(line, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         complaint = process.stderr.read()
         _, status, used = os.wait4(process.pid, 0)
         taken = time.perf_counter() - before
@@ -81,8 +82,8 @@ def summary(rows):
     if failed:
         return failed[0]
     times = [row["ms"] for row in rows]
-    return {"median_ms": round(statistics.median(times), 1), "min_ms": round(min(times), 1), "max_ms": round(max(times), 1), "runs": len(times),
-            "rss_mib": round(max(row["mib"] for row in rows), 1)}
+    return {"median_ms": round(statistics.median(times), 1), "min_ms": round(min(times), 1), "max_ms": round(max(times), 1),
+            "runs": len(times), "rss_mib": round(max(row["mib"] for row in rows), 1)}
 
 
 def main():

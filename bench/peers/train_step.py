@@ -30,7 +30,7 @@ def has_bf16():
 
 def measure(net, mode, batch, threads, seconds):
     """The result of a child, or {"error": ...}."""
-    if MODES[mode][2] and not has_bf16():  # emulated on AVX2 a step took 20 times as long as in fp32
+    if MODES[mode][2] and not has_bf16():  # emulated on AVX2 a step took 8 to 20 times as long as in fp32
         return {"error": "this processor has no bfloat16 instructions"}
     return script("train_step.py", "--one", mode, net.name, batch, threads, seconds, threads=threads)
 
@@ -85,7 +85,8 @@ def one(mode, net, batch, threads, seconds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--nets", default=",".join(n.name for n in NETWORKS.values() if n.train), help="names, with another input as spec18@1x32x40")
+    parser.add_argument("--nets", default=",".join(n.name for n in NETWORKS.values() if n.train),
+                        help="names, with another input as spec18@1x32x40")
     parser.add_argument("--modes", default="", help=", ".join(MODES) + " (all)")
     parser.add_argument("--batch", type=int, default=0, help="instead of the table's")
     parser.add_argument("--threads", type=int, default=2)
