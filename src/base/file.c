@@ -10,8 +10,13 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/threads.h"
+
+enum { PIECE = 1 << 20, LARGE = 8 << 20, HUGE_PAGE = 2 << 20 };
 
 const char *rn_errno_text(int number)
 {
@@ -47,20 +52,57 @@ const char *rn_errno_text(int number)
     }
 }
 
-static int read_all(int fd, unsigned char *data, size_t size, size_t *got)
+typedef struct reading {
+    int fd;
+    unsigned char *data;
+    size_t size;
+    _Atomic size_t got;
+    _Atomic int error; /* errno of a failed piece */
+} reading;
+
+static void read_piece(void *context, int piece, int thread)
 {
-    *got = 0;
-    while (*got < size) {
-        ssize_t n = read(fd, data + *got, size - *got);
+    reading *r = context;
+    size_t at = (size_t)piece * PIECE, end = r->size - at < PIECE ? r->size : at + PIECE, begin = at;
+    (void)thread;
+    while (at < end) {
+        ssize_t n = pread(r->fd, r->data + at, end - at, (off_t)at);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return -1;
-        if (n == 0)
+            r->error = errno;
+        if (n <= 0)
             break;
-        *got += (size_t)n;
+        at += (size_t)n;
     }
-    return 0;
+    r->got += at - begin;
+}
+
+/* In pieces, by all processors where the file is large: a copy from the page cache is bound by one core. */
+static int read_all(int fd, unsigned char *data, size_t size, size_t *got)
+{
+    reading r = {.fd = fd, .data = data, .size = size};
+    rn_pool *pool = NULL;
+    if (size >= LARGE)
+        rn_pool_open(&pool, 0, NULL); /* without it, here */
+    rn_pool_run(pool, (int)((size + PIECE - 1) / PIECE), read_piece, &r);
+    rn_pool_close(&pool);
+    *got = r.got;
+    errno = r.error;
+    return r.error ? -1 : 0;
+}
+
+/* Room that free() takes back; a large one on huge pages, where the system gives them. */
+static unsigned char *room_for(size_t size)
+{
+    if (size < LARGE)
+        return malloc(size);
+    unsigned char *bytes = aligned_alloc(HUGE_PAGE, (size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
+#if defined(MADV_HUGEPAGE)
+    if (bytes)
+        madvise(bytes, size, MADV_HUGEPAGE);
+#endif
+    return bytes;
 }
 
 int rn_file_read(const char *path, size_t limit, unsigned char **data, size_t *size, rn_error *err)
@@ -89,7 +131,7 @@ int rn_file_read(const char *path, size_t limit, unsigned char **data, size_t *s
         goto fail;
     }
     want = (size_t)st.st_size;
-    bytes = want < SIZE_MAX ? malloc(want + 1) : NULL;
+    bytes = want < SIZE_MAX - HUGE_PAGE ? room_for(want + 1) : NULL;
     if (!bytes) {
         status = rn_error_memory(err, path, want);
         goto fail;

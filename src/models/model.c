@@ -16,6 +16,8 @@
 
 #define CONFIG_KEY "resnet.config"
 
+enum { MANY_WEIGHTS = 1 << 21 }; /* from here on, reading them is shared between threads */
+
 static const int64_t no_batches; /* num_batches_tracked, which a fixed momentum does not use */
 
 void rn_model_close(rn_model **model)
@@ -25,7 +27,7 @@ void rn_model_close(rn_model **model)
         return;
     rn_labels_free(&m->labels, m->arch.classes);
     rn_graph_close(&m->graph);
-    free(m->weights);
+    rn_arena_free(&m->memory);
     free(m->stats);
     json_decref(m->config);
     free(m->source);
@@ -64,10 +66,13 @@ json_t *rn_model_section(const rn_model *model, const char *name)
 
 static int allocate(rn_model *m, rn_error *err)
 {
-    m->weights = malloc((size_t)m->graph->weights_count * sizeof *m->weights);
+    int status = rn_arena_reserve(&m->memory, m->graph->weights_count, "the weights", err);
+    m->weights = m->memory.memory;
+    if (status)
+        return status;
     m->stats = malloc((size_t)m->graph->stats_count * sizeof *m->stats);
-    if (!m->weights || !m->stats)
-        return rn_error_memory(err, "the weights", (unsigned long long)(m->graph->weights_count + m->graph->stats_count) * sizeof(float));
+    if (!m->stats)
+        return rn_error_memory(err, "the statistics of batch normalisation", (unsigned long long)m->graph->stats_count * sizeof(float));
     return 0;
 }
 
@@ -153,9 +158,22 @@ static int check_tensor(const rn_param *p, const rn_tensor *t, const char *netwo
     return 0;
 }
 
+/* Is every exponent below the one of infinities and NaN, and, for variances, every sign clear? Without a branch, for the compiler's vectors. */
+static int numbers_are_fine(const rn_param *p, const float *x)
+{
+    uint32_t forbidden = p->kind == RN_PARAM_BN_VAR ? 0x80000000u : 0, bad = 0, bits;
+    for (int64_t i = 0; i < p->count; i++) {
+        memcpy(&bits, x + i, sizeof bits);
+        bad |= ((bits & 0x7f800000u) + 0x00800000u) | (bits & forbidden);
+    }
+    return !(bad & 0x80000000u);
+}
+
 /* A value that is not finite, or a variance below zero, would reach every answer. */
 static int check_numbers(const rn_param *p, const float *x, const char *name, rn_error *err)
 {
+    if (numbers_are_fine(p, x)) /* else which one; a variance of -0 is none */
+        return 0;
     for (int64_t i = 0; i < p->count; i++) {
         if (!isfinite(x[i]))
             return rn_error_set(err, RN_ERR_NUMBER, "%s: %s has a value that is not finite (%s at %lld)", name, p->name,
@@ -182,16 +200,39 @@ static int check_tensors(const rn_graph *graph, const char *network, const char 
     return 0;
 }
 
+typedef struct filling {
+    const rn_graph *graph;
+    const rn_tensors *tensors;
+    const char *prefix;
+    float *weights, *stats;
+    _Atomic int bad; /* a tensor has a number that may not be */
+} filling;
+
+static void fill_task(void *context, int i, int thread)
+{
+    filling *f = context;
+    const rn_param *p = &f->graph->params[i];
+    float *x = place(p, f->weights, f->stats);
+    (void)thread;
+    rn_tensor_floats(find_prefixed(f->tensors, f->prefix, p->name), x);
+    if (!numbers_are_fine(p, x))
+        f->bad = 1;
+}
+
 int rn_model_weights(const rn_graph *graph, const char *network, const char *name, const rn_tensors *tensors, const char *prefix,
                      float *weights, float *stats, rn_error *err)
 {
+    filling f = {graph, tensors, prefix, weights, stats, 0};
+    rn_pool *pool = NULL;
     int status = check_tensors(graph, network, name, tensors, prefix, err);
-    for (int i = 0; !status && i < graph->params_count; i++) {
-        const rn_param *p = &graph->params[i];
-        float *x = place(p, weights, stats);
-        rn_tensor_floats(find_prefixed(tensors, prefix, p->name), x);
-        status = check_numbers(p, x, name, err);
-    }
+    if (status)
+        return status;
+    if (graph->weights_count >= MANY_WEIGHTS)
+        rn_pool_open(&pool, 0, NULL); /* without it, here */
+    rn_pool_run(pool, graph->params_count, fill_task, &f);
+    rn_pool_close(&pool);
+    for (int i = 0; f.bad && !status && i < graph->params_count; i++)
+        status = check_numbers(&graph->params[i], place(&graph->params[i], weights, stats), name, err);
     return status;
 }
 

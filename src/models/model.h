@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <pthread.h>
 #include "formats/tensors.h"
+#include "graph/arena.h"
 #include "graph/infer.h"
 #include "models/arch.h"
 
@@ -17,7 +18,8 @@
 typedef struct rn_model {
     rn_arch arch;
     rn_graph *graph;
-    float *weights, *stats;
+    float *weights, *stats; /* weights lie in memory */
+    rn_arena memory;
     json_t *config;       /* object with the sections; arch and labels inside it are rewritten on saving */
     char **labels;        /* [arch.classes], UTF-8 */
     char *source;         /* the file that it was read from, for messages; NULL: none */
