@@ -280,7 +280,7 @@ static int work_learn(rn_error *err)
 {
     rn_learn *e = NULL;
     static float grads[20000];
-    int status = rn_learn_open(&e, kept->graph, 3, 24, 16, NULL, NULL, err);
+    int status = rn_learn_open(&e, kept->graph, 3, 24, 16, NULL, 0, NULL, err);
     if (!status) {
         rn_learn_load(e, kept->weights, kept->stats);
         status = rn_learn_forward(e, 3, images, logits[1], NULL, NULL, err);

@@ -133,7 +133,7 @@ static rn_learn *engine_for(const net *t, int max_n, const unsigned char *frozen
 {
     rn_learn *engine = NULL;
     rn_error err = {0};
-    if (rn_learn_open(&engine, t->graph, max_n, t->h, t->w, frozen, pool, &err))
+    if (rn_learn_open(&engine, t->graph, max_n, t->h, t->w, frozen, 0, pool, &err))
         fail_msg("%s", err.text);
     rn_learn_load(engine, t->weights, t->stats);
     return engine;
@@ -361,7 +361,7 @@ static void test_refusals(void **state)
     t.arch.stem = RN_STEM_7X7;
     build_net(&t);
     float logits[7]; /* layer2 sees 1 x 1 of one sample: no variance, in whichever of the two calls that is noticed */
-    int status = rn_learn_open(&engine, t.graph, 1, 8, 8, NULL, NULL, &err);
+    int status = rn_learn_open(&engine, t.graph, 1, 8, 8, NULL, 0, NULL, &err);
     if (!status) {
         rn_learn_load(engine, t.weights, t.stats);
         status = rn_learn_forward(engine, 1, t.x, logits, NULL, NULL, &err);
@@ -369,10 +369,10 @@ static void test_refusals(void **state)
     assert_int_equal(status, RN_ERR_ARG);
     assert_non_null(strstr(err.text, "layer2"));
     rn_learn_close(&engine);
-    assert_true(rn_learn_open(&engine, t.graph, 1, 0, 8, NULL, NULL, &err) < 0);
-    assert_true(rn_learn_open(&engine, t.graph, 1, 8, -1, NULL, NULL, &err) < 0);
-    assert_true(rn_learn_open(&engine, t.graph, 0, 64, 64, NULL, NULL, &err) < 0);
-    assert_true(rn_learn_open(&engine, t.graph, 1 << 30, 1 << 20, 1 << 20, NULL, NULL, &err) < 0);
+    assert_true(rn_learn_open(&engine, t.graph, 1, 0, 8, NULL, 0, NULL, &err) < 0);
+    assert_true(rn_learn_open(&engine, t.graph, 1, 8, -1, NULL, 0, NULL, &err) < 0);
+    assert_true(rn_learn_open(&engine, t.graph, 0, 64, 64, NULL, 0, NULL, &err) < 0);
+    assert_true(rn_learn_open(&engine, t.graph, 1 << 30, 1 << 20, 1 << 20, NULL, 0, NULL, &err) < 0);
     assert_null(engine);
     rn_infer *infer = NULL;
     assert_int_equal(rn_infer_open(&infer, t.graph, t.weights, t.stats, NULL, &err), 0);

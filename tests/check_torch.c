@@ -337,7 +337,7 @@ static void set_up(trial *t, const char *name)
         fail_msg("%s", err.text);
     read_header(f);
     if (rn_arch_graph(&f->arch, &t->graph, &err) || rn_pool_open(&t->pool, 2, &err) ||
-        rn_learn_open(&t->learn, t->graph, f->n, f->h, f->w, NULL, t->pool, &err))
+        rn_learn_open(&t->learn, t->graph, f->n, f->h, f->w, NULL, 0, t->pool, &err))
         fail_msg("%s: %s", name, err.text);
     size_t n = (size_t)f->n, image = (size_t)(f->arch.in_channels * f->h * f->w), classes = (size_t)f->arch.classes;
     size_t embedding = (size_t)f->arch.embedding + 1;

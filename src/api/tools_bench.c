@@ -47,13 +47,14 @@ typedef struct bench {
     rn_infer *infer;
     rn_learn *learn;
     rn_optimiser *optimiser;
-    int batch, ghost, height, width, train, want_layers;
+    int batch, ghost, height, width, train, recompute, want_layers;
     double seconds;
     float *x, *logits, *embedding, *dlogits;
     double *batch_stats;
     int *labels;
     rn_tree tree;
     int64_t steps;
+    double idle_mib;                 /* resident before training was planned */
     double times[RUNS_MOST];
     int runs;
     layer_time *layers;
@@ -135,17 +136,25 @@ static int one_run(bench *b, rn_error *err)
     return rn_infer_run(b->infer, b->batch, b->height, b->width, b->x, b->logits, b->embedding, err);
 }
 
+static double resident_mib(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)usage.ru_maxrss / 1024;
+}
+
 static int prepare(bench *b, rn_error *err)
 {
     const rn_graph *graph = b->model->graph;
     int64_t sample = (int64_t)graph->in_channels * b->height * b->width;
     int status;
     rn_random random;
+    b->idle_mib = resident_mib();
     if (b->train) {
         rn_train_options options;
         rn_train_options_default(&options);
         if ((status =
-                 rn_learn_open(&b->learn, graph, b->batch < b->ghost ? b->batch : b->ghost, b->height, b->width, NULL, b->pool, err)) ||
+                 rn_learn_open(&b->learn, graph, b->batch < b->ghost ? b->batch : b->ghost, b->height, b->width, NULL, b->recompute, b->pool, err)) ||
             (status = rn_optimiser_open(&b->optimiser, graph, &options, NULL, err)))
             return status;
         if ((status = rn_tree_open(&b->tree, graph->weights_count, (b->batch + b->ghost - 1) / b->ghost, err)))
@@ -270,12 +279,10 @@ typedef struct ceilings {
 
 static void measure_ceilings(const bench *b, ceilings *c)
 {
-    struct rusage usage;
     int threads = rn_pool_threads(b->pool);
     double again = rn_bench_fma_peak(threads);
     c->peak = again > c->peak ? again : c->peak;
-    getrusage(RUSAGE_SELF, &usage);
-    c->rss_mib = (double)usage.ru_maxrss / 1024;
+    c->rss_mib = resident_mib();
     if (b->train || b->want_layers)
         c->bandwidth = rn_bench_bandwidth(threads);
 }
@@ -298,6 +305,7 @@ static json_t *report(bench *b, const ceilings *c, int64_t macs, int64_t first)
     if (all && b->train) {
         int64_t floor, bytes = step_bytes(b, &floor);
         rn_result_set(&all, "ghost_batch", json_integer(b->ghost));
+        rn_result_set(&all, "rss_before_mib", json_real(b->idle_mib));
         rn_result_set(&all, "step_bytes", json_integer(bytes));
         rn_result_set(&all, "floor_bytes", json_integer(floor));
     }
@@ -333,6 +341,7 @@ static void choose(bench *b, rn_given *g, int *threads)
     int channels;
     rn_arch arch;
     b->train = rn_given_flag(g, "train");
+    b->recompute = rn_given_flag(g, "recompute_blocks");
     b->want_layers = rn_given_flag(g, "layers");
     b->batch = (int)rn_given_integer(g, "batch", 1, 65536, b->train ? 16 : 1);
     b->ghost = (int)rn_given_integer(g, "ghost_batch", 1, 65536, 32);

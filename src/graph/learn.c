@@ -9,10 +9,10 @@
 
 enum { MOST_SAMPLES = 1 << 20, MOST_PIXELS = 1 << 24 }; /* far above any use; keeps sizes from overflowing */
 
-/* Buffers at most: a map and its gradient for each node, dy and x for each step, and five that are shared. */
+/* Buffers at most: a map, once more where it is computed again, and its gradient for each node, dy and x for each step, and five that are shared. */
 static size_t most_buffers(const rn_graph *g)
 {
-    return 4 * (size_t)g->nodes_count + 8;
+    return 5 * (size_t)g->nodes_count + 8;
 }
 
 static int allocate(rn_learn *e, const unsigned char *frozen, rn_error *err)
@@ -77,7 +77,8 @@ static int check_counts(const rn_learn *e, int n, rn_error *err)
     return 0;
 }
 
-int rn_learn_open(rn_learn **out, const rn_graph *graph, int max_n, int h, int w, const unsigned char *frozen, rn_pool *pool, rn_error *err)
+int rn_learn_open(rn_learn **out, const rn_graph *graph, int max_n, int h, int w, const unsigned char *frozen, int recompute,
+                  rn_pool *pool, rn_error *err)
 {
     *out = NULL;
     if (max_n < 1 || max_n > MOST_SAMPLES || h < 1 || w < 1 || h > MOST_PIXELS || w > MOST_PIXELS)
@@ -91,6 +92,7 @@ int rn_learn_open(rn_learn **out, const rn_graph *graph, int max_n, int h, int w
     e->graph = graph;
     e->machine.pool = pool;
     e->max_n = max_n;
+    e->recompute = recompute;
     rn_kernels_open(&e->machine.kernels);
     status = allocate(e, frozen, err);
     if (!status)
@@ -279,7 +281,7 @@ int64_t rn_learn_traffic(const rn_learn *e, int n)
         const rn_learn_step *s = &e->steps[t];
         int64_t out = e->maps[s->out].sample, in = s->in >= 0 ? e->maps[e->values[s->in].map].sample : 0;
         if (s->kind == RN_LEARN_CONV) /* forward in, out; dz, y, dy; x, x', dw's reads; dy, dx */
-            floats += in + out + 3 * out + (s->x_buffer >= 0 ? 2 : 0) * in + in + out + (s->wants_dx ? out + 2 * in : 0);
+            floats += (s->again >= 0 ? 2 : 1) * (in + out) + 3 * out + (s->x_buffer >= 0 ? 2 : 0) * in + in + out + (s->wants_dx ? out + 2 * in : 0);
         else
             floats += 3 * out + 2 * in;
     }

@@ -13,9 +13,11 @@ typedef struct rn_learn rn_learn;
 
 /* An arena for up to max_n samples of h x w. frozen: one flag per parameter (graph's order), or NULL: a frozen parameter's gradient
  * is not computed (its place in grads is set to 0); a BN whose weight is frozen uses its running statistics, which do not move; nothing is computed
- * below the lowest parameter that is trained. RN_ERR_SHAPE if a size is impossible, RN_ERR_ARG if a BN would see
+ * below the lowest parameter that is trained. recompute: of a residual block only its output is kept, and its convolutions are
+ * computed again on the way back (Chen et al. 2016): the same bits, less memory, a third more time. RN_ERR_SHAPE if a size is impossible, RN_ERR_ARG if a BN would see
  * one value per channel. */
-int rn_learn_open(rn_learn **engine, const rn_graph *graph, int max_n, int h, int w, const unsigned char *frozen, rn_pool *pool, rn_error *err);
+int rn_learn_open(rn_learn **engine, const rn_graph *graph, int max_n, int h, int w, const unsigned char *frozen, int recompute,
+                  rn_pool *pool, rn_error *err);
 void rn_learn_close(rn_learn **engine);
 int64_t rn_learn_bytes(const rn_learn *engine);
 

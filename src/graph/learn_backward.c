@@ -216,6 +216,8 @@ static void linear_backward(rn_learn *e, const rn_learn_step *s)
 
 void rn_learn_step_backward(rn_learn *e, const rn_learn_step *s)
 {
+    if (s->renews >= 0)
+        rn_learn_block_again(e, &e->steps[s->renews]);
     if (!e->below[s->out])
         return;
     const rn_learn_value *out = &e->values[s->out];

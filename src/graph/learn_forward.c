@@ -55,8 +55,27 @@ static void merge_task(void *context, int task, int thread)
     }
 }
 
+/* A map that is computed again lies in two places in turn. */
+static void place_map(rn_learn *e, const rn_learn_step *s, int buffer)
+{
+    rn_map *m = &e->maps[s->out];
+    m->data = e->arena.memory + e->buffers[buffer].offset + rn_map_origin(m);
+}
+
+void rn_learn_block_again(rn_learn *e, const rn_learn_step *merge)
+{
+    for (int t = merge->block_first; t < merge->block_last; t++) {
+        const rn_learn_step *s = &e->steps[t];
+        rn_view in = rn_learn_view(e, s->in);
+        place_map(e, s, s->again);
+        rn_conv_forward(&e->machine, &s->conv, e->n, &in, &e->maps[s->out], e->packed + s->forward, &(rn_epilogue){0});
+    }
+}
+
 void rn_learn_step_forward(rn_learn *e, const rn_learn_step *s)
 {
+    if (s->again >= 0)
+        place_map(e, s, e->map_buffer[s->out]);
     rows r = {e, s};
     const rn_map *out = &e->maps[s->out];
     rn_view in = s->in >= 0 ? rn_learn_view(e, s->in) : (rn_view){0};

@@ -48,7 +48,7 @@ static rn_learn_step *add_step(rn_learn *e, rn_learn_kind kind, int node, int in
 {
     rn_learn_step *s = &e->steps[e->steps_count++];
     *s = (rn_learn_step){.kind = kind, .node = node, .in = in, .out = out, .norm = -1, .norm_a = -1, .shortcut = -1, .stride = 1, .from = -1,
-        .dy_buffer = -1, .x_buffer = -1, .pad_from = -1};
+        .dy_buffer = -1, .x_buffer = -1, .pad_from = -1, .again = -1, .renews = -1};
     s->wants_dx = in >= 0 && e->below[in];
     return s;
 }
@@ -141,6 +141,55 @@ static int halo_wanted(const rn_learn *e, int node)
     return halo;
 }
 
+/* Step that makes the value of `node`. */
+static int maker_of(const rn_learn *e, int node)
+{
+    for (int t = e->steps_count - 1; t >= 0; t--)
+        if (e->steps[t].out == e->values[node].map || e->steps[t].out == node)
+            return t;
+    return -1;
+}
+
+/* The step whose way back finishes the gradient of a merge's output, and so needs what its block computed: the first that reads it. */
+static int first_reader(const rn_learn *e, int node)
+{
+    for (int t = 0; t < e->steps_count; t++)
+        if (e->steps[t].in == node)
+            return t;
+    return -1;
+}
+
+/* Which convolutions a block computes again, and before which step's way back. */
+static void mark_blocks(rn_learn *e)
+{
+    for (int t = 0; e->recompute && t < e->steps_count; t++) {
+        rn_learn_step *merge = &e->steps[t];
+        if (merge->kind != RN_LEARN_MERGE || !e->below[merge->out])
+            continue;
+        int source = merge->shortcut; /* the block's input, behind a projection */
+        if (e->graph->nodes[source].op == RN_OP_BN)
+            source = e->graph->nodes[e->graph->nodes[source].a].a;
+        merge->block_first = maker_of(e, source) + 1;
+        merge->block_last = t;
+        e->steps[first_reader(e, merge->out)].renews = t;
+    }
+}
+
+/* y of a convolution in a block that is computed again: for the way forward in one place, for the way back in another. */
+static void renewed_maps(rn_learn *e)
+{
+    int end = 2 * e->steps_count;
+    for (int r = 0; r < e->steps_count; r++) {
+        const rn_learn_step *merge = e->steps[r].renews < 0 ? NULL : &e->steps[e->steps[r].renews];
+        for (int t = merge ? merge->block_first : 0; merge && t < merge->block_last; t++) {
+            rn_learn_step *s = &e->steps[t];
+            rn_buffer *y = &e->buffers[e->map_buffer[s->out]];
+            y->last = merge->block_last; /* the merge is the last to read it */
+            s->again = add_buffer(e, y->size, end - 1 - r, end - 1 - t);
+        }
+    }
+}
+
 static int forward_maps(rn_learn *e, int h, int w, rn_error *err)
 {
     const rn_graph *g = e->graph;
@@ -171,6 +220,8 @@ static int forward_maps(rn_learn *e, int h, int w, rn_error *err)
         if (s->trained && s->in >= 0)
             extend(e, e->map_buffer[e->values[s->in].map], end - 1 - t);
     }
+    mark_blocks(e);
+    renewed_maps(e);
     return 0;
 }
 

@@ -50,6 +50,9 @@ typedef struct rn_learn_step {
     rn_map dy, x;
     rn_meet meet;
     int pad_from, pad_stride;   /* RN_MEET_PADSHORT: the merge whose gradient the zero-padding shortcut hands on */
+    int again;                  /* buffer of y where the way back computes it again; -1: it is kept */
+    int block_first, block_last; /* merge: its block's convolutions that are computed again, [first, last) */
+    int renews;                 /* the merge whose block is computed again before this step's way back; -1: none */
     int last;                   /* the last that gives `in` its gradient: it masks and sums */
 } rn_learn_step;
 
@@ -75,6 +78,7 @@ struct rn_learn {
     float *norm_memory;
     double *norm_doubles;
     const float *weights, *stats; /* as loaded */
+    int recompute;              /* blocks keep their outputs only */
     int max_n, n;               /* n of the last forward; 0: none */
     double *batch_stats;
     float *grads;

@@ -34,7 +34,7 @@ static int set_section(rn_model *model, const char *name, json_t *section)
 static json_t *record_options(const rn_train_options *options)
 {
     static const char *const left_out[] = {"init",    "split_file",     "checkpoint_minutes", "cache_mb",
-                                           "threads", "loader_threads", "log_steps",          "arch"};
+                                           "threads", "loader_threads", "log_steps",          "arch", "recompute_blocks"};
     json_t *all = rn_train_options_to_json(options, 0);
     for (size_t i = 0; all && i < sizeof left_out / sizeof *left_out; i++)
         json_object_del(all, left_out[i]);

@@ -74,6 +74,7 @@ static const field fields[] = {
     {"patience", F_INT, AT(patience), 0, 1000000},
     {"checkpoint_minutes", F_REAL, AT(checkpoint_minutes), 0, 1e6, NULL, 1},
     {"cache_mb", F_INT, AT(cache_mb), 0, BIG, NULL, 1},
+    {"recompute_blocks", F_BOOL, AT(recompute_blocks), 0, 0, NULL, 1},
     {"threads", F_INT, AT(threads), 0, 4096, NULL, 1},
     {"loader_threads", F_INT, AT(loader_threads), 0, 4096, NULL, 1},
     {"log_steps", F_INT, AT(log_steps), 1, BIG, NULL, 1},

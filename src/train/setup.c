@@ -175,7 +175,7 @@ static int open_engines(rn_trainer *t, rn_error *err)
 {
     const rn_graph *graph = t->model->graph;
     int ghost = t->options.ghost_batch < t->options.batch ? t->options.ghost_batch : t->options.batch;
-    int status = rn_learn_open(&t->learn, graph, ghost, t->h, t->w, t->frozen, t->pool, err);
+    int status = rn_learn_open(&t->learn, graph, ghost, t->h, t->w, t->frozen, t->options.recompute_blocks, t->pool, err);
     if (!status)
         status = rn_infer_open(&t->infer, graph, t->model->weights, t->model->stats, t->pool, err);
     if (!status)
