@@ -59,13 +59,6 @@ static int allocate_norms(rn_learn *e, rn_error *err)
     return 0;
 }
 
-static int allocate_packed(rn_learn *e, rn_error *err)
-{
-    size_t bytes = ((size_t)e->packed_size * sizeof(float) + 63) / 64 * 64;
-    e->packed = aligned_alloc(64, bytes ? bytes : 64);
-    return e->packed ? 0 : rn_error_memory(err, "the packed weights", bytes);
-}
-
 static int check_counts(const rn_learn *e, int n, rn_error *err)
 {
     for (int i = 0; i < e->norms_count; i++) {
@@ -102,7 +95,7 @@ int rn_learn_open(rn_learn **out, const rn_graph *graph, int max_n, int h, int w
     if (!status)
         status = allocate_norms(e, err);
     if (!status)
-        status = allocate_packed(e, err);
+        status = rn_arena_reserve(&e->packed, e->packed_size, "the packed weights", err);
     if (status)
         rn_learn_close(&e);
     *out = e;
@@ -125,7 +118,7 @@ void rn_learn_close(rn_learn **engine)
     free(e->map_buffer);
     free(e->sizes);
     free(e->buffers);
-    free(e->packed);
+    rn_arena_free(&e->packed);
     free(e->norm_memory);
     free(e->norm_doubles);
     free(e->hook_buffer);
@@ -143,15 +136,6 @@ void rn_learn_load(rn_learn *e, const float *weights, const float *stats)
     e->weights = weights;
     e->stats = stats;
     e->n = 0;
-    for (int t = 0; t < e->steps_count; t++) {
-        const rn_learn_step *s = &e->steps[t];
-        if (s->kind != RN_LEARN_CONV && s->kind != RN_LEARN_LINEAR)
-            continue;
-        const float *w = weights + g->params[g->nodes[s->node].weight].offset;
-        rn_conv_pack_forward(&e->machine, &s->conv, w, NULL, e->packed + s->forward);
-        if (s->wants_dx)
-            rn_conv_pack_backward(&e->machine, &s->conv, w, e->packed + s->backward);
-    }
     for (int i = 0; i < e->norms_count; i++) {
         const rn_node *bn = &g->nodes[e->norms[i].node];
         memcpy(e->norms[i].center, stats + g->params[bn->mean].offset, (size_t)bn->channels * sizeof(float));
@@ -276,16 +260,18 @@ int rn_learn_backward(rn_learn *e, const float *dlogits, const float *dembedding
 
 int64_t rn_learn_traffic(const rn_learn *e, int n)
 {
-    int64_t floats = 0;
+    int64_t floats = 0, weights = 0;
     for (int t = 0; t < e->steps_count; t++) {
         const rn_learn_step *s = &e->steps[t];
         int64_t out = e->maps[s->out].sample, in = s->in >= 0 ? e->maps[e->values[s->in].map].sample : 0;
+        if (s->kind == RN_LEARN_CONV || s->kind == RN_LEARN_LINEAR) /* packed: written, read */
+            weights += 2 * (s->again >= 0 ? 2 : 1) * rn_conv_forward_size(&s->conv) + (s->wants_dx ? 2 * rn_conv_backward_size(&s->conv) : 0);
         if (s->kind == RN_LEARN_CONV) /* forward in, out; dz, y, dy; x, x', dw's reads; dy, dx */
             floats += (s->again >= 0 ? 2 : 1) * (in + out) + 3 * out + (s->x_buffer >= 0 ? 2 : 0) * in + in + out + (s->wants_dx ? out + 2 * in : 0);
         else
             floats += 3 * out + 2 * in;
     }
-    return (floats * n + 2 * e->packed_size) * (int64_t)sizeof(float); /* packed weights: written, read */
+    return (floats * n + weights) * (int64_t)sizeof(float);
 }
 
 int64_t rn_learn_floor(const rn_learn *e, int n)

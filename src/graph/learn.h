@@ -21,8 +21,8 @@ int rn_learn_open(rn_learn **engine, const rn_graph *graph, int max_n, int h, in
 void rn_learn_close(rn_learn **engine);
 int64_t rn_learn_bytes(const rn_learn *engine);
 
-/* The weights that the next forward passes use: packed here, once per optimiser step. Both arrays must stay valid and unchanged until the
- * next call; stats are read as they stand (the BN sums are shifted by running_mean). */
+/* The weights that the next passes use: each layer packs its own when its turn comes, into room that all share, since Winograd's are four times
+ * as large as the weights. Both arrays must stay valid and unchanged until the next call; stats are read as they stand (the BN sums are shifted by running_mean). */
 void rn_learn_load(rn_learn *engine, const float *weights, const float *stats);
 
 /* Forward for n <= max_n samples: logits [n][classes] and embedding [n][dim] (either may be NULL) are written.

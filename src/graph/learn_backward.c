@@ -152,6 +152,14 @@ static rn_segment *segments(const rn_learn *e)
     return (rn_segment *)(void *)(e->arena.memory + e->buffers[e->segments].offset);
 }
 
+/* The layer's weights as backward-data wants them. */
+static const float *packed(const rn_learn *e, const rn_learn_step *s)
+{
+    const float *w = e->weights + e->graph->params[e->graph->nodes[s->node].weight].offset;
+    rn_conv_pack_backward(&e->machine, &s->conv, w, e->packed.memory);
+    return e->packed.memory;
+}
+
 static float *room(const rn_learn *e)
 {
     return e->arena.memory + e->buffers[e->kept].offset;
@@ -178,8 +186,11 @@ static void conv_backward(rn_learn *e, const rn_learn_step *s)
         return;
     rn_view x = s->x_buffer >= 0 ? (rn_view){.map = &s->x} : rn_learn_view(e, s->in);
     receiving r = {0};
-    if (s->wants_dx)
+    const float *weights = NULL;
+    if (s->wants_dx) {
         r = receive(e, s);
+        weights = packed(e, s);
+    }
     if (s->x_buffer >= 0)
         rn_pool_run(m->pool, e->n * s->x.blocks, x_task, &p);
     for (rn_part part = {.count = e->n}; part.first < e->n; part.first = part.last) {
@@ -189,7 +200,7 @@ static void conv_backward(rn_learn *e, const rn_learn_step *s)
         if (s->trained)
             rn_conv_weights(m, &s->conv, part, &x, &s->dy, segments(e), room(e), dw);
         if (s->wants_dx)
-            rn_conv_backward(m, &s->conv, part, &s->dy, &e->values[s->in].dmap, e->packed + s->backward, conv_row, &r);
+            rn_conv_backward(m, &s->conv, part, &s->dy, &e->values[s->in].dmap, weights, conv_row, &r);
     }
     if (s->wants_dx)
         received(e, &r);
@@ -211,7 +222,7 @@ static void linear_backward(rn_learn *e, const rn_learn_step *s)
         db[k] = sum;
     }
     if (s->wants_dx)
-        rn_conv_backward(&e->machine, &s->conv, all, dy, &e->values[s->in].dmap, e->packed + s->backward, NULL, NULL);
+        rn_conv_backward(&e->machine, &s->conv, all, dy, &e->values[s->in].dmap, packed(e, s), NULL, NULL);
 }
 
 void rn_learn_step_backward(rn_learn *e, const rn_learn_step *s)

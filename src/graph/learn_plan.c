@@ -59,11 +59,9 @@ static void add_layer(rn_learn *e, int i, rn_learn_kind kind)
     s->conv = rn_layer_conv(e->graph, i);
     rn_algorithm_choose(&s->conv, e->sizes[i][0], e->sizes[i][1]);
     s->trained = e->trained[e->graph->nodes[i].weight];
-    s->forward = e->packed_size;
-    e->packed_size += rn_conv_forward_size(&s->conv);
-    s->backward = e->packed_size;
-    if (s->wants_dx)
-        e->packed_size += rn_conv_backward_size(&s->conv);
+    int64_t size = rn_conv_forward_size(&s->conv), back = s->wants_dx ? rn_conv_backward_size(&s->conv) : 0;
+    size = back > size ? back : size;
+    e->packed_size = size > e->packed_size ? size : e->packed_size;
 }
 
 /* ReLU behind an addition: the block's end, the only place where a block's value is written. */

@@ -39,7 +39,6 @@ typedef struct rn_learn_step {
     rn_learn_kind kind;
     int node, in, out;          /* in and out: nodes whose values it reads and makes */
     rn_conv conv;
-    int64_t forward, backward;  /* packed weights: offsets */
     int norm;                   /* of a convolution */
     int shortcut, stride;       /* merge: the shortcut's value; option A's stride, else 1 */
     int norm_a;                 /* merge: the norm of the block's function */
@@ -73,7 +72,7 @@ struct rn_learn {
     int buffers_count;
     int partial[2], segments, kept, scratch; /* buffers that live throughout */
     rn_arena arena;
-    float *packed;
+    rn_arena packed;            /* weights of the layer at work, packed when its turn comes */
     int64_t packed_size;
     float *norm_memory;
     double *norm_doubles;
