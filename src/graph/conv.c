@@ -1,11 +1,11 @@
 /* Convolution forwards and backwards to the data: tasks of rows, each row a call of conv_row.
  *
  * A task is (group of output blocks, sample, band of rows); through a view it is (sample, band) for all output blocks, since the
- * input rows are then activated once into the thread's scratch. Bands are sized by the shape alone: about 4 MFLOP, or a scratch
- * of half a megabyte. */
+ * input rows are then activated once into the thread's scratch. Bands are sized by the shape alone: about 4 MFLOP, but not more
+ * input than a quarter of a megabyte, which stays in L2 for all output blocks; or a scratch of half a megabyte. */
 #include "graph/winograd.h"
 
-enum { TASK_FLOPS = 4000000, VIEW_FLOATS = 128 * 1024, LINEAR_SAMPLES = 32, MAX_TAPS = 1024 };
+enum { TASK_FLOPS = 4000000, BAND_FLOATS = 64 * 1024, VIEW_FLOATS = 128 * 1024, LINEAR_SAMPLES = 32, MAX_TAPS = 1024 };
 
 typedef struct forward {
     const rn_machine *m;
@@ -78,21 +78,33 @@ static rn_conv_row row_call(const forward *f, const rn_map *x)
         .y_k = f->y->block, .y_pixel = RN_LANES, .pixels = f->y->w};
 }
 
+/* Do the rows of a 1x1 layer lie one behind the other on both sides, so that several are one? Tiles of 7 pixels are too small to be fast. */
+static int rows_join(const forward *f, const rn_map *x)
+{
+    const rn_conv *c = f->c;
+    int64_t row = (int64_t)f->y->w * RN_LANES;
+    return c->kernel_h == 1 && c->kernel_w == 1 && c->stride_h == 1 && c->stride_w == 1 && c->pad == 0 && !c->plain && x->row == row && f->y->row == row;
+}
+
 /* Rows [first, last) of the output for blocks [kb, kb + count), reading x, whose row `x_row0` is the map's row 0. */
 static void forward_rows(const forward *f, const rn_map *x, int n_in, int n, int x_row0, int kb, int count, int first, int last)
 {
     const rn_conv *c = f->c;
     rn_conv_row call = row_call(f, x);
     int64_t pixel = c->plain ? 1 : RN_LANES;
+    int rows = rows_join(f, x) ? last - first : 1;
+    call.pixels = rows * f->y->w;
     for (int k = kb; k < kb + count; k += call.k_blocks) {
         call.k_blocks = min_int(f->m->kernels.k_blocks, kb + count - k);
         call.w = f->packed + k * call.w_k;
-        for (int p = first; p < last; p++) {
+        for (int i = 0; i < c->stride_h && i < 2; i++) /* the first to read these rows brings the next ones nearer */
+            call.x_ahead[i] = k == 0 && !f->x->scale && !c->plain ? (c->kernel_h - 1 + c->stride_h - i) * x->row * rows : 0;
+        for (int p = first; p < last; p += rows) {
             call.x = x->data + n_in * x->sample + (p * c->stride_h - c->pad - x_row0) * x->row - c->pad * pixel;
             call.y = rn_map_at(f->y, n, k, p);
             f->m->kernels.conv_row(&call);
-            for (int i = 0; i < call.k_blocks; i++)
-                end_row(f->m, f->end, n, k + i, p, call.pixels, call.y + i * call.y_k);
+            for (int i = 0; i < call.k_blocks * rows; i++)
+                end_row(f->m, f->end, n, k + i / rows, p + i % rows, f->y->w, call.y + i / rows * call.y_k + i % rows * f->y->row);
         }
     }
 }
@@ -207,7 +219,7 @@ void rn_conv_forward(const rn_machine *m, const rn_conv *c, int n, const rn_view
     forward_taps(&f, x->map);
     f.group = m->kernels.k_blocks;
     f.groups = divide_up(c->blocks_out, f.group);
-    f.band = task_band(c, f.group, y->w, y->h);
+    f.band = min_int(task_band(c, f.group, y->w, y->h), max_int(1, (int)(BAND_FLOATS / (c->stride_h * c->blocks_in * x->map->row))));
     f.bands = divide_up(y->h, f.band);
     rn_pool_run(m->pool, f.groups * n * f.bands, forward_task, &f);
 }

@@ -24,6 +24,7 @@ typedef struct rn_conv_row {
     int blocks, taps, inner, k_blocks, pixels;
     const float *ahead;      /* weights of the next call: brought nearer meanwhile, for layers whose weights come from memory; NULL: none */
     int ahead_lines;         /* the kernel's own */
+    int64_t x_ahead[2];      /* floats from a pixel to one that the next row will read, also asked for; 0: none */
 } rn_conv_row;
 
 /* Sums over pixels for `rows` inputs and 16 outputs, going on from what acc holds:
