@@ -28,7 +28,7 @@ def ours(a, what, net, batch):
     more = ["--train", "--ghost-batch", str(batch)] if what == "training" else []
     found = child([a.resnet, "bench", *net.options, "--batch", str(batch), "--threads", str(a.threads), "--seconds", str(a.seconds),
                    "--json", *more], a.threads)
-    keep = ("error", "median_ms", "min_ms", "runs", "isa", "gflops", "peak_gflops", "peak_share", "rss_mib", "plan_bytes", "others")
+    keep = ("error", "median_ms", "min_ms", "runs", "isa", "gflops", "peak_gflops", "peak_share", "rss_before_mib", "rss_mib", "plan_bytes", "others")
     return {**{k: found[k] for k in keep if k in found}, "precision": "float32"}
 
 
@@ -105,15 +105,14 @@ def table(what, rows, threads):
 
 
 def memory(rows):
-    """What training adds: for the others largest minus idle, for ours the whole process."""
+    """What training adds to a process that has the network: the largest resident size, minus the one before."""
     lines = []
     for (net, batch), found in rows.items():
-        added = [f["rss_mib"] - f["rss_before_mib"] for name, f in found.items()
-                 if name != OURS and "error" not in f and f["precision"] == "float32"]
-        if added and "error" not in found[OURS]:
-            whole = found[OURS]["rss_mib"]
-            lines.append(f"| {net} b{batch} | {whole:.0f} | {min(added):.0f} | {whole / min(added):.2f} |")
-    head = ["\n\n| training, MiB | ours, whole process | PyTorch, added, least of fp32 | ratio |", "|---|---|---|---|"]
+        added = {name: f["rss_mib"] - f["rss_before_mib"] for name, f in found.items() if "error" not in f and f["precision"] == "float32"}
+        peers = [mib for name, mib in added.items() if name != OURS]
+        if peers and OURS in added:
+            lines.append(f"| {net} b{batch} | {added[OURS]:.0f} | {min(peers):.0f} | {added[OURS] / min(peers):.2f} |")
+    head = ["\n\n| training adds, MiB | ours | PyTorch, least of fp32 | ratio |", "|---|---|---|---|"]
     return "\n".join(head + lines) if lines else ""
 
 
