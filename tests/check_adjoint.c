@@ -199,12 +199,6 @@ static double largest_of(const double *values, int64_t count)
     return most;
 }
 
-static void store_row(const void *context, int n, int block, int row, float *y)
-{
-    const rn_map *dx = context;
-    memcpy(rn_map_at(dx, n, block, row), y, (size_t)dx->w * RN_LANES * sizeof *y);
-}
-
 static void run(layer *l)
 {
     rn_view view = {.map = &l->x};
@@ -218,9 +212,12 @@ static void run(layer *l)
     rn_conv_weights(&l->machine, &l->c, all, &view, &l->dy, l->segments, l->kept, l->dw);
     if (!l->c.plain) { /* nothing lies below the image */
         rn_conv_pack_backward(&l->machine, &l->c, l->w, l->backward);
+        int add = l->s.h % 2 && !l->c.linear; /* to zeros, which changes nothing but the way there */
+        if (add)
+            memset(l->dx_memory, 0, (size_t)map_size(&l->dx, l->s.n) * sizeof *l->dx_memory);
         if (all.first)
-            rn_conv_backward(&l->machine, &l->c, half, &l->dy, &l->dx, l->backward, store_row, &l->dx);
-        rn_conv_backward(&l->machine, &l->c, all, &l->dy, &l->dx, l->backward, store_row, &l->dx);
+            rn_conv_backward(&l->machine, &l->c, half, &l->dy, &l->dx, add, l->backward, NULL, NULL);
+        rn_conv_backward(&l->machine, &l->c, all, &l->dy, &l->dx, add, l->backward, NULL, NULL);
     }
 }
 

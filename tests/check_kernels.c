@@ -155,7 +155,7 @@ static void try_winograd_output(const rn_kernels *c, const rn_kernels *k, int od
     size_t count = (size_t)(rows - 1) * row + pixels * 16;
     rn_winograd_output a = {.m = numbers((size_t)35 * step + tiles * 16, odd), .step = step, .y_row = row, .pixels = pixels, .rows = rows, .relu = roll(0, 1)};
     if (roll(0, 2)) {
-        a.bias = numbers(16, odd);
+        a.bias = roll(0, 1) ? numbers(16, odd) : NULL;
         a.residual_pixel = 16 * roll(1, 2);
         a.residual_row = a.residual_pixel * pixels + 16 * roll(0, 2);
         a.residual = roll(0, 1) ? numbers((size_t)(rows - 1) * a.residual_row + (pixels - 1) * a.residual_pixel + 16, odd) : NULL;

@@ -31,7 +31,7 @@ typedef struct evaluation {
     rn_part part; /* RN_PART_NONE: all */
     int part_given, worst, threads;
     char split[4200]; /* "": none */
-    int trained_on;   /* items of the data set that are in the training part; -1: not known */
+    int trained_on;   /* items of the data set that the model was trained on; -1: not known */
     rn_progress_fn progress;
     rn_text_fn note;
     void *context;
@@ -152,7 +152,10 @@ static int choose_items(evaluation *e, const char *model_path, rn_error *err)
     status = e->loading.skip_bad ? rn_dataset_hash_skip_bad(e->dataset, e->pool, &unreadable, err) : rn_dataset_hash(e->dataset, e->pool, err);
     if (status || (status = rn_split_read(e->dataset, e->split, &unknown, &missing, err)))
         return status;
+    int used = (int)json_integer_value(json_object_get(rn_model_section(e->model, "training"), "items"));
     e->trained_on = rn_split_count(e->dataset, RN_PART_TRAIN, -1);
+    if (known && used > 0 && used < e->trained_on) /* the rest of the part was left out as bad */
+        e->trained_on = used;
     if (unknown == e->dataset->count && !(e->part_given && e->part != RN_PART_NONE)) {
         say(e, "none of the %d items is in %s: the model was trained on none of them, and all are judged", unknown, e->split);
         e->part = RN_PART_NONE;

@@ -233,6 +233,7 @@ typedef struct backward {
     const float *packed;
     rn_row_fn row;
     const void *context;
+    int add;
     int first, band, bands, group, groups;
 } backward;
 
@@ -259,8 +260,8 @@ static int64_t class_offset(const rn_conv *c, int cr, int cs)
     return taps * c->blocks_in * c->blocks_out * RN_LANES * RN_LANES;
 }
 
-/* One row of dx for `count` blocks from cb, into out [count][w][16]. */
-static void backward_row(const backward *b, int n, int cb, int count, int h, float *out)
+/* One row of dx for `count` blocks from cb, into out, blocks y_k floats apart. */
+static void backward_row(const backward *b, int n, int cb, int count, int h, float *out, int64_t y_k)
 {
     const rn_conv *c = b->c;
     int32_t tap[MAX_TAPS];
@@ -269,7 +270,7 @@ static void backward_row(const backward *b, int n, int cb, int count, int h, flo
         int cs = (first + c->pad) % c->stride_w, q0 = (first + c->pad) / c->stride_w;
         int taps = class_taps(c, cr, cs, b->dy->row, tap);
         rn_conv_row call = {.tap = tap, .taps = taps, .blocks = c->blocks_out, .inner = RN_LANES, .x_block = b->dy->block, .x_pixel = RN_LANES,
-            .w_k = (int64_t)c->blocks_out * taps * RN_LANES * RN_LANES, .k_blocks = count, .y_k = (int64_t)b->dx->w * RN_LANES,
+            .w_k = (int64_t)c->blocks_out * taps * RN_LANES * RN_LANES, .k_blocks = count, .y_k = y_k,
             .y_pixel = (int64_t)c->stride_w * RN_LANES, .pixels = (b->dx->w - first + c->stride_w - 1) / c->stride_w};
         call.x = rn_map_at(b->dy, n, 0, p0) + (int64_t)q0 * RN_LANES;
         call.w = b->packed + class_offset(c, cr, cs) + cb * call.w_k;
@@ -284,10 +285,17 @@ static void backward_task(void *context, int task, int thread)
     int group = task % b->groups, band = task / b->groups % b->bands, n = b->first + task / b->groups / b->bands, cb = group * b->group;
     int first = band * b->band, last = min_int(first + b->band, b->dx->h), count = min_int(b->group, b->c->blocks_in - cb);
     float *out = b->m->scratch + thread * b->m->scratch_size;
+    int64_t row = (int64_t)b->dx->w * RN_LANES;
     for (int h = first; h < last; h++) {
-        backward_row(b, n, cb, count, h, out);
-        for (int i = 0; i < count; i++)
-            b->row(b->context, n, cb + i, h, out + (int64_t)i * b->dx->w * RN_LANES);
+        float *dx = rn_map_at(b->dx, n, cb, h);
+        backward_row(b, n, cb, count, h, b->add ? out : dx, b->add ? row : b->dx->block);
+        for (int i = 0; i < count; i++, dx += b->dx->block) {
+            if (b->add)
+                b->m->kernels.add_row(&(rn_add_row){.a = out + i * row, .b = dx, .dst = dx, .a_pixel = RN_LANES, .b_pixel = RN_LANES, .dst_pixel = RN_LANES,
+                    .pixels = b->dx->w});
+            if (b->row)
+                b->row(b->context, n, cb + i, h, dx);
+        }
     }
 }
 
@@ -307,10 +315,11 @@ static void linear_back_task(void *context, int task, int thread)
     l->m->kernels.conv_row(&call);
 }
 
-void rn_conv_backward(const rn_machine *m, const rn_conv *c, rn_part part, const rn_map *dy, const rn_map *dx, const float *packed, rn_row_fn row, const void *context)
+void rn_conv_backward(const rn_machine *m, const rn_conv *c, rn_part part, const rn_map *dy, const rn_map *dx, int add, const float *packed, rn_row_fn row,
+                      const void *context)
 {
     if (c->backward == RN_WINOGRAD) {
-        rn_winograd_backward(m, c, part, dy, dx, packed, row, context);
+        rn_winograd_backward(m, c, part, dy, dx, add, packed, row, context);
         return;
     }
     if (c->linear) {
@@ -318,7 +327,7 @@ void rn_conv_backward(const rn_machine *m, const rn_conv *c, rn_part part, const
         rn_pool_run(m->pool, c->kernel_h * c->kernel_w * c->blocks_in * l.chunks, linear_back_task, &l);
         return;
     }
-    backward b = {.m = m, .c = c, .dy = dy, .dx = dx, .packed = packed, .row = row, .context = context, .first = part.first};
+    backward b = {.m = m, .c = c, .dy = dy, .dx = dx, .packed = packed, .row = row, .context = context, .add = add, .first = part.first};
     b.group = m->kernels.k_blocks;
     b.groups = divide_up(c->blocks_in, b.group);
     b.band = max_int(task_band(c, b.group, dx->w, dx->h), c->stride_h);

@@ -79,8 +79,9 @@ typedef struct rn_part {
     int first, last, count;
 } rn_part;
 
-/* Gives each row of dx = conv^T(dy) to the row function, which stores it: `y` there is a scratch row of dx.w pixels. */
-void rn_conv_backward(const rn_machine *m, const rn_conv *c, rn_part part, const rn_map *dy, const rn_map *dx, const float *packed, rn_row_fn row, const void *context);
+/* dx = conv^T(dy), or where `add` is set that plus what is there; then the row function (NULL: none). */
+void rn_conv_backward(const rn_machine *m, const rn_conv *c, rn_part part, const rn_map *dy, const rn_map *dx, int add, const float *packed, rn_row_fn row,
+                      const void *context);
 
 /* dw [K][C][R][S], overwritten when the last part is done. Parts, and x through a view, only where c->weights is RN_WINOGRAD; else the whole
  * batch, and x as it lies (with its halo), or plain. segments and kept: room for rn_conv_segments(c, dy, n) of them and

@@ -74,25 +74,16 @@ static void place_row(const void *context, int n, int block, int row, float *dz)
         receive_row(r, n, block, row, dz);
 }
 
-/* For backward-data, whose rows come in scratch: where they meet what is there, the convolution's plus the shortcut's. */
-static void conv_row(const void *context, int n, int block, int row, float *dx)
+/* For backward-data: what option A's shortcut brings, where there is one, then as above. */
+static void conv_row(const void *context, int n, int block, int row, float *dz)
 {
     const receiving *r = context;
     const rn_learn *e = r->e;
-    const rn_map *to = &e->values[r->s->in].dmap;
-    float *dz = rn_map_at(to, n, block, row);
-    rn_add_row add = {.a = dx, .b = dz, .dst = dz, .a_pixel = RN_LANES, .b_pixel = RN_LANES, .dst_pixel = RN_LANES, .pixels = to->w};
-    if (r->s->meet == RN_MEET_ADD) {
-        e->machine.kernels.add_row(&add);
-    } else {
-        memcpy(dz, dx, (size_t)to->w * RN_LANES * sizeof *dz);
-    }
     if (r->s->meet == RN_MEET_PADSHORT && row % r->s->pad_stride == 0) {
         const rn_map *from = &e->values[r->s->pad_from].dmap;
-        add.b = rn_map_at(from, n, block, row / r->s->pad_stride);
-        add.a_pixel = add.dst_pixel = (int64_t)r->s->pad_stride * RN_LANES;
-        add.pixels = from->w;
-        e->machine.kernels.add_row(&add);
+        int64_t step = (int64_t)r->s->pad_stride * RN_LANES;
+        e->machine.kernels.add_row(&(rn_add_row){.a = dz, .b = rn_map_at(from, n, block, row / r->s->pad_stride), .dst = dz, .a_pixel = step, .b_pixel = RN_LANES,
+            .dst_pixel = step, .pixels = from->w});
     }
     if (r->s->last)
         receive_row(r, n, block, row, dz);
@@ -200,7 +191,7 @@ static void conv_backward(rn_learn *e, const rn_learn_step *s)
         if (s->trained)
             rn_conv_weights(m, &s->conv, part, &x, &s->dy, segments(e), room(e), dw);
         if (s->wants_dx)
-            rn_conv_backward(m, &s->conv, part, &s->dy, &e->values[s->in].dmap, weights, conv_row, &r);
+            rn_conv_backward(m, &s->conv, part, &s->dy, &e->values[s->in].dmap, s->meet == RN_MEET_ADD, weights, conv_row, &r);
     }
     if (s->wants_dx)
         received(e, &r);
@@ -222,7 +213,7 @@ static void linear_backward(rn_learn *e, const rn_learn_step *s)
         db[k] = sum;
     }
     if (s->wants_dx)
-        rn_conv_backward(&e->machine, &s->conv, all, dy, &e->values[s->in].dmap, packed(e, s), NULL, NULL);
+        rn_conv_backward(&e->machine, &s->conv, all, dy, &e->values[s->in].dmap, 0, packed(e, s), NULL, NULL);
 }
 
 void rn_learn_step_backward(rn_learn *e, const rn_learn_step *s)

@@ -24,7 +24,7 @@ typedef struct winograd {
     const rn_epilogue *end;
     rn_tiles tiles;
     int in_blocks, out_blocks;
-    int backward;            /* rows go through scratch to the row function */
+    int add;                 /* to what is in y */
     int first, rows;         /* rows of tiles of all samples: the first one here, how many */
     int task_rows, groups, group; /* rows of tiles, and output blocks, of a task */
     int across, down;        /* tiles of a block: columns, rows */
@@ -95,7 +95,7 @@ void rn_winograd_gather(const rn_machine *m, const rn_view *x, const rn_tile_ran
 
 /* Where a thread's scratch keeps what. */
 typedef struct rooms {
-    float *v, *product, *strip, *out;
+    float *v, *product, *strip;
     int64_t v_step, product_step;
 } rooms;
 
@@ -107,7 +107,6 @@ static rooms rooms_of(const winograd *w, int thread, int tiles)
     r.product_step = rn_winograd_step(k_blocks, tiles);
     r.product = r.v + POSITIONS * r.v_step;
     r.strip = r.product + POSITIONS * r.product_step;
-    r.out = r.strip + rn_winograd_strip(w->down, w->across);
     return r;
 }
 
@@ -146,8 +145,8 @@ static void finish_rows(const winograd *w, const rooms *r, const float *m, int r
     row += w->first;
     int n = row / w->tiles.down, h = row % w->tiles.down * 4, last = tx + across == w->tiles.across;
     rn_winograd_output call = {.m = m, .step = r->product_step, .rows = min_int(4, w->y->h - h), .pixels = min_int(4 * across, w->y->w - 4 * tx)};
-    float *base = w->backward ? r->out : rn_map_at(w->y, n, kb, h);
-    call.y_row = w->backward ? (int64_t)w->y->w * RN_LANES : w->y->row;
+    float *base = rn_map_at(w->y, n, kb, h);
+    call.y_row = w->y->row;
     call.y = base + (int64_t)4 * tx * RN_LANES;
     if (end->bias) {
         call.bias = end->bias + kb * RN_LANES;
@@ -157,6 +156,11 @@ static void finish_rows(const winograd *w, const rooms *r, const float *m, int r
             call.residual_pixel = (int64_t)end->residual_stride * RN_LANES;
             call.residual = rn_map_at(end->residual, n, kb, h * end->residual_stride) + 4 * tx * call.residual_pixel;
         }
+    }
+    if (w->add) {
+        call.residual = call.y;
+        call.residual_row = call.y_row;
+        call.residual_pixel = RN_LANES;
     }
     w->m->kernels.winograd_output(&call);
     for (int i = 0; last && end->row && i < call.rows; i++)
@@ -190,11 +194,10 @@ static int divide_up(int a, int b)
     return (a + b - 1) / b;
 }
 
-/* Tiles of a block: whole rows as far as TILES allows; a longer row is cut forwards, where its pixels lie in y until it is whole. */
+/* Tiles of a block: whole rows as far as TILES allows; a longer row is cut, and its pixels lie in y until it is whole. */
 static void cut_blocks(winograd *w)
 {
-    int whole = w->backward || w->tiles.across <= TILES;
-    w->across = whole ? w->tiles.across : divide_up(w->tiles.across, divide_up(w->tiles.across, TILES));
+    w->across = w->tiles.across <= TILES ? w->tiles.across : divide_up(w->tiles.across, divide_up(w->tiles.across, TILES));
     w->down = w->across >= TILES ? 1 : TILES / w->across;
 }
 
@@ -220,25 +223,26 @@ void rn_winograd_forward(const rn_machine *m, const rn_conv *c, int n, const rn_
     run(&w, 0, n);
 }
 
-void rn_winograd_backward(const rn_machine *m, const rn_conv *c, rn_part part, const rn_map *dy, const rn_map *dx, const float *packed, rn_row_fn row, const void *context)
+void rn_winograd_backward(const rn_machine *m, const rn_conv *c, rn_part part, const rn_map *dy, const rn_map *dx, int add, const float *packed, rn_row_fn row,
+                          const void *context)
 {
     rn_view view = {.map = dy};
     rn_epilogue end = {.row = row, .context = context};
     winograd w = {.m = m, .c = c, .x = &view, .y = dx, .packed = packed, .end = &end, .in_blocks = c->blocks_out, .out_blocks = c->blocks_in,
-        .backward = 1};
+        .add = add};
     run(&w, part.first, part.last);
 }
 
-static int64_t scratch(const rn_map *y, int in_blocks, int backward)
+static int64_t scratch(const rn_map *y, int in_blocks)
 {
-    winograd w = {.y = y, .backward = backward, .tiles = rn_tiles_of(y)};
+    winograd w = {.y = y, .tiles = rn_tiles_of(y)};
     cut_blocks(&w);
     int tiles = w.across * w.down, k_blocks = 2;
-    return POSITIONS * (rn_winograd_step(in_blocks, tiles) + rn_winograd_step(k_blocks, tiles)) + rn_winograd_strip(w.down, w.across) + (int64_t)4 * y->w * RN_LANES;
+    return POSITIONS * (rn_winograd_step(in_blocks, tiles) + rn_winograd_step(k_blocks, tiles)) + rn_winograd_strip(w.down, w.across);
 }
 
 int64_t rn_winograd_scratch(const rn_conv *c, const rn_map *x, const rn_map *y)
 {
-    int64_t forward = scratch(y, c->blocks_in, 0), backward = scratch(x, c->blocks_out, 1);
+    int64_t forward = scratch(y, c->blocks_in), backward = scratch(x, c->blocks_out);
     return forward > backward ? forward : backward;
 }

@@ -13,7 +13,8 @@ void rn_winograd_pack_backward(const rn_machine *m, const rn_conv *c, const floa
 
 /* As rn_conv_forward and rn_conv_backward. */
 void rn_winograd_forward(const rn_machine *m, const rn_conv *c, int n, const rn_view *x, const rn_map *y, const float *packed, const rn_epilogue *end);
-void rn_winograd_backward(const rn_machine *m, const rn_conv *c, rn_part part, const rn_map *dy, const rn_map *dx, const float *packed, rn_row_fn row, const void *context);
+void rn_winograd_backward(const rn_machine *m, const rn_conv *c, rn_part part, const rn_map *dy, const rn_map *dx, int add, const float *packed, rn_row_fn row,
+                          const void *context);
 int64_t rn_winograd_scratch(const rn_conv *c, const rn_map *x, const rn_map *y); /* floats a thread, for any of the three */
 
 /* As rn_conv_weights; room: rn_winograd_room floats. */

@@ -83,8 +83,8 @@ typedef struct rn_winograd_input {
     int tiles;
 } rn_winograd_input;
 
-/* `rows` (1 to 4) output rows of `pixels` pixels, from ceil(pixels / 4) tiles; what overhangs is not stored. Where there is a bias, what
- * finish_row does follows: + bias, + residual, ReLU.
+/* `rows` (1 to 4) output rows of `pixels` pixels, from ceil(pixels / 4) tiles; what overhangs is not stored. What is given follows in
+ * this order: + bias, + residual, ReLU (with a bias only). The residual may be y itself.
  *   0: (m0 + (m1 + m2)) + (m3 + m4)                  1: A * fma(2, m3 - m4, m1 - m2)
  *   2: 0.5 * fma(4, m3 + m4, m1 + m2)                3: fma(A / 2, fma(8, m3 - m4, m1 - m2), m5) */
 typedef struct rn_winograd_output {
