@@ -62,6 +62,15 @@ static int print_group(const char *group)
     return found;
 }
 
+/* More threads than processors wait for each other; the result is the same. */
+static void warn_of_threads(const command *c)
+{
+    int have = rn_tools_threads();
+    long want = option_integer(c, "threads", have);
+    if (want > have)
+        complain("--threads %ld: this process may use %d processor%s (affinity, cgroup): more threads only make it slower", want, have, have == 1 ? "" : "s");
+}
+
 static int run_verb(const verb *v, int argc, char **argv)
 {
     command c;
@@ -71,8 +80,10 @@ static int run_verb(const verb *v, int argc, char **argv)
         print_help(v);
     else if (!status && rn_tools_cpu(option_text(&c, "cpu"), &err))
         status = fail_with(&err);
-    else if (!status)
+    else if (!status) {
+        warn_of_threads(&c);
         status = v->run(&c);
+    }
     command_free(&c);
     return finish_output(status);
 }
