@@ -94,8 +94,6 @@ int rn_learn_open(rn_learn **out, const rn_graph *graph, int max_n, int h, int w
         status = check_counts(e, max_n, err);
     if (!status)
         status = allocate_norms(e, err);
-    if (!status)
-        status = rn_arena_reserve(&e->packed, e->packed_size, "the packed weights", err);
     if (status)
         rn_learn_close(&e);
     *out = e;
@@ -118,7 +116,6 @@ void rn_learn_close(rn_learn **engine)
     free(e->map_buffer);
     free(e->sizes);
     free(e->buffers);
-    rn_arena_free(&e->packed);
     free(e->norm_memory);
     free(e->norm_doubles);
     free(e->hook_buffer);
@@ -127,7 +124,7 @@ void rn_learn_close(rn_learn **engine)
 
 int64_t rn_learn_bytes(const rn_learn *e)
 {
-    return (e->arena.size + e->packed_size) * (int64_t)sizeof(float);
+    return e->arena.size * (int64_t)sizeof(float);
 }
 
 void rn_learn_load(rn_learn *e, const float *weights, const float *stats)

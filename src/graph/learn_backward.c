@@ -5,8 +5,6 @@
  * and the convolution behind it makes dy = fma(a, dz, fma(b, y, c)) and from that dw and dx. */
 #include "graph/learn_run.h"
 
-enum { PART_FLOATS = 2 << 20 }; /* a thread's share of the last cache: 8 MB */
-
 typedef struct receiving {
     const rn_learn *e;
     const rn_learn_step *s;
@@ -143,28 +141,17 @@ static rn_segment *segments(const rn_learn *e)
     return (rn_segment *)(void *)(e->arena.memory + e->buffers[e->segments].offset);
 }
 
-/* The layer's weights as backward-data wants them. */
-static const float *packed(const rn_learn *e, const rn_learn_step *s)
-{
-    const float *w = e->weights + e->graph->params[e->graph->nodes[s->node].weight].offset;
-    rn_conv_pack_backward(&e->machine, &s->conv, w, e->packed.memory);
-    return e->packed.memory;
-}
-
 static float *room(const rn_learn *e)
 {
-    return e->arena.memory + e->buffers[e->kept].offset;
+    return e->arena.memory + e->buffers[e->room].offset;
 }
 
-/* Samples of a part: as many as keep dz, y, x and dx in the last cache, where both passes are Winograd's; else all. */
-static int part_samples(const rn_learn *e, const rn_learn_step *s)
+/* The layer's weights as backward-data wants them. */
+static const float *packed_weights(const rn_learn *e, const rn_learn_step *s, int64_t at)
 {
-    const rn_conv *c = &s->conv;
-    if (c->weights != RN_WINOGRAD || c->backward != RN_WINOGRAD)
-        return e->n;
-    int64_t sample = 3 * e->maps[s->node].sample + 2 * e->maps[e->values[s->in].map].sample;
-    int64_t fit = PART_FLOATS * (int64_t)rn_pool_threads(e->machine.pool) / sample;
-    return fit < 1 ? 1 : fit < e->n ? (int)fit : e->n;
+    const float *w = e->weights + e->graph->params[e->graph->nodes[s->node].weight].offset;
+    rn_conv_pack_backward(&e->machine, &s->conv, w, room(e) + at);
+    return room(e) + at;
 }
 
 static void conv_backward(rn_learn *e, const rn_learn_step *s)
@@ -172,16 +159,12 @@ static void conv_backward(rn_learn *e, const rn_learn_step *s)
     passing p = {e, s, 0};
     const rn_machine *m = &e->machine;
     float *dw = e->grads + e->graph->params[e->graph->nodes[s->node].weight].offset;
-    int step = part_samples(e, s);
+    int step = rn_learn_part(e, s, e->n);
     if (!s->trained && !s->wants_dx)
         return;
     rn_view x = s->x_buffer >= 0 ? (rn_view){.map = &s->x} : rn_learn_view(e, s->in);
-    receiving r = {0};
+    receiving r = s->wants_dx ? receive(e, s) : (receiving){0};
     const float *weights = NULL;
-    if (s->wants_dx) {
-        r = receive(e, s);
-        weights = packed(e, s);
-    }
     if (s->x_buffer >= 0)
         rn_pool_run(m->pool, e->n * s->x.blocks, x_task, &p);
     for (rn_part part = {.count = e->n}; part.first < e->n; part.first = part.last) {
@@ -190,8 +173,11 @@ static void conv_backward(rn_learn *e, const rn_learn_step *s)
         rn_pool_run(m->pool, (part.last - part.first) * e->maps[s->node].blocks, dy_task, &p);
         if (s->trained)
             rn_conv_weights(m, &s->conv, part, &x, &s->dy, segments(e), room(e), dw);
-        if (s->wants_dx)
-            rn_conv_backward(m, &s->conv, part, &s->dy, &e->values[s->in].dmap, s->meet == RN_MEET_ADD, weights, conv_row, &r);
+        if (!s->wants_dx)
+            continue;
+        if (!weights)
+            weights = packed_weights(e, s, rn_learn_packed_at(e, s, e->n));
+        rn_conv_backward(m, &s->conv, part, &s->dy, &e->values[s->in].dmap, s->meet == RN_MEET_ADD, weights, conv_row, &r);
     }
     if (s->wants_dx)
         received(e, &r);
@@ -213,7 +199,7 @@ static void linear_backward(rn_learn *e, const rn_learn_step *s)
         db[k] = sum;
     }
     if (s->wants_dx)
-        rn_conv_backward(&e->machine, &s->conv, all, dy, &e->values[s->in].dmap, 0, packed(e, s), NULL, NULL);
+        rn_conv_backward(&e->machine, &s->conv, all, dy, &e->values[s->in].dmap, 0, packed_weights(e, s, 0), NULL, NULL);
 }
 
 void rn_learn_step_backward(rn_learn *e, const rn_learn_step *s)

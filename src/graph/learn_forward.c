@@ -63,11 +63,12 @@ static void place_map(rn_learn *e, const rn_learn_step *s, int buffer)
 }
 
 /* The layer's weights as its forward pass wants them. */
-static const float *packed(rn_learn *e, const rn_learn_step *s)
+static const float *packed_weights(rn_learn *e, const rn_learn_step *s)
 {
     const float *w = e->weights + e->graph->params[e->graph->nodes[s->node].weight].offset;
-    rn_conv_pack_forward(&e->machine, &s->conv, w, NULL, e->packed.memory);
-    return e->packed.memory;
+    float *packed = e->arena.memory + e->buffers[e->room].offset;
+    rn_conv_pack_forward(&e->machine, &s->conv, w, NULL, packed);
+    return packed;
 }
 
 void rn_learn_block_again(rn_learn *e, const rn_learn_step *merge)
@@ -76,7 +77,7 @@ void rn_learn_block_again(rn_learn *e, const rn_learn_step *merge)
         const rn_learn_step *s = &e->steps[t];
         rn_view in = rn_learn_view(e, s->in);
         place_map(e, s, s->again);
-        rn_conv_forward(&e->machine, &s->conv, e->n, &in, &e->maps[s->out], packed(e, s), &(rn_epilogue){0});
+        rn_conv_forward(&e->machine, &s->conv, e->n, &in, &e->maps[s->out], packed_weights(e, s), &(rn_epilogue){0});
     }
 }
 
@@ -89,13 +90,13 @@ void rn_learn_step_forward(rn_learn *e, const rn_learn_step *s)
     rn_view in = s->in >= 0 ? rn_learn_view(e, s->in) : (rn_view){0};
     switch (s->kind) {
     case RN_LEARN_CONV:
-        rn_conv_forward(&e->machine, &s->conv, e->n, &in, out, packed(e, s),
+        rn_conv_forward(&e->machine, &s->conv, e->n, &in, out, packed_weights(e, s),
                         &(rn_epilogue){.row = e->norms[s->norm].frozen ? NULL : sum_row, .context = &r});
         rn_norm_forward(e, &e->norms[s->norm]);
         break;
     case RN_LEARN_MERGE: rn_pool_run(e->machine.pool, e->n * out->blocks, merge_task, &r); break;
     case RN_LEARN_MAXPOOL: rn_layer_maxpool(&e->machine, &e->graph->nodes[s->node], e->n, &in, out); break;
     case RN_LEARN_AVGPOOL: rn_layer_avgpool(&e->machine, e->n, &in, out); break;
-    case RN_LEARN_LINEAR: rn_conv_forward(&e->machine, &s->conv, e->n, &in, out, packed(e, s), &(rn_epilogue){.row = bias_row, .context = &r}); break;
+    case RN_LEARN_LINEAR: rn_conv_forward(&e->machine, &s->conv, e->n, &in, out, packed_weights(e, s), &(rn_epilogue){.row = bias_row, .context = &r}); break;
     }
 }

@@ -59,9 +59,6 @@ static void add_layer(rn_learn *e, int i, rn_learn_kind kind)
     s->conv = rn_layer_conv(e->graph, i);
     rn_algorithm_choose(&s->conv, e->sizes[i][0], e->sizes[i][1]);
     s->trained = e->trained[e->graph->nodes[i].weight];
-    int64_t size = rn_conv_forward_size(&s->conv), back = s->wants_dx ? rn_conv_backward_size(&s->conv) : 0;
-    size = back > size ? back : size;
-    e->packed_size = size > e->packed_size ? size : e->packed_size;
 }
 
 /* ReLU behind an addition: the block's end, the only place where a block's value is written. */
@@ -157,11 +154,16 @@ static int first_reader(const rn_learn *e, int node)
     return -1;
 }
 
-/* Which convolutions a block computes again, and before which step's way back. */
+/* Which convolutions a block computes again, and before which step's way back. A stem with a pool is such a block; its y is needed by the pool's
+ * own way back. */
 static void mark_blocks(rn_learn *e)
 {
     for (int t = 0; e->recompute && t < e->steps_count; t++) {
         rn_learn_step *merge = &e->steps[t];
+        if (merge->kind == RN_LEARN_MAXPOOL && e->below[merge->in]) {
+            merge->block_first = maker_of(e, merge->in);
+            merge->block_last = merge->renews = t;
+        }
         if (merge->kind != RN_LEARN_MERGE || !e->below[merge->out])
             continue;
         int source = merge->shortcut; /* the block's input, behind a projection */
@@ -353,10 +355,37 @@ static int back_steps(rn_learn *e, rn_error *err)
     return 0;
 }
 
-/* Room that several steps share: row sums, segments, and the threads' scratch. */
+enum { PART_FLOATS = 2 << 20 }; /* a thread's share of the last cache: 8 MB */
+
+/* As many as keep dz, y, x and dx in the last cache, where both passes are Winograd's; else all. */
+int rn_learn_part(const rn_learn *e, const rn_learn_step *s, int n)
+{
+    const rn_conv *c = &s->conv;
+    if (c->weights != RN_WINOGRAD || c->backward != RN_WINOGRAD)
+        return n;
+    int64_t sample = 3 * e->maps[s->node].sample + 2 * e->maps[e->values[s->in].map].sample;
+    int64_t fit = PART_FLOATS * (int64_t)rn_pool_threads(e->machine.pool) / sample;
+    return fit < 1 ? 1 : fit < n ? (int)fit : n;
+}
+
+int64_t rn_learn_packed_at(const rn_learn *e, const rn_learn_step *s, int n)
+{
+    if (!s->trained || rn_learn_part(e, s, n) == n)
+        return 0; /* the sums are done with before the weights are packed */
+    return (rn_conv_kept(&s->conv, &e->maps[s->out], n) + RN_LANES - 1) / RN_LANES * RN_LANES;
+}
+
+static int64_t room_wanted(const rn_learn *e, const rn_learn_step *s)
+{
+    int64_t kept = rn_conv_kept(&s->conv, &e->maps[s->out], e->max_n), forward = rn_conv_forward_size(&s->conv);
+    int64_t backward = s->wants_dx ? rn_learn_packed_at(e, s, e->max_n) + rn_conv_backward_size(&s->conv) : 0, most = kept > forward ? kept : forward;
+    return most > backward ? most : backward;
+}
+
+/* Room that several steps share: row sums, segments, packed weights, and the threads' scratch. */
 static void shared_buffers(rn_learn *e)
 {
-    int64_t sums = 0, segments = 0, kept = 0, scratch = 0, want;
+    int64_t sums = 0, segments = 0, room = 0, scratch = 0, want;
     for (int t = 0; t < e->steps_count; t++) {
         const rn_learn_step *s = &e->steps[t];
         const rn_map *out = &e->maps[s->out];
@@ -365,8 +394,8 @@ static void shared_buffers(rn_learn *e)
         if (s->kind == RN_LEARN_CONV || s->kind == RN_LEARN_LINEAR) {
             if ((want = rn_conv_segments(&s->conv, out, e->max_n)) > segments)
                 segments = want;
-            if ((want = rn_conv_kept(&s->conv, out, e->max_n)) > kept)
-                kept = want;
+            if ((want = room_wanted(e, s)) > room)
+                room = want;
             if ((want = rn_conv_scratch(&s->conv, &e->maps[e->values[s->in].map], out)) > scratch)
                 scratch = want;
         }
@@ -377,7 +406,7 @@ static void shared_buffers(rn_learn *e)
     e->partial[0] = add_buffer(e, sums, 0, end);
     e->partial[1] = add_buffer(e, sums, 0, end);
     e->segments = add_buffer(e, segments * (int64_t)(sizeof(rn_segment) / sizeof(float)), 0, end);
-    e->kept = add_buffer(e, kept, 0, end);
+    e->room = add_buffer(e, room, 0, end);
     e->machine.scratch_size = (scratch + 15) / 16 * 16;
     e->scratch = add_buffer(e, e->machine.scratch_size * rn_pool_threads(e->machine.pool), 0, end);
 }

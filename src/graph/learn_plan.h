@@ -50,8 +50,8 @@ typedef struct rn_learn_step {
     rn_meet meet;
     int pad_from, pad_stride;   /* RN_MEET_PADSHORT: the merge whose gradient the zero-padding shortcut hands on */
     int again;                  /* buffer of y where the way back computes it again; -1: it is kept */
-    int block_first, block_last; /* merge: its block's convolutions that are computed again, [first, last) */
-    int renews;                 /* the merge whose block is computed again before this step's way back; -1: none */
+    int block_first, block_last; /* merge, or the stem's pool: the convolutions before it that are computed again, [first, last) */
+    int renews;                 /* the merge or pool whose convolutions are computed again before this step's way back; -1: none */
     int last;                   /* the last that gives `in` its gradient: it masks and sums */
 } rn_learn_step;
 
@@ -70,10 +70,8 @@ struct rn_learn {
     int (*sizes)[2];
     rn_buffer *buffers;
     int buffers_count;
-    int partial[2], segments, kept, scratch; /* buffers that live throughout */
+    int partial[2], segments, room, scratch; /* buffers that live throughout; room: packed weights and weight gradients of the layer at work */
     rn_arena arena;
-    rn_arena packed;            /* weights of the layer at work, packed when its turn comes */
-    int64_t packed_size;
     float *norm_memory;
     double *norm_doubles;
     const float *weights, *stats; /* as loaded */
@@ -98,6 +96,11 @@ static inline float *rn_learn_partial(const rn_learn *e, int which, const rn_map
 {
     return e->arena.memory + e->buffers[e->partial[which]].offset + (((int64_t)n * m->h + row) * m->blocks + block) * 2 * RN_LANES;
 }
+
+/* Samples that the way back of a convolution takes at a time. */
+int rn_learn_part(const rn_learn *e, const rn_learn_step *s, int n);
+/* In room: where the packed weights begin, behind the weight gradient's sums where both are needed in turn. */
+int64_t rn_learn_packed_at(const rn_learn *e, const rn_learn_step *s, int n);
 
 /* Statistics from the sums in partial[0], and scale and shift from them (or from the running ones where frozen). */
 void rn_norm_forward(rn_learn *e, rn_norm *norm);
