@@ -14,15 +14,16 @@ typedef struct rn_learn rn_learn;
 /* An arena for up to max_n samples of h x w. frozen: one flag per parameter (graph's order), or NULL: a frozen parameter's gradient
  * is not computed (its place in grads is set to 0); a BN whose weight is frozen uses its running statistics, which do not move; nothing is computed
  * below the lowest parameter that is trained. recompute: of a residual block only its output is kept, and its convolutions are
- * computed again on the way back (Chen et al. 2016): the same bits, less memory, a third more time. RN_ERR_SHAPE if a size is impossible, RN_ERR_ARG if a BN would see
- * one value per channel. */
+ * computed again on the way back (Chen et al. 2016): the same bits, less memory, a quarter more time. RN_ERR_SHAPE if a size is
+ * impossible, RN_ERR_ARG if a BN would see one value per channel. */
 int rn_learn_open(rn_learn **engine, const rn_graph *graph, int max_n, int h, int w, const unsigned char *frozen, int recompute,
                   rn_pool *pool, rn_error *err);
 void rn_learn_close(rn_learn **engine);
 int64_t rn_learn_bytes(const rn_learn *engine);
 
 /* The weights that the next passes use: each layer packs its own when its turn comes, into room that all share, since Winograd's are four times
- * as large as the weights. Both arrays must stay valid and unchanged until the next call; stats are read as they stand (the BN sums are shifted by running_mean). */
+ * as large as the weights. Both arrays must stay valid and unchanged until the next call; stats are read as they stand (the BN sums are
+ * shifted by running_mean). */
 void rn_learn_load(rn_learn *engine, const float *weights, const float *stats);
 
 /* Forward for n <= max_n samples: logits [n][classes] and embedding [n][dim] (either may be NULL) are written.

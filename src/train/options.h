@@ -67,7 +67,7 @@ typedef struct rn_train_options {
     /* watching */
     double checkpoint_minutes; /* 5 */
     int cache_mb;              /* 1024 */
-    int recompute_blocks;      /* blocks keep their outputs only: less memory, a third more time, the same bits */
+    int recompute_blocks;      /* blocks keep their outputs only: less memory, a quarter more time, the same bits */
     int threads;               /* 0: all that the process may use */
     int loader_threads;        /* 0: half of threads, at least one */
     int log_steps;             /* a line in log.jsonl every so many steps; 10 */
