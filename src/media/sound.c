@@ -64,7 +64,7 @@ static int channel_start(channel *c, const rn_sound_options *o, rn_error *err)
     if (c->wanted > c->channels)
         return rn_error_set(err, RN_ERR_ARG, "%s: has %d channel%s, channel %d was asked for", name, c->channels,
                             c->channels > 1 ? "s" : "", c->wanted);
-    if (o && o->rate && ((double)o->rate > MOST_FACTOR * c->rate || (double)c->rate > MOST_FACTOR * o->rate))
+    if (o && o->rate && ((double)o->rate > (double)MOST_FACTOR * c->rate || (double)c->rate > (double)MOST_FACTOR * o->rate))
         return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: says %d samples a second; to %d Hz is more than a factor of %d, which can't be done: is its header right?",
                             name, c->rate, o->rate, MOST_FACTOR);
     size_t block = (size_t)RN_BLOCK * (size_t)c->channels;
