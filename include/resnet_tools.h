@@ -71,9 +71,9 @@ RN_API int rn_tools_evaluate(const char *model_path, rn_data *data, const char *
 
 /* Times a network on random input: {"arch", "input", "batch", "threads", "isa", "mode", "runs", "median_ms", "min_ms", "spread", "gflops",
  * "peak_gflops", "peak_share", "rss_mib", "plan_bytes", "layers": [{"name", "kind", "output", "macs", "ms", "min_ms", "gflops", and of a
- * convolution "channels_in", "kernel", "stride", "algorithm"}]}. With "train" or "layers" also "bandwidth_gbs", how fast so many threads read memory;
- * with "train" also "ghost_batch", "rss_before_mib" (with the model made and training not yet planned), "step_bytes", what a step reads and writes as counted from its plan, and "floor_bytes", the least that
- * it could be: every stored tensor written and read once, each weight, gradient and momentum touched once.
+ * convolution "channels_in", "kernel", "stride", "algorithm"}]}. With "train" or "layers" also "bandwidth_gbs", how fast so many threads
+ * read memory; with "train" also "ghost_batch", "rss_before_mib" (with the model made and training not yet planned), "step_bytes", what a
+ * step reads and writes as counted from its plan, and "floor_bytes", the least that it could be: every stored tensor written and read once, each weight, gradient and momentum touched once.
  *
  * options: "what" (a model file, or a name as rn_tools_arch takes), network options for a name, "input", "batch", "ghost_batch",
  * "train", "recompute_blocks", "layers", "threads", "seconds". */

@@ -129,14 +129,19 @@ static void pass(rn_learn *engine, const net *t, int n, outcome *o)
     free(dlogits);
 }
 
-static rn_learn *engine_for(const net *t, int max_n, const unsigned char *frozen, rn_pool *pool)
+static rn_learn *engine_with(const net *t, int max_n, const unsigned char *frozen, int recompute, rn_pool *pool)
 {
     rn_learn *engine = NULL;
     rn_error err = {0};
-    if (rn_learn_open(&engine, t->graph, max_n, t->h, t->w, frozen, 0, pool, &err))
+    if (rn_learn_open(&engine, t->graph, max_n, t->h, t->w, frozen, recompute, pool, &err))
         fail_msg("%s", err.text);
     rn_learn_load(engine, t->weights, t->stats);
     return engine;
+}
+
+static rn_learn *engine_for(const net *t, int max_n, const unsigned char *frozen, rn_pool *pool)
+{
+    return engine_with(t, max_n, frozen, 0, pool);
 }
 
 static int same_outcome(const net *t, int n, const outcome *a, const outcome *b)
@@ -226,12 +231,12 @@ static void test_used_arena(void **state)
 
 /* Along a tensor's own gradient g, the loss changes by |g|^2: central differences of one tensor after the other. ReLUs that pass 0 on the way
  * cost up to 5 %. */
-static void slopes(net *t, const unsigned char *frozen)
+static void slopes(net *t, const unsigned char *frozen, int recompute)
 {
     outcome o;
     int tested = 0;
     open_outcome(&o, t);
-    rn_learn *engine = engine_for(t, t->n, frozen, NULL);
+    rn_learn *engine = engine_with(t, t->n, frozen, recompute, NULL);
     pass(engine, t, t->n, &o);
     float *grads = o.grads, *kept = malloc(sizeof(float) * (size_t)t->graph->weights_count);
     o.grads = NULL;
@@ -278,21 +283,21 @@ static void test_slopes(void **state)
     (void)state;
     open_net(&t, "resnet18", 8, 4, 20, 23);
     build_net(&t);
-    slopes(&t, NULL);
+    slopes(&t, NULL, 0);
     close_net(&t);
     open_net(&t, "resnet18", 12, 3, 17, 16); /* bins that overlap; no block of 16 is full; option A */
     t.arch.shortcut = 'A', t.arch.pool_h = 5, t.arch.pool_w = 3;
     build_net(&t);
-    slopes(&t, NULL);
+    slopes(&t, NULL, 0);
     close_net(&t);
     open_net(&t, "resnet50", 8, 3, 24, 26);
     build_net(&t);
-    slopes(&t, NULL);
+    slopes(&t, NULL, 0);
     close_net(&t);
     open_net(&t, "resnet18", 8, 3, 40, 37);
     t.arch.stem = RN_STEM_7X7, t.arch.in_channels = 3, t.arch.embedding = 0, t.arch.pool_h = t.arch.pool_w = 1;
     build_net(&t);
-    slopes(&t, NULL);
+    slopes(&t, NULL, 0);
     close_net(&t);
 }
 
@@ -316,7 +321,8 @@ static void test_frozen(void **state)
         unsigned char *frozen = calloc((size_t)t.graph->params_count, 1);
         for (int i = 0; i < 4 && sets[s][i]; i++)
             freeze(&t, frozen, sets[s][i]);
-        slopes(&t, frozen);
+        for (int recompute = 0; recompute < 2; recompute++)
+            slopes(&t, frozen, recompute);
         free(frozen);
         close_net(&t);
     }

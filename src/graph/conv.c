@@ -28,19 +28,9 @@ rn_map rn_map_plain(int channels, int h, int w, int halo)
     return m;
 }
 
-static int min_int(int a, int b)
-{
-    return a < b ? a : b;
-}
-
 static int max_int(int a, int b)
 {
     return a > b ? a : b;
-}
-
-static int divide_up(int64_t a, int64_t b)
-{
-    return (int)((a + b - 1) / b);
 }
 
 static void forward_taps(forward *f, const rn_map *x)
@@ -95,7 +85,7 @@ static void forward_rows(const forward *f, const rn_map *x, int n_in, int n, int
     int rows = rows_join(f, x) ? last - first : 1;
     call.pixels = rows * f->y->w;
     for (int k = kb; k < kb + count; k += call.k_blocks) {
-        call.k_blocks = min_int(f->m->kernels.k_blocks, kb + count - k);
+        call.k_blocks = rn_min(f->m->kernels.k_blocks, kb + count - k);
         call.w = f->packed + k * call.w_k;
         for (int i = 0; i < c->stride_h && i < 2; i++) /* the first to read these rows brings the next ones nearer */
             call.x_ahead[i] = k == 0 && !f->x->scale && !c->plain ? (c->kernel_h - 1 + c->stride_h - i) * x->row * rows : 0;
@@ -113,9 +103,9 @@ static void forward_task(void *context, int task, int thread)
 {
     const forward *f = context;
     int group = task % f->groups, band = task / f->groups % f->bands, n = task / f->groups / f->bands, kb = group * f->group;
-    int first = band * f->band, last = min_int(first + f->band, f->y->h);
+    int first = band * f->band, last = rn_min(first + f->band, f->y->h);
     (void)thread;
-    forward_rows(f, f->x->map, n, n, 0, kb, min_int(f->group, f->c->blocks_out - kb), first, last);
+    forward_rows(f, f->x->map, n, n, 0, kb, rn_min(f->group, f->c->blocks_out - kb), first, last);
 }
 
 /* Activates the input rows of a band into scratch, with their halo, then runs every output block over them. */
@@ -124,7 +114,7 @@ static void view_task(void *context, int task, int thread)
     const forward *f = context;
     const rn_conv *c = f->c;
     const rn_map *x = f->x->map;
-    int band = task % f->bands, n = task / f->bands, first = band * f->band, last = min_int(first + f->band, f->y->h);
+    int band = task % f->bands, n = task / f->bands, first = band * f->band, last = rn_min(first + f->band, f->y->h);
     int low = first * c->stride_h - c->pad, high = (last - 1) * c->stride_h - c->pad + c->kernel_h;
     rn_map part = rn_map_shape(x->channels, high - low, x->w, 0);
     part.row += 2 * (int64_t)c->pad * RN_LANES;
@@ -150,7 +140,7 @@ static int view_band(const rn_conv *c, const rn_map *x, const rn_map *y)
     int64_t row = (int64_t)x->blocks * (x->w + 2 * c->pad) * RN_LANES;
     int rows = (int)(VIEW_FLOATS / row); /* input rows that fit */
     int band = (rows - c->kernel_h) / c->stride_h + 1;
-    return max_int(1, min_int(band, y->h));
+    return max_int(1, rn_min(band, y->h));
 }
 
 static int64_t view_scratch(const rn_conv *c, const rn_map *x, const rn_map *y)
@@ -163,7 +153,7 @@ static int64_t view_scratch(const rn_conv *c, const rn_map *x, const rn_map *y)
 static int task_band(const rn_conv *c, int group, int w, int h)
 {
     int64_t flops = 2 * (int64_t)w * group * RN_LANES * c->channels_in * c->kernel_h * c->kernel_w;
-    return (int)(flops >= TASK_FLOPS ? 1 : min_int(h, (int)(TASK_FLOPS / (flops + 1)) + 1));
+    return (int)(flops >= TASK_FLOPS ? 1 : rn_min(h, (int)(TASK_FLOPS / (flops + 1)) + 1));
 }
 
 typedef struct linear {
@@ -180,7 +170,7 @@ static void linear_task(void *context, int task, int thread)
 {
     static const int samples = LINEAR_SAMPLES;
     const linear *l = context;
-    int kb = task / l->chunks, first = task % l->chunks * samples, pixels = min_int(samples, l->n - first);
+    int kb = task / l->chunks, first = task % l->chunks * samples, pixels = rn_min(samples, l->n - first);
     int32_t tap[MAX_TAPS];
     int taps = l->c->kernel_h * l->c->kernel_w;
     (void)thread;
@@ -202,7 +192,7 @@ void rn_conv_forward(const rn_machine *m, const rn_conv *c, int n, const rn_view
         return;
     }
     if (c->linear) {
-        linear l = {m, c, packed, x->map, y, end, n, divide_up(n, LINEAR_SAMPLES)};
+        linear l = {m, c, packed, x->map, y, end, n, rn_divide_up(n, LINEAR_SAMPLES)};
         rn_pool_run(m->pool, c->blocks_out * l.chunks, linear_task, &l);
         return;
     }
@@ -212,15 +202,15 @@ void rn_conv_forward(const rn_machine *m, const rn_conv *c, int n, const rn_view
         line.row += 2 * (int64_t)c->pad * RN_LANES;
         forward_taps(&f, &line);
         f.band = view_band(c, x->map, y);
-        f.bands = divide_up(y->h, f.band);
+        f.bands = rn_divide_up(y->h, f.band);
         rn_pool_run(m->pool, n * f.bands, view_task, &f);
         return;
     }
     forward_taps(&f, x->map);
     f.group = m->kernels.k_blocks;
-    f.groups = divide_up(c->blocks_out, f.group);
-    f.band = min_int(task_band(c, f.group, y->w, y->h), max_int(1, (int)(BAND_FLOATS / (c->stride_h * c->blocks_in * x->map->row))));
-    f.bands = divide_up(y->h, f.band);
+    f.groups = rn_divide_up(c->blocks_out, f.group);
+    f.band = rn_min(task_band(c, f.group, y->w, y->h), max_int(1, (int)(BAND_FLOATS / (c->stride_h * c->blocks_in * x->map->row))));
+    f.bands = rn_divide_up(y->h, f.band);
     rn_pool_run(m->pool, f.groups * n * f.bands, forward_task, &f);
 }
 
@@ -283,7 +273,7 @@ static void backward_task(void *context, int task, int thread)
 {
     const backward *b = context;
     int group = task % b->groups, band = task / b->groups % b->bands, n = b->first + task / b->groups / b->bands, cb = group * b->group;
-    int first = band * b->band, last = min_int(first + b->band, b->dx->h), count = min_int(b->group, b->c->blocks_in - cb);
+    int first = band * b->band, last = rn_min(first + b->band, b->dx->h), count = rn_min(b->group, b->c->blocks_in - cb);
     float *out = b->m->scratch + thread * b->m->scratch_size;
     int64_t row = (int64_t)b->dx->w * RN_LANES;
     for (int h = first; h < last; h++) {
@@ -304,7 +294,7 @@ static void linear_back_task(void *context, int task, int thread)
 {
     const linear *l = context;
     int pixels_in = l->c->kernel_h * l->c->kernel_w, chunk = task % l->chunks, cb = task / l->chunks % l->c->blocks_in, at = task / l->chunks / l->c->blocks_in;
-    int first = chunk * LINEAR_SAMPLES, samples = min_int(LINEAR_SAMPLES, l->n - first);
+    int first = chunk * LINEAR_SAMPLES, samples = rn_min(LINEAR_SAMPLES, l->n - first);
     int32_t zero = 0;
     int64_t matrix = (int64_t)l->c->blocks_out * RN_LANES * RN_LANES;
     rn_conv_row call = {.tap = &zero, .taps = 1, .blocks = l->c->blocks_out, .inner = RN_LANES, .x_block = l->in->block, .x_pixel = l->in->sample,
@@ -323,15 +313,15 @@ void rn_conv_backward(const rn_machine *m, const rn_conv *c, rn_part part, const
         return;
     }
     if (c->linear) {
-        linear l = {m, c, packed, dy, dx, NULL, part.count, divide_up(part.count, LINEAR_SAMPLES)};
+        linear l = {m, c, packed, dy, dx, NULL, part.count, rn_divide_up(part.count, LINEAR_SAMPLES)};
         rn_pool_run(m->pool, c->kernel_h * c->kernel_w * c->blocks_in * l.chunks, linear_back_task, &l);
         return;
     }
     backward b = {.m = m, .c = c, .dy = dy, .dx = dx, .packed = packed, .row = row, .context = context, .add = add, .first = part.first};
     b.group = m->kernels.k_blocks;
-    b.groups = divide_up(c->blocks_in, b.group);
+    b.groups = rn_divide_up(c->blocks_in, b.group);
     b.band = max_int(task_band(c, b.group, dx->w, dx->h), c->stride_h);
-    b.bands = divide_up(dx->h, b.band);
+    b.bands = rn_divide_up(dx->h, b.band);
     rn_pool_run(m->pool, b.groups * (part.last - part.first) * b.bands, backward_task, &b);
 }
 

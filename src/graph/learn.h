@@ -37,7 +37,7 @@ int rn_learn_backward(rn_learn *engine, const float *dlogits, const float *dembe
 /* Called after each step of forward and backward, with the step's output as plain [n][C][H][W] when want_data is set. */
 int rn_learn_hook(rn_learn *engine, rn_layer_hook hook, void *context, int want_data, rn_error *err);
 
-/* Bytes that one forward and backward of n samples read and write in activations, as planned. */
+/* Bytes that one forward and backward of n samples read and write in activations and packed weights, as planned. */
 int64_t rn_learn_traffic(const rn_learn *engine, int n);
 /* The least that they could be: every tensor that a step stores (raw outputs of convolutions, outputs of blocks and pools) is written once
  * and read once on the way back; everything else stays in the caches, and halos and filled lanes count nothing. */

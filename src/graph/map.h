@@ -14,6 +14,16 @@ typedef struct rn_map {
     int64_t row, block, sample; /* strides in floats */
 } rn_map;
 
+static inline int rn_min(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static inline int rn_divide_up(int64_t a, int64_t b)
+{
+    return (int)((a + b - 1) / b);
+}
+
 static inline int rn_blocks(int channels)
 {
     return (channels + RN_LANES - 1) / RN_LANES;

@@ -97,7 +97,7 @@ const float *rn_packed_bias(const rn_packed *p, const rn_step *step)
 
 /* --- weights ------------------------------------------------------------------------------------------------------------------ */
 
-/* scale of BN behind a convolution, and what is left of it as a bias. */
+/* scale of BN behind a convolution, and what is left of it as a bias, unless NULL. */
 static void fold(rn_packed *p, const rn_step *s, float *bias)
 {
     const rn_graph *g = p->graph;
@@ -106,7 +106,8 @@ static void fold(rn_packed *p, const rn_step *s, float *bias)
     const float *mean = p->stats + g->params[bn->mean].offset, *var = p->stats + g->params[bn->var].offset;
     for (int k = 0; k < s->conv.channels_out; k++) {
         p->scale[k] = (double)gamma[k] / sqrt((double)var[k] + bn->eps);
-        bias[k] = (float)((double)beta[k] - (double)mean[k] * p->scale[k]);
+        if (bias)
+            bias[k] = (float)((double)beta[k] - (double)mean[k] * p->scale[k]);
     }
 }
 
@@ -114,7 +115,7 @@ static void pack(rn_packed *p, const rn_step *s, const rn_conv *c, float *out, c
 {
     const rn_node *node = &p->graph->nodes[s->node];
     if (s->kind == RN_STEP_CONV)
-        fold(p, s, p->biases + s->bias);
+        fold(p, s, NULL); /* the biases stand, and other sessions may be reading them */
     rn_conv_pack_forward(m, c, p->weights + p->graph->params[node->weight].offset, s->kind == RN_STEP_CONV ? p->scale : NULL, out);
 }
 
@@ -153,12 +154,15 @@ int rn_packed_weights(const rn_packed *packed, int step, const rn_conv *c, const
     return status;
 }
 
-int64_t rn_packed_size(const rn_packed *p)
+int64_t rn_packed_size(const rn_packed *packed)
 {
+    rn_packed *p = (rn_packed *)packed;
     int64_t size = p->biases_size;
+    pthread_mutex_lock(&p->lock);
     for (int t = 0; t < p->steps_count; t++)
         for (int a = 0; a < RN_ALGORITHMS; a++)
             size += p->memory[t][a].size;
+    pthread_mutex_unlock(&p->lock);
     return size;
 }
 

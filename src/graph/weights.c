@@ -26,11 +26,6 @@ typedef struct weights {
     int64_t x_pixel, dy_pixel;
 } weights;
 
-static int min_int(int a, int b)
-{
-    return a < b ? a : b;
-}
-
 static int few_pairs(const rn_conv *c)
 {
     return !c->plain && !c->linear && c->blocks_in * c->blocks_out < MANY_PAIRS;
@@ -39,7 +34,7 @@ static int few_pairs(const rn_conv *c)
 int rn_conv_weights_group(const rn_conv *c)
 {
     int taps = c->kernel_h * c->kernel_w;
-    return taps <= 9 ? min_int(K_GROUP, c->blocks_out) : 1;
+    return taps <= 9 ? rn_min(K_GROUP, c->blocks_out) : 1;
 }
 
 static int64_t pixels_of(const rn_conv *c, const rn_map *dy, int n)
@@ -72,13 +67,13 @@ static int list_segments(const weights *j, rn_segment *out)
     int64_t pixel = c->plain ? 1 : RN_LANES;
     if (c->linear) {
         for (int first = 0; first < j->n; first += CHUNK)
-            out[count++] = (rn_segment){first * j->x->sample, first * j->dy->sample, min_int(CHUNK, j->n - first)};
+            out[count++] = (rn_segment){first * j->x->sample, first * j->dy->sample, rn_min(CHUNK, j->n - first)};
         return count;
     }
     for (int n = 0; n < j->n; n++)
         for (int p = 0; p < j->dy->h; p++)
             for (int q = 0; q < j->dy->w;) {
-                int pixels = min_int(left, j->dy->w - q);
+                int pixels = rn_min(left, j->dy->w - q);
                 out[count++] = (rn_segment){n * j->x->sample + (p * c->stride_h - c->pad) * j->x->row + (q * c->stride_w - c->pad) * pixel,
                     n * j->dy->sample + p * j->dy->row + (int64_t)q * RN_LANES, pixels};
                 q += pixels;
@@ -160,8 +155,8 @@ static inputs tap_inputs(const weights *j, int cb, int kb, int outputs, int32_t 
 static void scatter_pair(const weights *j, int cb, int kb, const float *total)
 {
     const rn_conv *c = j->c;
-    for (int k = 0; k < min_int(RN_LANES, c->channels_out - kb * RN_LANES); k++)
-        for (int i = 0; i < min_int(RN_LANES, c->channels_in - cb * RN_LANES); i++)
+    for (int k = 0; k < rn_min(RN_LANES, c->channels_out - kb * RN_LANES); k++)
+        for (int i = 0; i < rn_min(RN_LANES, c->channels_in - cb * RN_LANES); i++)
             for (int t = 0; t < j->taps; t++)
                 j->dw[((int64_t)(kb * RN_LANES + k) * c->channels_in + cb * RN_LANES + i) * j->taps + t] = total[(t * RN_LANES + i) * RN_LANES + k];
 }
@@ -170,7 +165,7 @@ static void group_task(void *context, int task, int thread)
 {
     const weights *j = context;
     int32_t shift[MAX_TAPS];
-    int cb = task / j->groups, kb = task % j->groups * j->group, outputs = min_int(j->group, j->c->blocks_out - kb);
+    int cb = task / j->groups, kb = task % j->groups * j->group, outputs = rn_min(j->group, j->c->blocks_out - kb);
     inputs in = tap_inputs(j, cb, kb, outputs, shift);
     int64_t pair = (int64_t)j->taps * RN_LANES * RN_LANES;
     float *total = j->m->scratch + thread * j->m->scratch_size, *chunk = total + outputs * pair;
@@ -207,7 +202,7 @@ static void plain_task(void *context, int task, int thread)
 {
     const weights *j = context;
     const rn_conv *c = j->c;
-    int kb = task / j->parts, all = c->channels_in * j->taps, first = task % j->parts * PLAIN_ROWS, rows = min_int(PLAIN_ROWS, all - first);
+    int kb = task / j->parts, all = c->channels_in * j->taps, first = task % j->parts * PLAIN_ROWS, rows = rn_min(PLAIN_ROWS, all - first);
     float *total = j->m->scratch + thread * j->m->scratch_size, *chunk = total + (int64_t)rows * RN_LANES;
     int32_t offsets[PLAIN_ROWS];
     for (int i = 0; i < rows; i++) {
@@ -216,7 +211,7 @@ static void plain_task(void *context, int task, int thread)
     }
     inputs in = {.kb = kb, .outputs = 1, .sets = 1, .rows = rows, .offsets = offsets};
     sum_pixels(j, &in, total, chunk);
-    for (int k = 0; k < min_int(RN_LANES, c->channels_out - kb * RN_LANES); k++)
+    for (int k = 0; k < rn_min(RN_LANES, c->channels_out - kb * RN_LANES); k++)
         for (int i = 0; i < rows; i++)
             j->dw[(int64_t)(kb * RN_LANES + k) * all + first + i] = total[i * RN_LANES + k];
 }
@@ -241,7 +236,7 @@ void rn_conv_weights(const rn_machine *m, const rn_conv *c, rn_part part, const 
     int pairs = c->blocks_in * c->blocks_out;
     if (!few_pairs(c)) {
         int want = TASKS_A_THREAD * rn_pool_threads(m->pool);
-        j.group = min_int(rn_conv_weights_group(c), pairs / want + 1);
+        j.group = rn_min(rn_conv_weights_group(c), pairs / want + 1);
         j.groups = (c->blocks_out + j.group - 1) / j.group;
         rn_pool_run(m->pool, c->blocks_in * j.groups, group_task, &j);
         return;

@@ -11,8 +11,7 @@
 enum {
     TILES = 56,              /* of a block of tiles: V of 64 channels is then 516 KB */
     TASKS_A_THREAD = 2,
-    FROM_MEMORY = 1 << 20,   /* floats of packed weights from which the next ones are asked for ahead: they come from memory or L3 */
-    POSITIONS = 36
+    FROM_MEMORY = 1 << 20    /* floats of packed weights from which the next ones are asked for ahead: they come from memory or L3 */
 };
 
 typedef struct winograd {
@@ -30,11 +29,6 @@ typedef struct winograd {
     int across, down;        /* tiles of a block: columns, rows */
 } winograd;
 
-static int min_int(int a, int b)
-{
-    return a < b ? a : b;
-}
-
 /* --- the transformed input ------------------------------------------------------------------------------------------------- */
 
 int64_t rn_winograd_strip(int down, int across)
@@ -46,7 +40,7 @@ int64_t rn_winograd_strip(int down, int across)
 static void cut_strip(const rn_machine *m, const rn_view *x, const rn_tile_range *at, int tx, int rows, int columns, float *strip)
 {
     const rn_map *map = x->map;
-    int top = 4 * at->ty - 1, left = 4 * tx - 1, first = left < 0 ? 0 : left, last = min_int(left + columns, map->w);
+    int top = 4 * at->ty - 1, left = 4 * tx - 1, first = left < 0 ? 0 : left, last = rn_min(left + columns, map->w);
     for (int r = 0; r < rows; r++, strip += (int64_t)columns * RN_LANES) {
         int h = top + r;
         if (h < 0 || h >= map->h) {
@@ -70,7 +64,7 @@ void rn_winograd_gather(const rn_machine *m, const rn_view *x, const rn_tile_ran
     const rn_map *map = x->map;
     int inside = 0; /* tiles of a row that read the map where it lies */
     if (!x->scale && map->halo >= 1 && 4 * (at->ty + at->down) <= map->h)
-        inside = min_int(at->across, map->w / 4 - at->tx);
+        inside = rn_min(at->across, map->w / 4 - at->tx);
     inside = inside < 0 ? 0 : inside;
     rn_winograd_input call = {.step = step, .x_row = map->row, .tiles = inside};
     for (int r = 0; inside && r < at->down; r++) {
@@ -105,8 +99,8 @@ static rooms rooms_of(const winograd *w, int thread, int tiles)
     int k_blocks = w->m->kernels.k_blocks;
     r.v_step = rn_winograd_step(w->in_blocks, tiles);
     r.product_step = rn_winograd_step(k_blocks, tiles);
-    r.product = r.v + POSITIONS * r.v_step;
-    r.strip = r.product + POSITIONS * r.product_step;
+    r.product = r.v + RN_WINOGRAD_POSITIONS * r.v_step;
+    r.strip = r.product + RN_WINOGRAD_POSITIONS * r.product_step;
     return r;
 }
 
@@ -114,7 +108,7 @@ static void gather_rows(const winograd *w, const rooms *r, int first, int rows, 
 {
     for (int done = 0, down; done < rows; done += down) {
         int row = w->first + first + done, ty = row % w->tiles.down;
-        down = min_int(rows - done, w->tiles.down - ty);
+        down = rn_min(rows - done, w->tiles.down - ty);
         for (int b = 0; b < w->in_blocks; b++) {
             rn_tile_range at = {.n = row / w->tiles.down, .block = b, .ty = ty, .tx = tx, .down = down, .across = across};
             rn_winograd_gather(w->m, w->x, &at, r->strip, r->v + ((int64_t)b * rows + done) * across * RN_LANES, r->v_step);
@@ -127,11 +121,11 @@ static void multiply(const winograd *w, const rooms *r, int kb, int count, int t
     static const int32_t here = 0;
     int64_t matrix = (int64_t)w->in_blocks * RN_LANES * RN_LANES;
     rn_conv_row call = {.tap = &here, .taps = 1, .blocks = w->in_blocks, .inner = RN_LANES, .x_block = (int64_t)tiles * RN_LANES, .x_pixel = RN_LANES,
-        .w_k = POSITIONS * matrix, .y_k = (int64_t)tiles * RN_LANES, .y_pixel = RN_LANES, .k_blocks = count, .pixels = tiles};
-    int far = w->out_blocks * POSITIONS * matrix >= FROM_MEMORY;
-    for (int p = 0; p < POSITIONS; p++) {
+        .w_k = RN_WINOGRAD_POSITIONS * matrix, .y_k = (int64_t)tiles * RN_LANES, .y_pixel = RN_LANES, .k_blocks = count, .pixels = tiles};
+    int far = w->out_blocks * RN_WINOGRAD_POSITIONS * matrix >= FROM_MEMORY;
+    for (int p = 0; p < RN_WINOGRAD_POSITIONS; p++) {
         call.x = r->v + p * r->v_step;
-        call.w = w->packed + ((int64_t)kb * POSITIONS + p) * matrix;
+        call.w = w->packed + ((int64_t)kb * RN_WINOGRAD_POSITIONS + p) * matrix;
         call.y = r->product + p * r->product_step;
         call.ahead = far ? call.w + matrix : NULL; /* behind the last position: the next block of outputs */
         w->m->kernels.conv_row(&call);
@@ -144,7 +138,7 @@ static void finish_rows(const winograd *w, const rooms *r, const float *m, int r
     const rn_epilogue *end = w->end;
     row += w->first;
     int n = row / w->tiles.down, h = row % w->tiles.down * 4, last = tx + across == w->tiles.across;
-    rn_winograd_output call = {.m = m, .step = r->product_step, .rows = min_int(4, w->y->h - h), .pixels = min_int(4 * across, w->y->w - 4 * tx)};
+    rn_winograd_output call = {.m = m, .step = r->product_step, .rows = rn_min(4, w->y->h - h), .pixels = rn_min(4 * across, w->y->w - 4 * tx)};
     float *base = rn_map_at(w->y, n, kb, h);
     call.y_row = w->y->row;
     call.y = base + (int64_t)4 * tx * RN_LANES;
@@ -170,15 +164,15 @@ static void finish_rows(const winograd *w, const rooms *r, const float *m, int r
 static void tile_task(void *context, int task, int thread)
 {
     const winograd *w = context;
-    int group = task % w->groups, first = task / w->groups * w->task_rows, last = min_int(first + w->task_rows, w->rows);
-    int kb_last = min_int((group + 1) * w->group, w->out_blocks), most = w->m->kernels.k_blocks;
+    int group = task % w->groups, first = task / w->groups * w->task_rows, last = rn_min(first + w->task_rows, w->rows);
+    int kb_last = rn_min((group + 1) * w->group, w->out_blocks), most = w->m->kernels.k_blocks;
     for (int row = first; row < last; row += w->down)
         for (int tx = 0; tx < w->tiles.across; tx += w->across) {
-            int down = min_int(w->down, last - row), across = min_int(w->across, w->tiles.across - tx), tiles = down * across;
+            int down = rn_min(w->down, last - row), across = rn_min(w->across, w->tiles.across - tx), tiles = down * across;
             rooms r = rooms_of(w, thread, tiles);
             gather_rows(w, &r, row, down, tx, across);
             for (int kb = group * w->group, count; kb < kb_last; kb += count) {
-                count = min_int(most, kb_last - kb);
+                count = rn_min(most, kb_last - kb);
                 multiply(w, &r, kb, count, tiles);
                 for (int k = 0; k < count; k++)
                     for (int i = 0; i < down; i++)
@@ -189,31 +183,26 @@ static void tile_task(void *context, int task, int thread)
 
 /* --- cutting into tasks -------------------------------------------------------------------------------------------------------- */
 
-static int divide_up(int a, int b)
-{
-    return (a + b - 1) / b;
-}
-
 /* Tiles of a block: whole rows as far as TILES allows; a longer row is cut, and its pixels lie in y until it is whole. */
 static void cut_blocks(winograd *w)
 {
-    w->across = w->tiles.across <= TILES ? w->tiles.across : divide_up(w->tiles.across, divide_up(w->tiles.across, TILES));
+    w->across = w->tiles.across <= TILES ? w->tiles.across : rn_divide_up(w->tiles.across, rn_divide_up(w->tiles.across, TILES));
     w->down = w->across >= TILES ? 1 : TILES / w->across;
 }
 
 static void run(winograd *w, int first, int last)
 {
-    int threads = rn_pool_threads(w->m->pool), most = w->m->kernels.k_blocks, pairs = divide_up(w->out_blocks, most);
+    int threads = rn_pool_threads(w->m->pool), most = w->m->kernels.k_blocks, pairs = rn_divide_up(w->out_blocks, most);
     w->tiles = rn_tiles_of(w->y);
     w->first = first * w->tiles.down;
     w->rows = (last - first) * w->tiles.down;
     cut_blocks(w);
-    w->down = divide_up(w->rows, divide_up(w->rows, w->down)); /* blocks of equal size */
+    w->down = rn_divide_up(w->rows, rn_divide_up(w->rows, w->down)); /* blocks of equal size */
     w->task_rows = w->down;
-    int row_tasks = divide_up(w->rows, w->task_rows);
-    w->groups = threads == 1 || row_tasks >= TASKS_A_THREAD * threads ? 1 : min_int(divide_up(TASKS_A_THREAD * threads, row_tasks), pairs);
-    w->group = divide_up(pairs, w->groups) * most;
-    w->groups = divide_up(w->out_blocks, w->group);
+    int row_tasks = rn_divide_up(w->rows, w->task_rows);
+    w->groups = threads == 1 || row_tasks >= TASKS_A_THREAD * threads ? 1 : rn_min(rn_divide_up(TASKS_A_THREAD * threads, row_tasks), pairs);
+    w->group = rn_divide_up(pairs, w->groups) * most;
+    w->groups = rn_divide_up(w->out_blocks, w->group);
     rn_pool_run(w->m->pool, row_tasks * w->groups, tile_task, w);
 }
 
@@ -237,8 +226,8 @@ static int64_t scratch(const rn_map *y, int in_blocks)
 {
     winograd w = {.y = y, .tiles = rn_tiles_of(y)};
     cut_blocks(&w);
-    int tiles = w.across * w.down, k_blocks = 2;
-    return POSITIONS * (rn_winograd_step(in_blocks, tiles) + rn_winograd_step(k_blocks, tiles)) + rn_winograd_strip(w.down, w.across);
+    int tiles = w.across * w.down, k_blocks = 2; /* the most that any table of kernels likes */
+    return RN_WINOGRAD_POSITIONS * (rn_winograd_step(in_blocks, tiles) + rn_winograd_step(k_blocks, tiles)) + rn_winograd_strip(w.down, w.across);
 }
 
 int64_t rn_winograd_scratch(const rn_conv *c, const rn_map *x, const rn_map *y)

@@ -6,7 +6,7 @@
  * order, and one inverse transform ends the ghost batch. */
 #include "graph/winograd.h"
 
-enum { ROUND = 256, CHUNK = 1024, POSITIONS = 36, PIECE = 32, MATRIX = RN_LANES * RN_LANES };
+enum { ROUND = 256, CHUNK = 1024, PIECE = 32, MATRIX = RN_LANES * RN_LANES };
 
 typedef struct weights {
     const rn_machine *m;
@@ -22,14 +22,9 @@ typedef struct weights {
     float *sums, *kept;        /* [position][c-block][k-block][16 c][16 k]: of this chunk, of those before */
 } weights;
 
-static int min_int(int a, int b)
-{
-    return a < b ? a : b;
-}
-
 static int64_t sums_size(const rn_conv *c)
 {
-    return (int64_t)POSITIONS * c->blocks_in * c->blocks_out * MATRIX;
+    return (int64_t)RN_WINOGRAD_POSITIONS * c->blocks_in * c->blocks_out * MATRIX;
 }
 
 static int64_t total_tiles(const rn_map *dy, int n)
@@ -42,21 +37,21 @@ int64_t rn_winograd_room(const rn_conv *c, const rn_map *dy, int n)
 {
     int64_t total = total_tiles(dy, n);
     int round = total < ROUND ? (int)total : ROUND;
-    return POSITIONS * (rn_winograd_step(c->blocks_in, round) + rn_winograd_step(c->blocks_out, round)) + sums_size(c) * (total > CHUNK ? 2 : 1);
+    return RN_WINOGRAD_POSITIONS * (rn_winograd_step(c->blocks_in, round) + rn_winograd_step(c->blocks_out, round)) + sums_size(c) * (total > CHUNK ? 2 : 1);
 }
 
 /* dy of a run of tiles of one row, transformed; zero where a tile overhangs. */
 static void gather_gradient(const weights *j, int n, int kb, int ty, int tx, int tiles, float *strip, float *d)
 {
     const rn_map *dy = j->dy->map;
-    int rows = min_int(4, dy->h - 4 * ty), inside = rows == 4 ? min_int(tiles, dy->w / 4 - tx) : 0;
+    int rows = rn_min(4, dy->h - 4 * ty), inside = rows == 4 ? rn_min(tiles, dy->w / 4 - tx) : 0;
     inside = inside < 0 ? 0 : inside;
     rn_winograd_gradient call = {.y = rn_map_at(dy, n, kb, 4 * ty) + (int64_t)4 * tx * RN_LANES, .d = d, .y_row = dy->row, .step = j->d_step, .tiles = inside};
     if (inside)
         j->m->kernels.winograd_gradient(&call);
     if (inside == tiles)
         return;
-    int columns = 4 * (tiles - inside), left = 4 * (tx + inside), pixels = min_int(columns, dy->w - left);
+    int columns = 4 * (tiles - inside), left = 4 * (tx + inside), pixels = rn_min(columns, dy->w - left);
     memset(strip, 0, (size_t)4 * columns * RN_LANES * sizeof *strip);
     for (int r = 0; r < rows; r++)
         memcpy(strip + (int64_t)r * columns * RN_LANES, rn_map_at(dy, n, kb, 4 * ty + r) + (int64_t)left * RN_LANES, (size_t)pixels * RN_LANES * sizeof *strip);
@@ -69,11 +64,11 @@ static void transform_task(void *context, int task, int thread)
 {
     const weights *j = context;
     int piece = task % j->pieces, block = task / j->pieces, of_x = block < j->c->blocks_in, across = j->tiles.across;
-    int begin = piece * PIECE, end = min_int(begin + PIECE, j->count);
+    int begin = piece * PIECE, end = rn_min(begin + PIECE, j->count);
     float *strip = j->m->scratch + thread * j->m->scratch_size;
     for (int at = begin, tiles; at < end; at += tiles) {
         int tile = j->first + at, row = tile / across, tx = tile % across, n = row / j->tiles.down, ty = row % j->tiles.down;
-        tiles = min_int(end - at, across - tx);
+        tiles = rn_min(end - at, across - tx);
         if (of_x) {
             rn_tile_range range = {.n = n, .block = block, .ty = ty, .tx = tx, .down = 1, .across = tiles};
             rn_winograd_gather(j->m, j->x, &range, strip, j->v + ((int64_t)block * j->count + at) * RN_LANES, j->v_step);
@@ -115,21 +110,21 @@ static void inverse_task(void *context, int pair, int thread)
     (void)thread;
     j->m->kernels.winograd_weight_gradient(&(rn_winograd_weight_gradient){.u = sums, .step = (int64_t)conv->blocks_in * conv->blocks_out * MATRIX,
         .dw = j->dw + ((int64_t)kb * RN_LANES * conv->channels_in + cb * RN_LANES) * 9, .dw_next = 9, .dw_lane = (int64_t)conv->channels_in * 9,
-        .count = min_int(RN_LANES, conv->channels_in - cb * RN_LANES), .lanes = min_int(RN_LANES, conv->channels_out - kb * RN_LANES)});
+        .count = rn_min(RN_LANES, conv->channels_in - cb * RN_LANES), .lanes = rn_min(RN_LANES, conv->channels_out - kb * RN_LANES)});
 }
 
 void rn_winograd_weights(const rn_machine *m, const rn_conv *c, rn_part part, const rn_view *x, const rn_map *dy, float *room, float *dw)
 {
     rn_view gradient = {.map = dy};
     weights j = {.m = m, .c = c, .x = x, .dy = &gradient, .dw = dw, .tiles = rn_tiles_of(dy)};
-    int total = (int)total_tiles(dy, part.count), round = min_int(ROUND, total), last = (int)total_tiles(dy, part.last), end;
+    int total = (int)total_tiles(dy, part.count), round = rn_min(ROUND, total), last = (int)total_tiles(dy, part.last), end;
     j.v = room;
-    j.d = j.v + POSITIONS * rn_winograd_step(c->blocks_in, round);
-    j.sums = j.d + POSITIONS * rn_winograd_step(c->blocks_out, round);
+    j.d = j.v + RN_WINOGRAD_POSITIONS * rn_winograd_step(c->blocks_in, round);
+    j.sums = j.d + RN_WINOGRAD_POSITIONS * rn_winograd_step(c->blocks_out, round);
     j.kept = total > CHUNK ? j.sums + sums_size(c) : NULL;
     for (j.first = (int)total_tiles(dy, part.first); j.first < last; j.first = end) {
-        end = min_int(last, (j.first / CHUNK + 1) * CHUNK);
-        end = min_int(end, j.first + ROUND);
+        end = rn_min(last, (j.first / CHUNK + 1) * CHUNK);
+        end = rn_min(end, j.first + ROUND);
         j.count = end - j.first;
         j.pieces = (j.count + PIECE - 1) / PIECE;
         j.begins = j.first % CHUNK == 0;
@@ -138,7 +133,7 @@ void rn_winograd_weights(const rn_machine *m, const rn_conv *c, rn_part part, co
         j.v_step = rn_winograd_step(c->blocks_in, j.count);
         j.d_step = rn_winograd_step(c->blocks_out, j.count);
         rn_pool_run(m->pool, (c->blocks_in + c->blocks_out) * j.pieces, transform_task, &j);
-        rn_pool_run(m->pool, POSITIONS * c->blocks_out, product_task, &j);
+        rn_pool_run(m->pool, RN_WINOGRAD_POSITIONS * c->blocks_out, product_task, &j);
     }
     if (last == total)
         rn_pool_run(m->pool, c->blocks_in * c->blocks_out, inverse_task, &j);

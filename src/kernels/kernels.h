@@ -49,6 +49,7 @@ typedef struct rn_wgrad_tile {
  * F(3x3, 4x4): dw = R [sum over tiles of (I x I^T) . (G dy G^T)] R^T. The position (i, j) of a 6 x 6 array has the index 6 i + j;
  * the sums are conv_row and wgrad_tile, one call for each position. 
  * Each transform goes down the columns first, then along the rows, with these operations (d, m, y the six or four values in order): */
+enum { RN_WINOGRAD_POSITIONS = 36 };
 #define RN_WINOGRAD_A 0x1.6a09e6p-1f
 #define RN_WINOGRAD_B 0x1.6a09e6p+0f
 
