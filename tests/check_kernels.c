@@ -294,8 +294,10 @@ static void try_finish_row(const rn_kernels *c, const rn_kernels *k, int odd)
     size_t pixels = (size_t)roll(1, 40), step = 16 * (size_t)roll(1, 2);
     rn_finish_row a = {.bias = numbers(16, odd), .residual = roll(0, 1) ? numbers((pixels - 1) * step + 16, odd) : NULL, .residual_pixel = (int64_t)step,
         .pixels = (int)pixels, .relu = roll(0, 1)};
-    float *want = a.y = numbers(pixels * 16, odd), *have = copy(want, pixels * 16);
+    float *sums = numbers(pixels * 16, odd), *want = copy(sums, pixels * 16), *have = roll(0, 1) ? sums : copy(sums, pixels * 16); /* in place, or not */
+    a.sums = a.y = want;
     c->finish_row(&a);
+    a.sums = sums;
     a.y = have;
     k->finish_row(&a);
     same("finish_row", want, have, pixels * 16);

@@ -1,23 +1,9 @@
-/* Convolution forwards and backwards to the data: tasks of rows, each row a call of conv_row.
- *
- * A task is (group of output blocks, sample, band of rows); through a view it is (sample, band) for all output blocks, since the
- * input rows are then activated once into the thread's scratch. Bands are sized by the shape alone: about 4 MFLOP, but not more
- * input than a quarter of a megabyte, which stays in L2 for all output blocks; or a scratch of half a megabyte. */
+/* Convolution: the choice of who computes it forwards, linear layers, and direct convolution backwards to the data, in tasks of rows, each row a
+ * call of conv_row. Bands of rows are sized by the shape alone: about 4 MFLOP. */
+#include "graph/direct.h"
 #include "graph/winograd.h"
 
-enum { TASK_FLOPS = 4000000, BAND_FLOATS = 64 * 1024, VIEW_FLOATS = 128 * 1024, LINEAR_SAMPLES = 32, MAX_TAPS = 1024 };
-
-typedef struct forward {
-    const rn_machine *m;
-    const rn_conv *c;
-    const rn_view *x;
-    const rn_map *y;
-    const float *packed;
-    const rn_epilogue *end;
-    int n, band, bands, group, groups;
-    int taps;
-    int32_t tap[MAX_TAPS]; /* offsets for maps of this width */
-} forward;
+enum { TASK_FLOPS = 4000000, LINEAR_SAMPLES = 32, MAX_TAPS = 1024 };
 
 rn_map rn_map_plain(int channels, int h, int w, int halo)
 {
@@ -31,122 +17,6 @@ rn_map rn_map_plain(int channels, int h, int w, int halo)
 static int max_int(int a, int b)
 {
     return a > b ? a : b;
-}
-
-static void forward_taps(forward *f, const rn_map *x)
-{
-    const rn_conv *c = f->c;
-    int step = c->plain ? 1 : RN_LANES;
-    f->taps = 0;
-    for (int ch = 0; ch < (c->plain ? c->channels_in : 1); ch++)
-        for (int r = 0; r < c->kernel_h; r++)
-            for (int s = 0; s < c->kernel_w; s++)
-                f->tap[f->taps++] = (int32_t)(ch * x->block + r * x->row + s * step);
-}
-
-/* The end of a row of `pixels` pixels, in L1. */
-static void end_row(const rn_machine *m, const rn_epilogue *end, int n, int block, int row, int pixels, float *y)
-{
-    rn_finish_row call = {.y = y, .pixels = pixels, .relu = end->relu};
-    if (end->bias) {
-        call.bias = end->bias + block * RN_LANES;
-        if (end->residual && block < end->residual->blocks) {
-            call.residual = rn_map_at(end->residual, n, block, row * end->residual_stride);
-            call.residual_pixel = (int64_t)end->residual_stride * RN_LANES;
-        }
-        m->kernels.finish_row(&call);
-    }
-    if (end->row)
-        end->row(end->context, n, block, row, y);
-}
-
-static rn_conv_row row_call(const forward *f, const rn_map *x)
-{
-    const rn_conv *c = f->c;
-    return (rn_conv_row){.tap = f->tap, .taps = f->taps, .blocks = c->blocks_in, .inner = c->plain ? 1 : RN_LANES, .x_block = x->block,
-        .x_pixel = (int64_t)c->stride_w * (c->plain ? 1 : RN_LANES), .w_k = (int64_t)c->blocks_in * f->taps * RN_LANES * (c->plain ? 1 : RN_LANES),
-        .y_k = f->y->block, .y_pixel = RN_LANES, .pixels = f->y->w};
-}
-
-/* Do the rows of a 1x1 layer lie one behind the other on both sides, so that several are one? Tiles of 7 pixels are too small to be fast. */
-static int rows_join(const forward *f, const rn_map *x)
-{
-    const rn_conv *c = f->c;
-    int64_t row = (int64_t)f->y->w * RN_LANES;
-    return c->kernel_h == 1 && c->kernel_w == 1 && c->stride_h == 1 && c->stride_w == 1 && c->pad == 0 && !c->plain && x->row == row && f->y->row == row;
-}
-
-/* Rows [first, last) of the output for blocks [kb, kb + count), reading x, whose row `x_row0` is the map's row 0. */
-static void forward_rows(const forward *f, const rn_map *x, int n_in, int n, int x_row0, int kb, int count, int first, int last)
-{
-    const rn_conv *c = f->c;
-    rn_conv_row call = row_call(f, x);
-    int64_t pixel = c->plain ? 1 : RN_LANES;
-    int rows = rows_join(f, x) ? last - first : 1;
-    call.pixels = rows * f->y->w;
-    for (int k = kb; k < kb + count; k += call.k_blocks) {
-        call.k_blocks = rn_min(f->m->kernels.k_blocks, kb + count - k);
-        call.w = f->packed + k * call.w_k;
-        for (int i = 0; i < c->stride_h && i < 2; i++) /* the first to read these rows brings the next ones nearer */
-            call.x_ahead[i] = k == 0 && !f->x->scale && !c->plain ? (c->kernel_h - 1 + c->stride_h - i) * x->row * rows : 0;
-        for (int p = first; p < last; p += rows) {
-            call.x = x->data + n_in * x->sample + (p * c->stride_h - c->pad - x_row0) * x->row - c->pad * pixel;
-            call.y = rn_map_at(f->y, n, k, p);
-            f->m->kernels.conv_row(&call);
-            for (int i = 0; i < call.k_blocks * rows; i++)
-                end_row(f->m, f->end, n, k + i / rows, p + i % rows, f->y->w, call.y + i / rows * call.y_k + i % rows * f->y->row);
-        }
-    }
-}
-
-static void forward_task(void *context, int task, int thread)
-{
-    const forward *f = context;
-    int group = task % f->groups, band = task / f->groups % f->bands, n = task / f->groups / f->bands, kb = group * f->group;
-    int first = band * f->band, last = rn_min(first + f->band, f->y->h);
-    (void)thread;
-    forward_rows(f, f->x->map, n, n, 0, kb, rn_min(f->group, f->c->blocks_out - kb), first, last);
-}
-
-/* Activates the input rows of a band into scratch, with their halo, then runs every output block over them. */
-static void view_task(void *context, int task, int thread)
-{
-    const forward *f = context;
-    const rn_conv *c = f->c;
-    const rn_map *x = f->x->map;
-    int band = task % f->bands, n = task / f->bands, first = band * f->band, last = rn_min(first + f->band, f->y->h);
-    int low = first * c->stride_h - c->pad, high = (last - 1) * c->stride_h - c->pad + c->kernel_h;
-    rn_map part = rn_map_shape(x->channels, high - low, x->w, 0);
-    part.row += 2 * (int64_t)c->pad * RN_LANES;
-    part.block = part.row * part.h;
-    part.data = f->m->scratch + thread * f->m->scratch_size + c->pad * RN_LANES;
-    for (int b = 0; b < x->blocks; b++)
-        for (int r = low; r < high; r++) {
-            float *dst = part.data + b * part.block + (r - low) * part.row, *line = dst - c->pad * RN_LANES;
-            if (r < 0 || r >= x->h) {
-                memset(line, 0, (size_t)part.row * sizeof *line);
-                continue;
-            }
-            memset(line, 0, (size_t)c->pad * RN_LANES * sizeof *line);
-            memset(dst + (int64_t)x->w * RN_LANES, 0, (size_t)c->pad * RN_LANES * sizeof *line);
-            f->m->kernels.affine_row(&(rn_affine_row){.y = rn_map_at(x, n, b, r), .dst = dst, .scale = f->x->scale + b * RN_LANES,
-                .shift = f->x->shift + b * RN_LANES, .relu = f->x->relu, .pixels = x->w});
-        }
-    forward_rows(f, &part, 0, n, low, 0, c->blocks_out, first, last);
-}
-
-static int view_band(const rn_conv *c, const rn_map *x, const rn_map *y)
-{
-    int64_t row = (int64_t)x->blocks * (x->w + 2 * c->pad) * RN_LANES;
-    int rows = (int)(VIEW_FLOATS / row); /* input rows that fit */
-    int band = (rows - c->kernel_h) / c->stride_h + 1;
-    return max_int(1, rn_min(band, y->h));
-}
-
-static int64_t view_scratch(const rn_conv *c, const rn_map *x, const rn_map *y)
-{
-    int rows = (view_band(c, x, y) - 1) * c->stride_h + c->kernel_h;
-    return (int64_t)rows * x->blocks * (x->w + 2 * c->pad) * RN_LANES;
 }
 
 /* Rows whose work is about TASK_FLOPS for one group of output blocks. */
@@ -182,7 +52,7 @@ static void linear_task(void *context, int task, int thread)
     call.y = rn_map_at(l->out, first, kb, 0);
     l->m->kernels.conv_row(&call);
     for (int i = 0; i < pixels; i++)
-        end_row(l->m, l->end, first + i, kb, 0, 1, call.y + i * call.y_pixel);
+        rn_direct_end_row(l->m, l->end, l->out, first + i, kb, 0, 0, 1, call.y + i * call.y_pixel);
 }
 
 void rn_conv_forward(const rn_machine *m, const rn_conv *c, int n, const rn_view *x, const rn_map *y, const float *packed, const rn_epilogue *end)
@@ -196,22 +66,7 @@ void rn_conv_forward(const rn_machine *m, const rn_conv *c, int n, const rn_view
         rn_pool_run(m->pool, c->blocks_out * l.chunks, linear_task, &l);
         return;
     }
-    forward f = {.m = m, .c = c, .x = x, .y = y, .packed = packed, .end = end, .n = n};
-    if (x->scale) {
-        rn_map line = rn_map_shape(x->map->channels, 1, x->map->w, 0);
-        line.row += 2 * (int64_t)c->pad * RN_LANES;
-        forward_taps(&f, &line);
-        f.band = view_band(c, x->map, y);
-        f.bands = rn_divide_up(y->h, f.band);
-        rn_pool_run(m->pool, n * f.bands, view_task, &f);
-        return;
-    }
-    forward_taps(&f, x->map);
-    f.group = m->kernels.k_blocks;
-    f.groups = rn_divide_up(c->blocks_out, f.group);
-    f.band = rn_min(task_band(c, f.group, y->w, y->h), max_int(1, (int)(BAND_FLOATS / (c->stride_h * c->blocks_in * x->map->row))));
-    f.bands = rn_divide_up(y->h, f.band);
-    rn_pool_run(m->pool, f.groups * n * f.bands, forward_task, &f);
+    rn_direct_forward(m, c, n, x, y, packed, end);
 }
 
 /* --- backward-data ------------------------------------------------------------------------------------------------------ */
@@ -333,17 +188,22 @@ int rn_conv_dy_halo(const rn_conv *c, int h, int w)
     return max_int(0, max_int(max_int(before_h, before_w), max_int(after_h, after_w)));
 }
 
+static int64_t max_floats(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+int64_t rn_conv_forward_scratch(const rn_conv *c, const rn_map *x, const rn_map *y)
+{
+    return c->forward == RN_WINOGRAD ? rn_winograd_scratch(c, x, y) : rn_direct_scratch(c, x, y);
+}
+
 int64_t rn_conv_scratch(const rn_conv *c, const rn_map *x, const rn_map *y)
 {
     int64_t most = 2 * (int64_t)(x->w + 2) * RN_LANES; /* backward-data: rows of two blocks */
     int64_t taps = (int64_t)c->kernel_h * c->kernel_w * (c->plain ? c->channels_in : RN_LANES);
     int64_t weights = 2 * taps * RN_LANES * rn_conv_weights_group(c); /* backward-weights: a chunk's sums and the total */
-    if (!c->plain && !c->linear && view_scratch(c, x, y) > most)
-        most = view_scratch(c, x, y);
-    most = weights > most ? weights : most;
-    if (c->forward == RN_WINOGRAD || c->backward == RN_WINOGRAD || c->weights == RN_WINOGRAD) {
-        int64_t winograd = rn_winograd_scratch(c, x, y);
-        most = winograd > most ? winograd : most;
-    }
-    return most;
+    if (c->forward == RN_WINOGRAD || c->backward == RN_WINOGRAD || c->weights == RN_WINOGRAD)
+        most = max_floats(most, rn_winograd_scratch(c, x, y));
+    return max_floats(max_floats(most, weights), rn_direct_scratch(c, x, y));
 }

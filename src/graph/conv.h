@@ -66,7 +66,8 @@ typedef struct rn_epilogue {
     const void *context;
 } rn_epilogue;
 
-/* Floats of scratch that a thread needs for a step (forward through a view, backward-data, backward-weights). */
+/* Floats of scratch that a thread needs: forwards; or for a whole step (backward-data and backward-weights as well). */
+int64_t rn_conv_forward_scratch(const rn_conv *c, const rn_map *x, const rn_map *y);
 int64_t rn_conv_scratch(const rn_conv *c, const rn_map *x, const rn_map *y);
 
 /* y = conv(x); y has no halo to keep unless the row function writes it. image: the plain input's pixel (0, 0) in a map

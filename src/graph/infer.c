@@ -7,7 +7,6 @@
 #include <time.h>
 
 #include "graph/packed.h"
-#include "graph/winograd.h"
 
 enum { MOST_SAMPLES = 1 << 20, MOST_PIXELS = 1 << 24 }; /* far above any use; keeps sizes from overflowing */
 
@@ -77,9 +76,9 @@ static int64_t scratch_wanted(const rn_infer *e)
     int64_t most = 0;
     for (int t = 0; t < e->steps_count; t++) {
         const rn_step *s = &e->steps[t];
-        if (s->kind != RN_STEP_CONV || e->layers[t].conv.forward != RN_WINOGRAD)
+        if (s->kind != RN_STEP_CONV)
             continue;
-        int64_t want = rn_winograd_scratch(&e->layers[t].conv, &e->maps[s->in], &e->maps[s->out]);
+        int64_t want = rn_conv_forward_scratch(&e->layers[t].conv, &e->maps[s->in], &e->maps[s->out]);
         most = want > most ? want : most;
     }
     return most;

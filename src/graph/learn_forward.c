@@ -25,7 +25,7 @@ static void bias_row(const void *context, int n, int block, int row, float *y)
     (void)n;
     (void)row;
     memcpy(lanes, r->e->weights + bias->offset + block * RN_LANES, (size_t)(count < RN_LANES ? count : RN_LANES) * sizeof *lanes);
-    r->e->machine.kernels.finish_row(&(rn_finish_row){.y = y, .bias = lanes, .pixels = 1});
+    r->e->machine.kernels.finish_row(&(rn_finish_row){.sums = y, .y = y, .bias = lanes, .pixels = 1});
 }
 
 static void merge_task(void *context, int task, int thread)

@@ -144,10 +144,10 @@ typedef struct rn_bngrad_row {
     int pixels;
 } rn_bngrad_row;
 
-/* y[i] = y[i] + bias, then + residual[i * residual_pixel] (NULL: none), then ReLU where asked; in place. */
+/* y[i] = sums[i] + bias, then + residual[i * residual_pixel] (NULL: none), then ReLU where asked; y may be sums. */
 typedef struct rn_finish_row {
+    const float *sums, *bias, *residual;
     float *y;
-    const float *bias, *residual;
     int64_t residual_pixel;
     int pixels, relu;
 } rn_finish_row;
