@@ -1,15 +1,16 @@
 /* Direct convolution forwards: tasks of bands of output rows by groups of output blocks.
  *
- * The rows of a band are joined, so that one call of conv_row runs over a hundred or more pixels and register tiles are full even on maps seven
- * pixels wide. Where the rows do not lie one behind the other in x as they would have to (a stride, a halo, more than one tap, a view), a
- * task first lays its input out as planes: for each column s of the kernel and each residue of its rows by the stride, the pixels that this
- * tap meets, row behind row. A tap is then one offset, and the next pixel is always the next sixteen floats.
+ * Rows are joined, so that one call of conv_row runs over a hundred or more pixels and register tiles are full even on maps seven pixels wide.
+ * Rows of a 1x1 layer of stride 1 lie joined in the map; others are wide enough to be read one by one; where they are narrow, or go through
+ * a view, a task first lays its input out as planes: for each column s of the kernel and each residue of its rows by the stride, the
+ * pixels that this tap meets, row behind row. A tap is then one offset, and the next pixel is always the next sixteen floats.
  *
  * The plain image of the first layer is read where it lies, row by row: its pixels are single floats. */
 #include "graph/direct.h"
 
 enum {
     PIXELS = 256,               /* of a band, about */
+    WIDE = 32,                  /* pixels of a row that fill tiles without being joined */
     COLUMNS = 512,              /* of a part of a longer row */
     PLANES = 128 * 1024,        /* floats of a band's planes at most, unless one row needs more: L2 */
     TASK_FLOPS = 4000000,       /* of a task of plain rows */
@@ -25,7 +26,7 @@ typedef struct direct {
     const rn_map *y;
     const float *packed;
     const rn_epilogue *end;
-    int in_place;               /* x is read where it lies */
+    int in_place;               /* x is read where it lies: 1, row by row; 2, rows joined */
     int across, band, bands;    /* columns of a part; rows of a band */
     int group, groups;
     int taps;
@@ -142,37 +143,45 @@ static int joined(const rn_map *map, int rows)
     return rows == 1 || map->row == (int64_t)map->w * RN_LANES;
 }
 
-/* Rows [first, first + rows) of some columns, for output blocks [kb, kb_last). */
+/* Offsets of the taps from the first pixel: in the map as it lies, or in the planes. */
+static void set_taps(const direct *d, int rows, int across, int32_t *tap)
+{
+    const rn_conv *c = d->c;
+    int64_t row = (int64_t)across * RN_LANES;
+    for (int r = 0, t = 0; r < c->kernel_h; r++)
+        for (int s = 0; s < c->kernel_w; s++)
+            tap[t++] = (int32_t)(d->in_place ? r * d->x->map->row + s * RN_LANES : plane_at(c, s, r % c->stride_h, rows, across) + r / c->stride_h * row);
+}
+
+/* Rows [first, first + rows) of some columns, for output blocks [kb, kb_last). A run is the rows of one call. */
 static void band_part(const direct *d, int n, int first, int rows, const columns *at, int kb, int kb_last, float *room)
 {
     const rn_conv *c = d->c;
-    int most = d->m->kernels.k_blocks, to_map = joined(d->y, rows), pixels = rows * at->across;
+    int run = d->in_place == 1 ? 1 : rows, to_map = joined(d->y, run), pixels = run * at->across, most = d->m->kernels.k_blocks;
     int64_t left = (int64_t)at->left * RN_LANES, row = (int64_t)at->across * RN_LANES;
-    float *sums = room, *line = sums + most * (int64_t)pixels * RN_LANES, *planes = line + (int64_t)(at->high - at->low) * RN_LANES;
-    int32_t tap[MAX_TAPS] = {0};
-    rn_conv_row call = {.tap = tap, .taps = c->kernel_h * c->kernel_w, .blocks = c->blocks_in, .inner = RN_LANES, .x_pixel = RN_LANES, .y_pixel = RN_LANES,
-        .y_k = to_map ? d->y->block : pixels * (int64_t)RN_LANES, .pixels = pixels};
+    float *sums = room, *line = sums + most * pixels * RN_LANES, *planes = line + (int64_t)(at->high - at->low) * RN_LANES;
+    int32_t tap[MAX_TAPS];
+    rn_conv_row call = {.tap = tap, .taps = c->kernel_h * c->kernel_w, .blocks = c->blocks_in, .inner = RN_LANES, .x = planes, .x_pixel = RN_LANES,
+        .x_block = planes_size(c, rows, at->across), .y_k = to_map ? d->y->block : pixels * (int64_t)RN_LANES, .y_pixel = RN_LANES, .pixels = pixels};
     call.w_k = (int64_t)c->blocks_in * call.taps * RN_LANES * RN_LANES;
+    set_taps(d, rows, at->across, tap);
     if (d->in_place) {
-        call.x = rn_map_at(d->x->map, n, 0, first) + left;
         call.x_block = d->x->map->block;
-    } else {
+        call.x_pixel = (int64_t)c->stride_w * RN_LANES;
+    } else
         lay_planes(d, n, first, rows, at, planes, line);
-        call.x = planes;
-        call.x_block = planes_size(c, rows, at->across);
-        for (int r = 0, t = 0; r < c->kernel_h; r++)
-            for (int s = 0; s < c->kernel_w; s++)
-                tap[t++] = (int32_t)(plane_at(c, s, r % c->stride_h, rows, at->across) + r / c->stride_h * row);
-    }
     for (; kb < kb_last; kb += call.k_blocks) {
         call.k_blocks = rn_min(most, kb_last - kb);
         call.w = d->packed + kb * call.w_k;
-        call.y = to_map ? rn_map_at(d->y, n, kb, first) + left : sums;
         call.ahead = c->blocks_out * call.w_k >= FROM_MEMORY ? call.w + call.k_blocks * call.w_k : NULL; /* behind the last: the next layer's */
-        d->m->kernels.conv_row(&call);
-        for (int k = 0; k < call.k_blocks; k++)
-            for (int i = 0; i < rows; i++)
-                rn_direct_end_row(d->m, d->end, d->y, n, kb + k, first + i, at->left, at->across, call.y + k * call.y_k + i * row);
+        for (int p = first; p < first + rows; p += run, call.ahead = NULL) {
+            if (d->in_place)
+                call.x = rn_map_at(d->x->map, n, 0, p * c->stride_h - c->pad) + left * c->stride_w - c->pad * RN_LANES;
+            call.y = to_map ? rn_map_at(d->y, n, kb, p) + left : sums;
+            d->m->kernels.conv_row(&call);
+            for (int i = 0; i < call.k_blocks * run; i++)
+                rn_direct_end_row(d->m, d->end, d->y, n, kb + i / run, p + i % run, at->left, at->across, call.y + i / run * call.y_k + i % run * row);
+        }
     }
 }
 
@@ -246,7 +255,8 @@ void rn_direct_forward(const rn_machine *m, const rn_conv *c, int n, const rn_vi
     }
     int threads = rn_pool_threads(m->pool), pairs = rn_divide_up(c->blocks_out, m->kernels.k_blocks);
     cut_bands(&d);
-    d.in_place = c->kernel_h == 1 && c->kernel_w == 1 && c->stride_h == 1 && c->stride_w == 1 && c->pad == 0 && !x->scale && joined(x->map, d.band);
+    if (!x->scale && x->map->halo >= c->pad)
+        d.in_place = c->kernel_h == 1 && c->kernel_w == 1 && c->stride_h == 1 && c->stride_w == 1 && c->pad == 0 && joined(x->map, d.band) ? 2 : y->w >= WIDE;
     d.groups = threads == 1 ? 1 : rn_min(pairs, rn_divide_up(TASKS_A_THREAD * threads, n * d.bands));
     d.group = rn_divide_up(pairs, d.groups) * m->kernels.k_blocks;
     d.groups = rn_divide_up(c->blocks_out, d.group);

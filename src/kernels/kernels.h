@@ -23,7 +23,6 @@ typedef struct rn_conv_row {
     int64_t w_k, y_k, y_pixel; /* floats from one block of output channels to the next; between output pixels */
     int blocks, taps, inner, k_blocks, pixels; /* pixels: at least 1 */
     const float *ahead;      /* weights of the next call: brought nearer meanwhile, for layers whose weights come from memory; NULL: none */
-    int64_t x_ahead[2];      /* floats from a pixel to one that the next row will read, also asked for; 0: none */
 } rn_conv_row;
 
 /* Sums over pixels for `rows` inputs and 16 outputs, going on from what acc holds:
