@@ -84,6 +84,7 @@ int verb_predict(const command *c);
 int verb_embed(const command *c);
 int verb_run(const command *c);
 int verb_dump(const command *c);
+int verb_explain(const command *c);
 int verb_bench(const command *c);
 
 #endif

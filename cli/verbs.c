@@ -200,6 +200,17 @@ static const option_row dump_options[] = {
     FLAG("list", 0, "print the stages and their shapes"),
     RAW_ROWS, END};
 
+static const option_row explain_options[] = {
+    PATH("out", "FILE.png", 0, "the picture; also -o"),
+    PATH("npy", "FILE.npy", 0, "the map as numbers, rows x columns as the layer has them"),
+    CHOICE("method", 1, "grad-cam|grad-cam++|occlusion", "how [grad-cam]"),
+    TEXT("layer", "NAME", 1, "the layer whose value is explained [the last block's output]"),
+    TEXT("class", "LABEL", 1, "the class to look for evidence of [the answer]"),
+    NUMBER("start", "S", 1, 0, 1e9, "explain the window that begins here [recordings up to 30 s whole]"),
+    NUMBER("window", "S", 0, 0.01, 3600, "seconds of that window [the length trained on]"),
+    {"patch", "HxW", OPTION_SIZE, 1, 0, 0, NULL, "occlusion: rows and columns covered at a time [an eighth of the input's]", NULL},
+    RAW_ROWS, END};
+
 const verb verbs[] = {
     {"arch", "[NAME]", "layers, shapes, parameters and multiply-adds of a network",
      "Prints the table of a network: layer, output, parameters, multiply-adds (MACs). Without NAME, the list of\n"
@@ -262,6 +273,14 @@ const verb verbs[] = {
      "  resnet embed run/model.safetensors birds -o birds.npy      birds.npy and birds.paths.txt\n"
      "  resnet embed run/model.safetensors garden.flac --l2",
      embed_options, 2, -1, verb_embed},
+    {"explain", "MODEL PATH", "where in a recording the evidence lies",
+     "Draws the spectrogram, and over it where the network found what speaks for its answer, or for another class.\n"
+     "grad-cam weighs the maps of a layer by the gradient of the class; grad-cam++ does so pixel by pixel and finds\n"
+     "several events better; occlusion covers a patch at a time and measures what the probability loses, which\n"
+     "takes longer and needs no gradient. PATH is a recording, or a .npy array for the network.",
+     "  resnet explain run/model.safetensors garden.flac -o garden.png\n"
+     "  resnet explain run/model.safetensors night.wav --start 3605 --class owl --method occlusion -o owl.png",
+     explain_options, 2, 2, verb_explain},
     {"run", "MODEL IN.npy", "the network alone, on tensors",
      "Runs the network on an array of C x H x W or N x C x H x W numbers, without any feature extraction.",
      "  resnet run run/model.safetensors in.npy --logits logits.npy --embedding embedding.npy",

@@ -86,6 +86,16 @@ RN_API int rn_tools_dump(const rn_model *model, const char *path, const rn_liste
 /* [{"stage", "shape"}] of what rn_tools_dump can write, for the model's own input size. */
 RN_API int rn_tools_dump_list(const rn_model *model, char **result, rn_error *err);
 
+/* Where in an input the evidence for a class lies: {"path", "start_s", "end_s", "answer": {"label", "probability"}, "class": {"label", "probability",
+ * "logit"}, "method", "layer", "shape": [rows, columns], "strongest": {"row", "column", and of a recording "seconds", "hz"}, "map": [[...]]}, and
+ * of a recording "input": [rows, columns]. The logits are those of rn_session_file, to the bit. `png` gets a picture, `npy` the map; NULL: none.
+ *
+ * options: "method" ("grad-cam": Selvaraju et al. 2017; "grad-cam++": Chattopadhay et al. 2018; "occlusion": Zeiler and Fergus 2014), "layer"
+ * (as rn_tools_dump names it), "class" (a label), "start" (seconds; listen->window_s long), "patch" ("HxW"), "threads". progress is called in
+ * occlusion, and can stop it. */
+RN_API int rn_tools_explain(const rn_model *model, const char *path, const rn_listen *listen, const char *options, const char *png,
+                            const char *npy, rn_progress_fn progress, void *context, char **result, rn_error *err);
+
 /* Arrays in files: NumPy's .npy, float32 in memory, row by row. Loading takes float and integer arrays of up to 8 dimensions, in C order:
  * *dims of them, their sizes in shape[0 .. *dims). *data is the caller's (rn_tensor_free). Saving replaces the file whole. */
 RN_API int rn_tensor_load(const char *path, float **data, int *dims, int64_t shape[8], rn_error *err);

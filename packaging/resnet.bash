@@ -3,7 +3,7 @@ _resnet()
 {
   local word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" verb="${COMP_WORDS[1]}"
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "arch info train eval predict embed run dump bench data help completion" -- "$word"))
+    COMPREPLY=($(compgen -W "arch info train eval predict embed explain run dump bench data help completion" -- "$word"))
     return
   fi
   if [ "$verb" = data ] && [ "$COMP_CWORD" -eq 2 ]; then
@@ -32,6 +32,8 @@ _resnet()
     "eval --raw") COMPREPLY=($(compgen -W "s16le s24le s32le f32le u8 mulaw alaw gsm" -- "$word")); return ;;
     "predict --raw") COMPREPLY=($(compgen -W "s16le s24le s32le f32le u8 mulaw alaw gsm" -- "$word")); return ;;
     "embed --raw") COMPREPLY=($(compgen -W "s16le s24le s32le f32le u8 mulaw alaw gsm" -- "$word")); return ;;
+    "explain --method") COMPREPLY=($(compgen -W "grad-cam grad-cam++ occlusion" -- "$word")); return ;;
+    "explain --raw") COMPREPLY=($(compgen -W "s16le s24le s32le f32le u8 mulaw alaw gsm" -- "$word")); return ;;
     "dump --raw") COMPREPLY=($(compgen -W "s16le s24le s32le f32le u8 mulaw alaw gsm" -- "$word")); return ;;
     "bench --shortcut") COMPREPLY=($(compgen -W "A B" -- "$word")); return ;;
     "bench --stem") COMPREPLY=($(compgen -W "3x3 7x7" -- "$word")); return ;;
@@ -50,6 +52,7 @@ _resnet()
       "eval") COMPREPLY=($(compgen -W " --part --split --skip-bad --min-seconds --worst --cache-mb --raw --rate --channels --threads --cpu --json --help" -- "$word")); return ;;
       "predict") COMPREPLY=($(compgen -W " --top --min-prob --background --window --hop --raw --rate --channels --channel --threads --cpu --json --help" -- "$word")); return ;;
       "embed") COMPREPLY=($(compgen -W " --out --l2 --window --hop --raw --rate --channels --channel --threads --cpu --json --help" -- "$word")); return ;;
+      "explain") COMPREPLY=($(compgen -W " --out --npy --method --layer --class --start --window --patch --raw --rate --channels --channel --threads --cpu --json --help" -- "$word")); return ;;
       "run") COMPREPLY=($(compgen -W " --logits --embedding --batch --threads --cpu --json --help" -- "$word")); return ;;
       "dump") COMPREPLY=($(compgen -W " --stage --out --list --raw --rate --channels --channel --threads --cpu --json --help" -- "$word")); return ;;
       "bench") COMPREPLY=($(compgen -W " --input --width --in-channels --classes --embedding --shortcut --pool --stem --batch --train --ghost-batch --recompute-blocks --layers --seconds --threads --cpu --json --help" -- "$word")); return ;;

@@ -190,6 +190,26 @@ static int hear_stream(rn_error *err)
     return status;
 }
 
+static int explain(rn_error *err, const char *options)
+{
+    char *text = NULL;
+    int status = rn_tools_explain(listener, sound_path, &(rn_listen){.window_s = 0.3}, options, NULL, NULL, NULL, NULL, &text, err);
+    if (!status && !strstr(text, "\"strongest\""))
+        status = 1;
+    rn_text_free(text);
+    return status;
+}
+
+static int explain_gradient(rn_error *err)
+{
+    return explain(err, "{\"threads\": 1}");
+}
+
+static int explain_occlusion(rn_error *err)
+{
+    return explain(err, "{\"threads\": 1, \"method\": \"occlusion\", \"patch\": \"32x32\"}");
+}
+
 static int describe(rn_error *err)
 {
     char *text = NULL;
@@ -290,6 +310,12 @@ static void test_hear_stream(void **state)
     (void)state;
     fail_each(hear_stream, 400);
 }
+static void test_explain(void **state)
+{
+    (void)state;
+    fail_each(explain_gradient, 400);
+    fail_each(explain_occlusion, 400);
+}
 static void test_describe(void **state)
 {
     (void)state;
@@ -373,7 +399,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_make_and_save),        cmocka_unit_test(test_run_tensors), cmocka_unit_test(test_hear_file),
-        cmocka_unit_test(test_hear_stream),          cmocka_unit_test(test_describe),    cmocka_unit_test(test_train),
+        cmocka_unit_test(test_hear_stream),          cmocka_unit_test(test_describe),    cmocka_unit_test(test_explain),    cmocka_unit_test(test_train),
         cmocka_unit_test(test_run_allocates_nothing)};
     if (!REPLACED) {
         print_message("not with a sanitizer: it has allocators of its own\n");

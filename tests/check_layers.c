@@ -40,6 +40,7 @@ static const struct { const char *header, *folders; } libraries[] = {
     {"sndfile.h", " media api "}, /* api: its version, for "resnet info" */
     {"samplerate.h", " media api "},
     {"xxhash.h", " data train api "},
+    {"cairo.h", " judge api "},
 };
 
 static int problems;

@@ -17,16 +17,15 @@
 #include <cmocka.h>
 
 #include "base/file.h"
-#include "base/random.h"
 #include "graph/infer.h"
 #include "graph/learn.h"
 #include "models/arch.h"
 
+#include "drawn_network.h"
+
 #define FACTOR 3.0 /* of PyTorch's fp32 distance */
 #define SAMPLES 64
 #define MOMENTUM_BN 0.1
-
-enum { EPOCH_PARAMETERS, EPOCH_INPUT, EPOCH_LABELS, EPOCH_PLACES, EPOCH_SIGNS, EPOCH_DEMBEDDING };
 
 typedef struct golden {
     unsigned char *data;
@@ -57,14 +56,6 @@ typedef struct trial {
 static void start(rn_random *r, const golden *f, uint32_t epoch, uint64_t position)
 {
     rn_random_start(r, f->seed, RN_PURPOSE_TEST, epoch, position);
-}
-
-static void draw(const golden *f, uint32_t epoch, uint64_t position, float *out, int64_t count)
-{
-    rn_random r;
-    start(&r, f, epoch, position);
-    for (int64_t i = 0; i < count; i++)
-        out[i] = (float)(rn_random_u32(&r) >> 8) * 0x1p-23f - 1.0f;
 }
 
 /* The header's lines into file->arch and the rest; unknown lines fail, so that script and test stay together. */
@@ -169,40 +160,11 @@ static double distance_of(const golden *f, int index, const record *want, const 
     return worst;
 }
 
-static float power_of_two(double limit, double fan_in)
-{
-    double s = 1;
-    while (s * s * fan_in > limit)
-        s /= 2;
-    return (float)s;
-}
-
-static void fill(const trial *t)
-{
-    const rn_graph *g = t->graph;
-    for (int i = 0; i < g->params_count; i++) {
-        const rn_param *p = &g->params[i];
-        int running = p->kind == RN_PARAM_BN_MEAN || p->kind == RN_PARAM_BN_VAR;
-        float *v = (running ? t->stats : t->weights) + p->offset;
-        draw(&t->file, EPOCH_PARAMETERS, (uint64_t)i, v, p->count);
-        float scale = 0.25f, add = 0;
-        if (p->kind == RN_PARAM_CONV || p->kind == RN_PARAM_LINEAR)
-            scale = power_of_two(p->kind == RN_PARAM_CONV ? 6 : 3, (double)(p->count / p->shape[0]));
-        if (p->kind == RN_PARAM_BN_WEIGHT || p->kind == RN_PARAM_BN_VAR)
-            scale = 0.5f, add = 1;
-        float after = p->kind == RN_PARAM_BN_WEIGHT && !strncmp(p->name, "layer", 5) && (strstr(p->name, ".bn2.") || strstr(p->name, ".bn3."))
-                          ? 0.25f
-                          : 1;
-        for (int64_t j = 0; j < p->count; j++)
-            v[j] = (add + v[j] * scale) * after;
-    }
-}
-
 static void fill_batch(trial *t)
 {
     const golden *f = &t->file;
     rn_random r;
-    draw(f, EPOCH_INPUT, 0, t->x, (int64_t)f->n * f->arch.in_channels * f->h * f->w);
+    draw(f->seed, EPOCH_INPUT, 0, t->x, (int64_t)f->n * f->arch.in_channels * f->h * f->w);
     start(&r, f, EPOCH_LABELS, 0);
     for (int i = 0; i < f->n; i++)
         t->labels[i] = (int)(rn_random_u32(&r) % (uint32_t)f->arch.classes);
@@ -240,7 +202,7 @@ static double pass(trial *t, int outside)
         fail_msg("forward: %s", err.text);
     double loss = cross_entropy(t, dlogits);
     if (outside) {
-        draw(f, EPOCH_DEMBEDDING, 0, dembedding, (int64_t)f->n * e);
+        draw(f->seed, EPOCH_DEMBEDDING, 0, dembedding, (int64_t)f->n * e);
         for (int i = 0; i < f->n * e; i++)
             dembedding[i] /= 16;
     }
@@ -399,7 +361,7 @@ static void check(void **state)
     int bad = 0, grads = 0, stats = 0, expected = 0;
     double worst = 0;
     set_up(&t, name);
-    fill(&t);
+    draw_parameters(t.file.seed, t.graph, t.weights, t.stats);
     fill_batch(&t);
     infer(&t);
     pass(&t, t.file.dembedding);

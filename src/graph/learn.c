@@ -31,7 +31,7 @@ static int allocate(rn_learn *e, const unsigned char *frozen, rn_error *err)
     if (!e->trained || !e->below || !e->steps || !e->norms || !e->values || !e->maps || !e->map_buffer || !e->sizes || !e->buffers)
         return rn_error_memory(err, "the training plan", nodes * 1024);
     for (int i = 0; i < g->params_count; i++)
-        e->trained[i] = g->params[i].kind < RN_PARAM_BN_MEAN && !(frozen && frozen[i]);
+        e->trained[i] = g->params[i].kind < RN_PARAM_BN_MEAN && e->target < 0 && !(frozen && frozen[i]);
     return 0;
 }
 
@@ -70,8 +70,8 @@ static int check_counts(const rn_learn *e, int n, rn_error *err)
     return 0;
 }
 
-int rn_learn_open(rn_learn **out, const rn_graph *graph, int max_n, int h, int w, const unsigned char *frozen, int recompute,
-                  rn_pool *pool, rn_error *err)
+static int open_engine(rn_learn **out, const rn_graph *graph, int max_n, int h, int w, const unsigned char *frozen, int recompute, int target,
+                       rn_pool *pool, rn_error *err)
 {
     *out = NULL;
     if (max_n < 1 || max_n > MOST_SAMPLES || h < 1 || w < 1 || h > MOST_PIXELS || w > MOST_PIXELS)
@@ -86,6 +86,7 @@ int rn_learn_open(rn_learn **out, const rn_graph *graph, int max_n, int h, int w
     e->machine.pool = pool;
     e->max_n = max_n;
     e->recompute = recompute;
+    e->target = target;
     rn_kernels_open(&e->machine.kernels);
     status = allocate(e, frozen, err);
     if (!status)
@@ -98,6 +99,34 @@ int rn_learn_open(rn_learn **out, const rn_graph *graph, int max_n, int h, int w
         rn_learn_close(&e);
     *out = e;
     return status;
+}
+
+int rn_learn_open(rn_learn **out, const rn_graph *graph, int max_n, int h, int w, const unsigned char *frozen, int recompute,
+                  rn_pool *pool, rn_error *err)
+{
+    return open_engine(out, graph, max_n, h, w, frozen, recompute, -1, pool, err);
+}
+
+int rn_learn_open_for_value(rn_learn **out, const rn_graph *graph, int max_n, int h, int w, int node, rn_pool *pool, rn_error *err)
+{
+    return open_engine(out, graph, max_n, h, w, NULL, 0, node, pool, err);
+}
+
+void rn_learn_value_shape(const rn_learn *e, int shape[3])
+{
+    const rn_map *m = &e->maps[e->values[e->target].map];
+    shape[0] = m->channels;
+    shape[1] = m->h;
+    shape[2] = m->w;
+}
+
+void rn_learn_read_value(rn_learn *e, float *value, float *gradient)
+{
+    rn_view view = rn_learn_view(e, e->target);
+    if (value)
+        rn_layer_plain(&e->machine, e->n, &view, value);
+    if (gradient)
+        rn_layer_plain(&e->machine, e->n, &(rn_view){.map = &e->values[e->target].dmap}, gradient);
 }
 
 void rn_learn_close(rn_learn **engine)
@@ -246,7 +275,7 @@ int rn_learn_backward(rn_learn *e, const float *dlogits, const float *dembedding
             add_embedding(e, dembedding);
         status = backward_step(e, &e->steps[t], err);
     }
-    for (int i = 0; i < e->graph->params_count; i++) {
+    for (int i = 0; grads && i < e->graph->params_count; i++) {
         const rn_param *p = &e->graph->params[i];
         if (p->kind < RN_PARAM_BN_MEAN && !e->trained[i]) /* a frozen BN's sums may have been written on the way */
             memset(grads + p->offset, 0, (size_t)p->count * sizeof *grads);

@@ -18,6 +18,9 @@ typedef struct rn_learn rn_learn;
  * impossible, RN_ERR_ARG if a BN would see one value per channel. */
 int rn_learn_open(rn_learn **engine, const rn_graph *graph, int max_n, int h, int w, const unsigned char *frozen, int recompute,
                   rn_pool *pool, rn_error *err);
+/* An engine that trains nothing: running statistics everywhere, and a way back that ends at the value of `node`, the output of a ReLU or a
+ * max pool, whose gradient is kept as it arrives there. */
+int rn_learn_open_for_value(rn_learn **engine, const rn_graph *graph, int max_n, int h, int w, int node, rn_pool *pool, rn_error *err);
 void rn_learn_close(rn_learn **engine);
 int64_t rn_learn_bytes(const rn_learn *engine);
 
@@ -31,8 +34,13 @@ void rn_learn_load(rn_learn *engine, const float *weights, const float *stats);
 int rn_learn_forward(rn_learn *engine, int n, const float *x, float *logits, float *embedding, double *batch_stats, rn_error *err);
 
 /* Backward of the last forward: dlogits [n][classes]; dembedding [n][dim] is added to what comes from the logits, NULL for none.
- * grads (weights_count floats) is overwritten. */
+ * grads (weights_count floats) is overwritten; NULL with an engine that trains nothing. */
 int rn_learn_backward(rn_learn *engine, const float *dlogits, const float *dembedding, float *grads, rn_error *err);
+
+/* Of an engine for a value, after forward and backward: the value and its gradient, plain [n][C][H][W]; either may be NULL. */
+void rn_learn_read_value(rn_learn *engine, float *value, float *gradient);
+/* Channels, rows and columns of that value. */
+void rn_learn_value_shape(const rn_learn *engine, int shape[3]);
 
 /* Called after each step of forward and backward, with the step's output as plain [n][C][H][W] when want_data is set. */
 int rn_learn_hook(rn_learn *engine, rn_layer_hook hook, void *context, int want_data, rn_error *err);

@@ -35,6 +35,8 @@ static receiving receive(const rn_learn *e, const rn_learn_step *s)
 {
     const rn_learn_value *v = &e->values[s->in];
     receiving r = {.e = e, .s = s};
+    if (s->in == e->target)
+        return r; /* as it comes */
     r.norms = s->last ? norms_of(e, s->in, r.norm) : 0;
     if (e->graph->nodes[s->in].op == RN_OP_RELU)
         r.gate = &e->maps[v->map];
@@ -158,10 +160,10 @@ static void conv_backward(rn_learn *e, const rn_learn_step *s)
 {
     passing p = {e, s, 0};
     const rn_machine *m = &e->machine;
-    float *dw = e->grads + e->graph->params[e->graph->nodes[s->node].weight].offset;
     int step = rn_learn_part(e, s, e->n);
     if (!s->trained && !s->wants_dx)
         return;
+    float *dw = s->trained ? e->grads + e->graph->params[e->graph->nodes[s->node].weight].offset : NULL;
     rn_view x = s->x_buffer >= 0 ? (rn_view){.map = &s->x} : rn_learn_view(e, s->in);
     receiving r = s->wants_dx ? receive(e, s) : (receiving){0};
     const float *weights = NULL;
@@ -191,8 +193,8 @@ static void linear_backward(rn_learn *e, const rn_learn_step *s)
     if (e->trained[node->weight])
         rn_conv_weights(&e->machine, &s->conv, all, &(rn_view){.map = &e->maps[e->values[s->in].map]}, dy, segments(e), room(e),
                         e->grads + e->graph->params[node->weight].offset);
-    float *db = e->grads + e->graph->params[node->bias].offset;
-    for (int k = 0; k < node->channels; k++) { /* one chain over the samples */
+    float *db = e->grads ? e->grads + e->graph->params[node->bias].offset : NULL;
+    for (int k = 0; db && k < node->channels; k++) { /* one chain over the samples */
         float sum = 0;
         for (int n = 0; n < e->n; n++)
             sum += dy->data[n * dy->sample + k];

@@ -25,7 +25,7 @@ static void mark_below(rn_learn *e)
     for (int i = 0; i < g->nodes_count; i++) {
         const rn_node *n = &g->nodes[i];
         int own = (n->weight >= 0 && e->trained[n->weight]) || (n->bias >= 0 && e->trained[n->bias]);
-        e->below[i] = own || (n->a >= 0 && e->below[n->a]) || (n->b >= 0 && e->below[n->b]);
+        e->below[i] = own || i == e->target || (n->a >= 0 && e->below[n->a]) || (n->b >= 0 && e->below[n->b]);
     }
 }
 
@@ -220,6 +220,8 @@ static int forward_maps(rn_learn *e, int h, int w, rn_error *err)
         if (s->trained && s->in >= 0)
             extend(e, e->map_buffer[e->values[s->in].map], end - 1 - t);
     }
+    if (e->target >= 0)
+        extend(e, e->map_buffer[e->values[e->target].map], end);
     mark_blocks(e);
     renewed_maps(e);
     return 0;
@@ -352,6 +354,8 @@ static int back_steps(rn_learn *e, rn_error *err)
         if (status)
             return status;
     }
+    if (e->target >= 0)
+        extend(e, e->values[e->target].gradient, 2 * e->steps_count);
     return 0;
 }
 

@@ -75,6 +75,7 @@ struct rn_learn {
     float *norm_memory;
     double *norm_doubles;
     const float *weights, *stats; /* as loaded */
+    int target;                 /* the node whose value's gradient is all that is wanted; -1: parameters are trained */
     int recompute;              /* blocks keep their outputs only */
     int max_n, n;               /* n of the last forward; 0: none */
     double *batch_stats;

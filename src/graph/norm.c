@@ -95,6 +95,8 @@ static void backward_block(void *context, int block, int thread)
         norm->a[channel] = (float)a;
         norm->b[channel] = norm->frozen ? 0 : (float)b;
         norm->c[channel] = norm->frozen ? 0 : (float)(-a * s1 / count - b * mean);
+        if (!e->grads)
+            continue;
         e->grads[e->graph->params[bn->weight].offset + channel] = (float)(s2 * i);
         e->grads[e->graph->params[bn->bias].offset + channel] = (float)s1;
     }

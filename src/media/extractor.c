@@ -59,6 +59,19 @@ fail:
     return status;
 }
 
+void rn_extractor_rows(const rn_extractor *e, double *hz)
+{
+    const rn_filters *filters = &e->filters;
+    for (int b = 0; b < filters->bins; b++) {
+        double sum = 0, weights = 0;
+        for (int i = 0; i < filters->count[b]; i++) {
+            sum += filters->weights[b][i] * (filters->first[b] + i) * e->f.rate / e->frame.fft;
+            weights += filters->weights[b][i];
+        }
+        hz[b] = weights > 0 ? sum / weights : b ? hz[b - 1] : 0;
+    }
+}
+
 void rn_extractor_close(rn_extractor **out)
 {
     rn_extractor *e = *out;

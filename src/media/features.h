@@ -62,6 +62,9 @@ void rn_extractor_close(rn_extractor **e);
 /* out: [bins][frames] malloc'ed, the caller's. Normalised over the whole signal. Thread-safe. RN_ERR_DATA if shorter than one window. */
 int rn_extractor_run(const rn_extractor *e, const float *samples, int64_t count, float **out, int64_t *frames, rn_error *err);
 
+/* The middle of every row in Hz: hz[bins]. Rows that catch no frequency get the middle of the row below. */
+void rn_extractor_rows(const rn_extractor *e, double *hz);
+
 /* Cut or tile to exactly `frames` columns starting at `first` (wraps around: a short recording is repeated). */
 void rn_features_crop(const float *in, int bins, int64_t in_frames, int64_t first, int64_t frames, float *out);
 

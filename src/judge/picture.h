@@ -1,0 +1,20 @@
+/* Pictures of explanations, as PNG. */
+#ifndef RN_JUDGE_PICTURE_H
+#define RN_JUDGE_PICTURE_H
+
+#include "base/error.h"
+
+/* The input as it is, and below it the same with the heat laid over it, with axes and a colour bar. Rows run upwards. */
+typedef struct rn_picture {
+    const char *title, *subtitle; /* UTF-8; cut from the left where they are too long */
+    const char *bar;              /* what the colours stand for */
+    const float *input, *heat;    /* [h][w]; the heat from 0 to 1 */
+    int h, w;
+    double start_s, end_s;        /* of the columns; end_s 0: no time */
+    const double *hz;             /* [h], rising: of the rows; NULL: row numbers */
+} rn_picture;
+
+/* Atomic. RN_ERR_IO if the file cannot be written. */
+int rn_picture_write(const rn_picture *picture, const char *path, rn_error *err);
+
+#endif
