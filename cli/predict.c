@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "finds.h"
 
 typedef struct printing {
     const rn_model *model;
@@ -52,6 +53,35 @@ static int print_answer(void *context, const rn_answer *a)
     return output_failed();
 }
 
+/* Answers of all recordings, or finds in them. The worst exit status. */
+static int hear_all(const path_list *paths, rn_session *session, const rn_listen *listen, printing *p, finds *f)
+{
+    rn_error err = {0};
+    int worst = 0;
+    for (int i = 0; i < paths->count && !ferror(stdout) && worst != EXIT_USE; i++) {
+        int failed;
+        p->path = paths->paths[i];
+        if (f) {
+            f->path = p->path;
+            failed = rn_session_file(session, p->path, listen, finds_answer, f, &err);
+            if (!ferror(stdout) && finds_end(f)) /* also what was found before a fault in the file */
+                break;
+        } else
+            failed = rn_session_file(session, p->path, listen, print_answer, p, &err);
+        if (failed && !ferror(stdout))
+            worst = fail_with(&err); /* a full disk is said once, at the end */
+    }
+    return worst;
+}
+
+/* What was heard, and how fast. */
+static void sum_up(const finds *f, int recordings, double seconds)
+{
+    char finds_text[32], recordings_text[32], heard[32];
+    complain("%s find%s in %s recording%s, %s of sound, %.0f times real time", text_count(finds_text, f->count), f->count == 1 ? "" : "s",
+             text_count(recordings_text, recordings), recordings == 1 ? "" : "s", text_duration(heard, f->heard_s), f->heard_s / (seconds > 0 ? seconds : 1e-9));
+}
+
 int verb_predict(const command *c)
 {
     rn_error err = {0};
@@ -60,7 +90,8 @@ int verb_predict(const command *c)
     rn_listen listen;
     path_list paths = {0};
     printing p = {0};
-    int status = listen_options(c, &listen), worst = 0;
+    finds f = {0};
+    int status = listen_options(c, &listen), worst = 0, joining = finds_wanted(c);
     if (status || (status = open_session(c, c->arguments[0], &model, &session)))
         goto done;
     p.model = model;
@@ -77,18 +108,22 @@ int verb_predict(const command *c)
     for (int i = 1; i < c->arguments_count; i++)
         if (path_list_add(&paths, c->arguments[i], &err))
             worst = fail_with(&err);
-    for (int i = 0; i < paths.count; i++) {
-        p.path = paths.paths[i];
-        if (rn_session_file(session, paths.paths[i], &listen, print_answer, &p, &err)) {
-            if (ferror(stdout))
-                break; /* said once, at the end */
-            worst = fail_with(&err);
-            if (worst == EXIT_USE)
-                break;
+    for (int i = 0; i < paths.count && option_text(c, "extract"); i++)
+        if (strcmp(paths.paths[i], "-") == 0) {
+            complain("predict: --extract cuts finds out of files, and standard input can't be read twice: write it to a file first");
+            status = EXIT_USE;
+            goto done;
         }
-    }
-    status = worst;
+    if (joining && (status = finds_start(&f, c, model, &listen, paths.count)))
+        goto done;
+    double started = seconds_now();
+    status = hear_all(&paths, session, &listen, &p, joining ? &f : NULL);
+    status = status > worst ? status : worst;
+    status = status > f.failed ? status : f.failed;
+    if (joining && !ferror(stdout))
+        sum_up(&f, paths.count, seconds_now() - started);
 done:
+    finds_close(&f);
     free(p.order);
     path_list_free(&paths);
     rn_session_close(&session);

@@ -180,7 +180,11 @@ static const option_row eval_options[] = {
 
 static const option_row predict_options[] = {
     INTEGER("top", 0, 1, 1000000, "how many labels to print [3]"),
-    NUMBER("min-prob", "P", 0, 0, 1, "below this probability the answer is \"unknown\" [0]"),
+    NUMBER("min-prob", "P", 0, 0, 1, "below this probability the answer is \"unknown\", and no find begins [0; 0.5 for finds]"),
+    {"format", "X", OPTION_CHOICE, 0, 0, 0, "table|jsonl|csv|audacity|raven", "finds instead of windows: neighbouring windows of one class as one", NULL},
+    NUMBER("merge-gap", "S", 0, 0, 86400, "finds of one class that are so near are one [0]"),
+    NUMBER("keep-prob", "P", 0, 0, 1, "a find goes on while its class has this probability [0.7 of --min-prob]"),
+    PATH("extract", "DIR", 0, "cut every find out as DIR/LABEL/RECORDING_START_LABEL_PROBABILITY.wav"),
     TEXT("background", "LABEL", 0, "a label that counts as nothing heard: the answer is \"none\""),
     WINDOW_ROWS, RAW_ROWS, END};
 
@@ -262,9 +266,12 @@ const verb verbs[] = {
      eval_options, 2, 2, verb_eval},
     {"predict", "MODEL PATH...", "names what is in recordings",
      "Names what is in recordings. PATH is a file, a folder (searched), or - for standard input.\n"
-     "Recordings up to 30 s are answered whole; longer ones and standard input window by window.",
+     "Recordings up to 30 s are answered whole; longer ones and standard input window by window.\n"
+     "--format joins the windows to finds, for a table, a script, or the label tracks of Audacity and Raven; where a\n"
+     "recording's name has its date and time (20261124_063400.wav), they say at what time of day.",
      "  resnet predict run/model.safetensors garden.flac\n"
      "  garden.flac   0.0 -  3.0 s   robin 97.1 %   wren 1.9 %   unknown 0.6 %\n"
+     "  resnet predict run/model.safetensors nights --hop 0.5 --merge-gap 2 --background noise --format csv >finds.csv\n"
      "  arecord -q -t raw -f S16_LE -r 16000 | resnet predict run/model.safetensors - --raw s16le --rate 16000",
      predict_options, 2, -1, verb_predict},
     {"embed", "MODEL PATH...", "recordings become vectors",

@@ -30,6 +30,7 @@ _resnet()
     "train --schedule") COMPREPLY=($(compgen -W "cosine step constant" -- "$word")); return ;;
     "eval --part") COMPREPLY=($(compgen -W "train validation test all" -- "$word")); return ;;
     "eval --raw") COMPREPLY=($(compgen -W "s16le s24le s32le f32le u8 mulaw alaw gsm" -- "$word")); return ;;
+    "predict --format") COMPREPLY=($(compgen -W "table jsonl csv audacity raven" -- "$word")); return ;;
     "predict --raw") COMPREPLY=($(compgen -W "s16le s24le s32le f32le u8 mulaw alaw gsm" -- "$word")); return ;;
     "embed --raw") COMPREPLY=($(compgen -W "s16le s24le s32le f32le u8 mulaw alaw gsm" -- "$word")); return ;;
     "explain --method") COMPREPLY=($(compgen -W "grad-cam grad-cam++ occlusion" -- "$word")); return ;;
@@ -50,7 +51,7 @@ _resnet()
       "data split") COMPREPLY=($(compgen -W " --raw --rate --channels --channel --out --split-seed --train --validation --test --threads --cpu --json --help" -- "$word")); return ;;
       "train") COMPREPLY=($(compgen -W " --out --resume --resume-arithmetic --dry-run --config --arch --width --in-channels --classes --embedding --shortcut --pool --stem --init --init-weights --zero-last --freeze --split --split-seed --split-train --split-validation --split-test --no-validation --no-test --skip-bad --min-seconds --balance --class-weights --raw --raw-rate --raw-channels --rate --seconds --channel --convention --bins --window-ms --hop-ms --fft-window --low-hz --high-hz --preemphasis --amplitude --scale --normalise --no-augment --no-crop --gain-db --shift --speed --noise --noise-snr-low --noise-snr-high --noise-folder --mask-time --mask-frequency --mask-count --mixup --epochs --batch --ghost-batch --lr --optimiser --momentum --no-nesterov --beta1 --beta2 --epsilon --weight-decay --decay-all --schedule --lr-end --step-epochs --step-factor --warmup-epochs --warmup-steps --label-smoothing --clip --ema --seed --patience --checkpoint-minutes --cache-mb --recompute-blocks --loader-threads --log-steps --threads --cpu --json --help" -- "$word")); return ;;
       "eval") COMPREPLY=($(compgen -W " --part --split --skip-bad --min-seconds --worst --cache-mb --raw --rate --channels --threads --cpu --json --help" -- "$word")); return ;;
-      "predict") COMPREPLY=($(compgen -W " --top --min-prob --background --window --hop --raw --rate --channels --channel --threads --cpu --json --help" -- "$word")); return ;;
+      "predict") COMPREPLY=($(compgen -W " --top --min-prob --format --merge-gap --keep-prob --extract --background --window --hop --raw --rate --channels --channel --threads --cpu --json --help" -- "$word")); return ;;
       "embed") COMPREPLY=($(compgen -W " --out --l2 --window --hop --raw --rate --channels --channel --threads --cpu --json --help" -- "$word")); return ;;
       "explain") COMPREPLY=($(compgen -W " --out --npy --method --layer --class --start --window --patch --raw --rate --channels --channel --threads --cpu --json --help" -- "$word")); return ;;
       "run") COMPREPLY=($(compgen -W " --logits --embedding --batch --threads --cpu --json --help" -- "$word")); return ;;

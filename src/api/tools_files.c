@@ -3,8 +3,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/ear.h"
 #include "base/file.h"
 #include "formats/npy.h"
+#include "media/pcm.h"
 #include "media/sound.h"
 #include "resnet_tools.h"
 
@@ -75,4 +77,20 @@ int rn_tools_readable(const char *path)
 {
     const char *dot = strrchr(path, '.');
     return rn_sound_known(path) || (dot && strcasecmp(dot, ".npy") == 0);
+}
+
+int rn_tools_cut(const char *path, const rn_listen *listen, double start_s, double end_s, const char *out, rn_error *err)
+{
+    rn_sound_options options;
+    rn_sound sound = {0};
+    int status = rn_listen_sound(listen, NULL, &options, err);
+    if (status)
+        return status;
+    options.start_s = start_s;
+    options.end_s = end_s;
+    status = rn_sound_read(path, &options, &sound, err);
+    if (!status)
+        status = rn_pcm_wav_write(out, sound.samples, sound.count, sound.rate, err);
+    rn_sound_free(&sound);
+    return status;
 }

@@ -1,0 +1,43 @@
+/* Finds: neighbouring windows of one class, joined, and the tables that other programs read them from. */
+#ifndef RESNET_CLI_FINDS_H
+#define RESNET_CLI_FINDS_H
+
+#include "cli.h"
+
+typedef enum find_format { FINDS_TABLE, FINDS_JSONL, FINDS_CSV, FINDS_AUDACITY, FINDS_RAVEN } find_format;
+
+typedef struct find {
+    int open, windows;
+    double start_s, end_s, sum;
+    float most; /* the largest probability */
+} find;
+
+/* A find of a class begins with a window that has at least the probability `begin`, and goes on with every window of at least `keep` that
+ * does not begin later than `gap` seconds behind the last one's end. */
+typedef struct finds {
+    const rn_model *model;
+    const char *path;
+    find_format format;
+    double begin, keep, gap;
+    int background; /* a class that is never a find; -1: none */
+    find *open;     /* [classes] */
+    int64_t count;
+    const char *extract; /* a folder that gets every find as a recording; NULL */
+    const rn_listen *listen;
+    int failed;     /* a find could not be cut out */
+    double heard_s; /* of all recordings so far */
+    double last_s;  /* of this one */
+} finds;
+
+/* 1 if the command asks for finds. */
+int finds_wanted(const command *c);
+/* An exit status. `recordings`: how many will come; the labels of Audacity and Raven are those of one. */
+int finds_start(finds *f, const command *c, const rn_model *model, const rn_listen *listen, int recordings);
+int finds_answer(void *context, const rn_answer *a); /* an rn_answer_fn */
+int finds_end(finds *f);                             /* of a recording; 1 if the output failed */
+void finds_close(finds *f);
+
+/* Seconds since 1970 that a name such as SM4_20261124_063400.wav says, as if it were UTC; 0 where it says none. */
+int clock_of_name(const char *path, long long *seconds);
+
+#endif
