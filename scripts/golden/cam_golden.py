@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes tests/golden/cam.txt: what pytorch-grad-cam computes, in double, for small members of the network family.
 
-For developers; no test runs it, tests/check_explain.c reads what it wrote. Needs torch, numpy and grad-cam (from the Python package index):
+For developers; no test runs it, tests/check_explain.c reads what it wrote. Needs torch, numpy and grad-cam:
 
     python3 scripts/golden/cam_golden.py tests/golden/cam.txt
 

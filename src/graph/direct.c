@@ -173,7 +173,7 @@ static void band_part(const direct *d, int n, int first, int rows, const columns
     for (; kb < kb_last; kb += call.k_blocks) {
         call.k_blocks = rn_min(most, kb_last - kb);
         call.w = d->packed + kb * call.w_k;
-        call.ahead = c->blocks_out * call.w_k >= FROM_MEMORY ? call.w + call.k_blocks * call.w_k : NULL; /* behind the last: the next layer's */
+        call.ahead = c->blocks_out * call.w_k >= FROM_MEMORY ? call.w + call.k_blocks * call.w_k : NULL; /* the next block's; behind the last, nothing that matters */
         for (int p = first; p < first + rows; p += run, call.ahead = NULL) {
             if (d->in_place)
                 call.x = rn_map_at(d->x->map, n, 0, p * c->stride_h - c->pad) + left * c->stride_w - c->pad * RN_LANES;
