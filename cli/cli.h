@@ -26,7 +26,7 @@ void signals_watch(void);
 int signals_stopped(void);
 
 /* A live line on stderr, only if that is a terminal and the work has taken more than two seconds:
- * "checking   412 of 1,204   118/s   7 s left". Its callback also says when a signal came. */
+ * "checking   412 of 1,204   118/s   7 s left", or without the end where total is 0. Its callback also says when a signal came. */
 typedef struct progress {
     const char *what, *unit;
     double started, shown;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 int finds_wanted(const command *c)
 {
@@ -201,6 +202,10 @@ int finds_answer(void *context, const rn_answer *a)
         at->windows++;
     }
     f->last_s = a->end_s;
+    if (f->recordings > 1)
+        progress_step(&f->live, f->done, f->recordings);
+    else
+        progress_step(&f->live, (int64_t)f->last_s, 0);
     return output_failed();
 }
 
@@ -218,6 +223,7 @@ int finds_end(finds *f)
     }
     f->heard_s += f->last_s;
     f->last_s = 0;
+    f->done++;
     return output_failed();
 }
 
@@ -264,11 +270,15 @@ int finds_start(finds *f, const command *c, const rn_model *model, const rn_list
         return EXIT_WORK;
     }
     put_head(f);
+    f->recordings = recordings;
+    progress_start(&f->live, recordings > 1 ? "hearing" : "hearing, seconds:");
+    f->live.live &= !isatty(STDOUT_FILENO); /* there the finds themselves are seen */
     return 0;
 }
 
 void finds_close(finds *f)
 {
+    progress_end(&f->live);
     free(f->open);
     f->open = NULL;
 }

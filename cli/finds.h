@@ -27,6 +27,8 @@ typedef struct finds {
     int failed;     /* a find could not be cut out */
     double heard_s; /* of all recordings so far */
     double last_s;  /* of this one */
+    progress live;  /* recordings, or the seconds of a single one */
+    int recordings, done;
 } finds;
 
 /* 1 if the command asks for finds. */

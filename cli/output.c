@@ -81,7 +81,10 @@ int progress_step(void *context, int64_t done, int64_t total)
     p->shown = now;
     p->visible = 1;
     double rate = (double)(done - p->first) / spent;
-    fprintf(stderr, "\r\033[K%s  %s of %s", p->what, text_count(a, done), text_count(b, total));
+    if (total > 0)
+        fprintf(stderr, "\r\033[K%s  %s of %s", p->what, text_count(a, done), text_count(b, total));
+    else /* nobody knows how many there will be */
+        fprintf(stderr, "\r\033[K%s  %s   %.*f/s", p->what, text_count(a, done), rate < 10 ? 1 : 0, rate);
     if (rate > 0 && total > done)
         fprintf(stderr, "   %.*f/s   %s left", rate < 10 ? 1 : 0, rate, text_duration(left, (double)(total - done) / rate));
     fflush(stderr);

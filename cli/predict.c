@@ -68,6 +68,8 @@ static int hear_all(const path_list *paths, rn_session *session, const rn_listen
                 break;
         } else
             failed = rn_session_file(session, p->path, listen, print_answer, p, &err);
+        if (f)
+            progress_end(&f->live);
         if (failed && !ferror(stdout))
             worst = fail_with(&err); /* a full disk is said once, at the end */
     }
