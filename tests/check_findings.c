@@ -29,6 +29,9 @@ static const rn_finding *finding(const rn_check *c, const rn_dataset *d, rn_find
     for (int i = 0; i < c->findings_count; i++)
         if (c->findings[i].kind == kind && c->findings[i].item >= 0 && !strcmp(d->items[c->findings[i].item].name, name))
             return &c->findings[i];
+    for (int i = 0; i < c->findings_count; i++)
+        if (c->findings[i].item >= 0 && !strcmp(d->items[c->findings[i].item].name, name))
+            print_error("%s: %s\n", rn_finding_name(c->findings[i].kind), c->findings[i].text);
     fail_msg("no finding of kind %s for %s", rn_finding_name(kind), name);
     return NULL;
 }
