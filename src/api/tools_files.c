@@ -6,7 +6,6 @@
 #include "api/ear.h"
 #include "base/file.h"
 #include "formats/npy.h"
-#include "media/pcm.h"
 #include "media/sound.h"
 #include "resnet_tools.h"
 
@@ -90,7 +89,7 @@ int rn_tools_cut(const char *path, const rn_listen *listen, double start_s, doub
     options.end_s = end_s;
     status = rn_sound_read(path, &options, &sound, err);
     if (!status)
-        status = rn_pcm_wav_write(out, sound.samples, sound.count, sound.rate, err);
+        status = rn_sound_write_wav(out, sound.samples, sound.count, sound.rate, err);
     rn_sound_free(&sound);
     return status;
 }

@@ -6,10 +6,7 @@
  * Format: RIFF chunks "fmt " and "data", Microsoft's WAVEFORMATEX and WAVEFORMATEXTENSIBLE; A-law and mu-law are ITU-T G.711. */
 #include "media/pcm.h"
 
-#include <math.h>
 #include <string.h>
-
-#include "base/file.h"
 
 int rn_pcm_bytes(rn_pcm_kind kind)
 {
@@ -141,47 +138,4 @@ int rn_pcm_wav_header(const unsigned char *data, size_t size, rn_pcm_format *for
         }
         at += 8 + (uint64_t)length + (length & 1);
     }
-}
-
-static void put_le(unsigned char *at, uint64_t value, int bytes)
-{
-    for (int i = 0; i < bytes; i++)
-        at[i] = (unsigned char)(value >> (8 * i));
-}
-
-static int16_t sixteen_bits(float sample)
-{
-    double v = (double)sample * 32768;
-    return (int16_t)(v >= 32767 ? 32767 : v > -32768 ? floor(v + 0.5) : -32768);
-}
-
-int rn_pcm_wav_write(const char *path, const float *samples, int64_t count, int rate, rn_error *err)
-{
-    unsigned char head[44] = "RIFF....WAVEfmt ", block[2 * 4096];
-    rn_save save;
-    if (count > (INT32_MAX - 44) / 2)
-        return rn_error_set(err, RN_ERR_ARG, "%s: %lld samples are more than a WAV file holds", path, (long long)count);
-    put_le(head + 4, 36 + 2 * (uint64_t)count, 4);
-    put_le(head + 16, 16, 4);
-    put_le(head + 20, 1, 2); /* PCM */
-    put_le(head + 22, 1, 2); /* channel */
-    put_le(head + 24, (uint64_t)rate, 4);
-    put_le(head + 28, 2 * (uint64_t)rate, 4);
-    put_le(head + 32, 2, 2);
-    put_le(head + 34, 16, 2);
-    memcpy(head + 36, "data", 4);
-    put_le(head + 40, 2 * (uint64_t)count, 4);
-    int status = rn_save_open(&save, path, err);
-    if (!status)
-        status = rn_save_write(&save, head, sizeof head, err);
-    for (int64_t first = 0; first < count && !status; first += 4096) {
-        int n = (int)(count - first < 4096 ? count - first : 4096);
-        for (int i = 0; i < n; i++)
-            put_le(block + 2 * i, (uint16_t)sixteen_bits(samples[first + i]), 2);
-        status = rn_save_write(&save, block, 2 * (size_t)n, err);
-    }
-    if (!status)
-        status = rn_save_commit(&save, err);
-    rn_save_drop(&save);
-    return status;
 }

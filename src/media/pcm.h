@@ -22,7 +22,4 @@ void rn_pcm_decode(rn_pcm_kind kind, const unsigned char *bytes, int64_t samples
  * tell; -1 if it is no WAV, a broken one, or one whose samples are not listed above. */
 int rn_pcm_wav_header(const unsigned char *data, size_t size, rn_pcm_format *format, size_t *offset);
 
-/* One channel as WAV of 16 bits, atomic (base/file.h): samples are multiplied by 32768, rounded, and limited. */
-int rn_pcm_wav_write(const char *path, const float *samples, int64_t count, int rate, rn_error *err);
-
 #endif

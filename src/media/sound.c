@@ -7,8 +7,10 @@
 
 #include <math.h>
 #include <sndfile.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/file.h"
 #include "media/foreign.h"
 #include "media/resample.h"
 #include "media/source.h"
@@ -379,16 +381,15 @@ void rn_sound_stream_close(rn_sound_stream **stream)
 
 int rn_sound_write_wav(const char *path, const float *samples, int64_t count, int rate, rn_error *err)
 {
-    SF_INFO info;
+    SF_INFO info = {.samplerate = rate, .channels = 1, .format = SF_FORMAT_WAV | SF_FORMAT_PCM_16};
     short piece[1024];
-    memset(&info, 0, sizeof info);
-    info.samplerate = rate;
-    info.channels = 1;
-    info.format = SF_FORMAT_WAV | SF_FORMAT_PCM_16;
-    SNDFILE *file = sf_open(path, SFM_WRITE, &info);
+    rn_save save;
+    int status = rn_save_open(&save, path, err);
+    if (status)
+        return status;
+    SNDFILE *file = sf_open_fd(fileno(save.file), SFM_WRITE, &info, SF_FALSE);
     if (!file)
-        return rn_error_set(err, RN_ERR_IO, "%s: cannot be written", path);
-    int status = 0;
+        status = rn_error_set(err, RN_ERR_IO, "%s: cannot be written: %s", path, sf_strerror(NULL));
     for (int64_t at = 0; at < count && !status;) {
         int n = count - at < 1024 ? (int)(count - at) : 1024;
         for (int i = 0; i < n; i++) {
@@ -399,7 +400,10 @@ int rn_sound_write_wav(const char *path, const float *samples, int64_t count, in
             status = rn_error_set(err, RN_ERR_IO, "%s: %s", path, sf_strerror(file));
         at += n;
     }
-    if (sf_close(file) && !status)
+    if (file && sf_close(file) && !status)
         status = rn_error_set(err, RN_ERR_IO, "%s: could not be written to its end", path);
+    if (!status)
+        status = rn_save_commit(&save, err);
+    rn_save_drop(&save);
     return status;
 }

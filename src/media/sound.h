@@ -60,7 +60,7 @@ void rn_sound_stream_close(rn_sound_stream **stream);
 /* libsamplerate, medium sinc (121 dB, 90 % of the band), the whole signal at once (training and files) - the stream gives the same bits. */
 int rn_sound_resample(const float *in, int64_t count, int from_hz, int to_hz, float **out, int64_t *out_count, rn_error *err);
 
-/* Writes 16-bit WAV: tests, and the synthesiser of test data. */
+/* One channel as WAV of 16 bits, atomic (base/file.h): samples times 32768, rounded, limited. */
 int rn_sound_write_wav(const char *path, const float *samples, int64_t count, int rate, rn_error *err);
 
 #endif

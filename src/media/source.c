@@ -2,7 +2,9 @@
  *
  * On a pipe, WAV and headerless samples are decoded as they arrive (pcm.c). Every other kind (FLAC, Ogg, MP3, GSM ...) is
  * taken whole into memory first, up to 1 GiB, because its decoder must be able to go back.
- * Files are opened here and handed to libsndfile as descriptors, so that the reason of a refusal is the system's own. */
+ * Files are opened here, so that the reason of a refusal is the system's own, and libsndfile reads them through us. It never gets the
+ * descriptor: version 1.2.0 closes it, although told not to, when it has looked for a Macintosh resource fork in a file that it does not know;
+ * closed again by its owner, the number may by then be a file that another thread is reading. */
 #include "media/source.h"
 
 #include <errno.h>
@@ -28,8 +30,8 @@ struct rn_source {
     SNDFILE *file;
     SF_INFO info;
     int64_t done; /* frames read or passed over */
-    const unsigned char *memory;
-    size_t memory_size, memory_at;
+    const unsigned char *memory; /* `bytes` of them; NULL: fd has them */
+    int64_t at;                  /* in memory or the file: where libsndfile reads next */
     unsigned char *owned; /* a pipe's bytes, kept: the memory that libsndfile reads, or what came after a header */
     size_t owned_size, owned_cap, owned_at;
     /* pipe */
@@ -37,42 +39,53 @@ struct rn_source {
     rn_pcm_format pcm;
 };
 
-static sf_count_t memory_length(void *user)
+static sf_count_t source_length(void *user)
 {
-    return (sf_count_t)((rn_source *)user)->memory_size;
+    return (sf_count_t)((rn_source *)user)->bytes;
 }
 
-static sf_count_t memory_seek(sf_count_t offset, int whence, void *user)
+static sf_count_t source_seek(sf_count_t offset, int whence, void *user)
 {
     rn_source *s = user;
-    sf_count_t base = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? (sf_count_t)s->memory_at : (sf_count_t)s->memory_size;
-    if (offset < -base || offset > (sf_count_t)s->memory_size - base)
+    sf_count_t base = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? (sf_count_t)s->at : (sf_count_t)s->bytes;
+    if (offset < -base || offset > (sf_count_t)s->bytes - base)
         return -1;
-    s->memory_at = (size_t)(base + offset);
-    return (sf_count_t)s->memory_at;
+    s->at = (int64_t)(base + offset);
+    return base + offset;
 }
 
-static sf_count_t memory_read(void *to, sf_count_t count, void *user)
+static sf_count_t source_read(void *to, sf_count_t count, void *user)
 {
     rn_source *s = user;
-    size_t left = s->memory_size - s->memory_at, take = count < 0 ? 0 : (size_t)count < left ? (size_t)count : left;
-    memcpy(to, s->memory + s->memory_at, take);
-    s->memory_at += take;
-    return (sf_count_t)take;
+    int64_t take = count < 0 ? 0 : count < s->bytes - s->at ? (int64_t)count : s->bytes - s->at, got = 0;
+    if (s->memory && take) {
+        memcpy(to, s->memory + s->at, (size_t)take);
+        got = take;
+    }
+    while (got < take) {
+        ssize_t n = pread(s->fd, (char *)to + got, (size_t)(take - got), (off_t)(s->at + got));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break; /* an error, or a file that has become shorter: libsndfile finds that something is missing */
+        got += n;
+    }
+    s->at += got;
+    return (sf_count_t)got;
 }
 
-static sf_count_t memory_write(const void *from, sf_count_t count, void *user)
+static sf_count_t source_write(const void *from, sf_count_t count, void *user)
 {
     (void)from, (void)count, (void)user;
     return 0;
 }
 
-static sf_count_t memory_tell(void *user)
+static sf_count_t source_tell(void *user)
 {
-    return (sf_count_t)((rn_source *)user)->memory_at;
+    return (sf_count_t)((rn_source *)user)->at;
 }
 
-static SF_VIRTUAL_IO memory_io = {memory_length, memory_seek, memory_read, memory_write, memory_tell};
+static SF_VIRTUAL_IO source_io = {source_length, source_seek, source_read, source_write, source_tell};
 
 /* What rn_raw means to libsndfile and to pcm.c. */
 static const struct {
@@ -114,20 +127,16 @@ static int empty(const rn_source *s, rn_error *err)
 static int open_sndfile(rn_source *s, const rn_sound_options *o, rn_error *err)
 {
     unsigned char head[16];
-    size_t head_size = 0;
+    size_t head_size;
     rn_raw raw;
     int rate = 0, channels = 0;
     if (s->bytes == 0)
         return empty(s, err);
-    if (s->memory) {
-        head_size = s->memory_size < sizeof head ? s->memory_size : sizeof head;
-        memcpy(head, s->memory, head_size);
-    } else {
-        ssize_t got = pread(s->fd, head, sizeof head, 0);
-        if (got < 0)
-            return rn_error_set(err, RN_ERR_IO, "%s: %s", s->name, rn_errno_text(errno));
-        head_size = (size_t)got;
-    }
+    errno = 0;
+    head_size = (size_t)source_read(head, sizeof head, s);
+    s->at = 0;
+    if (!head_size)
+        return rn_error_set(err, RN_ERR_IO, "%s: %s", s->name, errno ? rn_errno_text(errno) : "nothing can be read from it");
     int status = find_raw(s, o, head, head_size, &raw, &rate, &channels, err);
     if (status)
         return status;
@@ -139,10 +148,7 @@ static int open_sndfile(rn_source *s, const rn_sound_options *o, rn_error *err)
         s->info.samplerate = rate;
         s->info.channels = channels;
     }
-    if (s->memory)
-        s->file = sf_open_virtual(&memory_io, SFM_READ, &s->info, s);
-    else if (lseek(s->fd, 0, SEEK_SET) == 0)
-        s->file = sf_open_fd(s->fd, SFM_READ, &s->info, SF_FALSE);
+    s->file = sf_open_virtual(&source_io, SFM_READ, &s->info, s);
     if (!s->file)
         return rn_foreign_error(s->name, head, head_size, (long long)s->bytes, err);
     if (s->info.samplerate < 1 || s->info.samplerate > 10000000 || s->info.channels < 1 || s->info.channels > 1024)
@@ -216,7 +222,6 @@ static int open_pipe(rn_source *s, const rn_sound_options *o, rn_error *err)
                                 s->name);
     }
     s->memory = s->owned;
-    s->memory_size = s->owned_size;
     s->bytes = (int64_t)s->owned_size;
     return open_sndfile(s, o, err);
 }
@@ -269,7 +274,6 @@ int rn_source_open_memory(rn_source **source, const char *name, const void *data
     int status = new_source(&s, name, err);
     if (!status) {
         s->memory = data;
-        s->memory_size = size;
         s->bytes = (int64_t)size;
         status = open_sndfile(s, options, err);
     }
