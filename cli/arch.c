@@ -4,17 +4,6 @@
 
 #include "cli.h"
 
-static json_int_t number_of(const json_t *object, const char *key)
-{
-    return json_integer_value(json_object_get(object, key));
-}
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
 static void shape_text(char buffer[48], const json_t *shape)
 {
     snprintf(buffer, 48, "%lldx%lldx%lld", json_integer_value(json_array_get(shape, 0)), json_integer_value(json_array_get(shape, 1)),

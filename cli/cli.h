@@ -49,6 +49,16 @@ void print_json(const json_t *value);
 /* The same on one line. */
 void print_json_line(const json_t *value);
 
+/* A member of an object: 0, or "", where there is none. */
+json_int_t number_of(const json_t *object, const char *key);
+double real_of(const json_t *object, const char *key);
+const char *text_of(const json_t *object, const char *key);
+
+/* A path as a JSON string; one that is not UTF-8 is said to be so. */
+json_t *path_value(const char *path);
+/* Passes a field of CSV on, quoted if it must be, piece by piece, until `put` says that it failed. */
+int csv_field(const char *text, int (*put)(void *context, const char *piece), void *context);
+
 /* Parses what the library returned and frees the text. NULL after a message. */
 json_t *take_result(char *text);
 

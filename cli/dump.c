@@ -35,11 +35,6 @@ static int list_stages(const command *c, const rn_model *model)
     return EXIT_DONE;
 }
 
-static double real_of(const json_t *object, const char *key)
-{
-    return json_number_value(json_object_get(object, key));
-}
-
 int verb_dump(const command *c)
 {
     rn_error err = {0};

@@ -17,26 +17,13 @@ typedef struct rows {
     rn_error err; /* of writing */
 } rows;
 
-static int put(rows *r, const char *text)
+static int put(void *context, const char *text)
 {
+    rows *r = context;
     if (r->text)
         return rn_text_file_write(r->text, text, strlen(text), &r->err);
     fputs(text, stdout);
     return ferror(stdout) ? output_failed() : 0;
-}
-
-/* A field of CSV: quoted if it must be. */
-static int put_field(rows *r, const char *text)
-{
-    char one[2] = {0};
-    if (!strpbrk(text, ",\"\r\n"))
-        return put(r, text);
-    int failed = put(r, "\"");
-    for (; *text && !failed; text++) {
-        one[0] = *text;
-        failed = put(r, *text == '"' ? "\"\"" : one);
-    }
-    return failed || put(r, "\"");
 }
 
 static int put_csv(rows *r, const rn_answer *a, const float *row)
@@ -45,7 +32,7 @@ static int put_csv(rows *r, const rn_answer *a, const float *row)
     for (int i = 0; i < r->size; i++)
         at += snprintf(r->line + at, 24, ",%.9g", (double)row[i]);
     snprintf(r->line + at, 2, "\n");
-    return put_field(r, r->path) || put(r, r->line) || (!r->text && output_failed());
+    return csv_field(r->path, put, r) || put(r, r->line) || (!r->text && output_failed());
 }
 
 static int keep_row(rows *r, const rn_answer *a, const float *row)

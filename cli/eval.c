@@ -7,22 +7,6 @@
 
 enum { MATRIX_MOST = 24 }; /* classes up to which the whole confusion table is readable */
 
-static json_int_t number_of(const json_t *object, const char *key)
-{
-    return json_integer_value(json_object_get(object, key));
-}
-
-static double real_of(const json_t *object, const char *key)
-{
-    return json_number_value(json_object_get(object, key));
-}
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
 /* Columns that a UTF-8 text takes, as far as one can tell without tables: one a character. */
 static int columns(const char *text)
 {

@@ -5,21 +5,6 @@
 
 #include "cli.h"
 
-static int on_patch(void *context, int64_t done, int64_t total)
-{
-    return progress_step(context, done, total);
-}
-
-static double real_of(const json_t *object, const char *key)
-{
-    return json_number_value(json_object_get(object, key));
-}
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    return json_string_value(json_object_get(object, key));
-}
-
 static void print_line(const json_t *all, const char *out)
 {
     const json_t *of = json_object_get(all, "class"), *answer = json_object_get(all, "answer"), *strongest = json_object_get(all, "strongest");
@@ -59,7 +44,7 @@ int verb_explain(const command *c)
     }
     signals_watch();
     progress_start(&live, "covering");
-    status = rn_tools_explain(model, c->arguments[1], &listen, options, out, npy, on_patch, &live, &result, &err);
+    status = rn_tools_explain(model, c->arguments[1], &listen, options, out, npy, progress_step, &live, &result, &err);
     progress_end(&live);
     if (status) {
         status = fail_with(&err);

@@ -63,30 +63,28 @@ static void clock_text(const char *path, double start_s, char text[32])
 
 /* --- cutting out ---------------------------------------------------------------------------------------------------------------------------- */
 
-/* A part of a file's name: what a path could be made of, or a shell trip over, becomes "_". */
-static void name_part(char *out, size_t size, const char *text)
+/* The end of a text as a part of a file's name: what a path could be made of, or a shell trip over, becomes "_"; "/" becomes "+". */
+static void name_part(char *out, size_t size, const char *text, size_t length)
 {
-    size_t n = 0;
-    for (; *text && n + 1 < size; text++)
-        out[n++] = (unsigned char)*text <= ' ' || strchr("/\\:*?\"<>|'$`&;", *text) ? '_' : *text;
+    size_t n = 0, first = length < size ? 0 : length - size + 1;
+    for (size_t i = first; i < length; i++)
+        out[n++] = text[i] == '/' ? '+' : (unsigned char)text[i] <= ' ' || strchr("\\:*?\"<>|'$`&;", text[i]) ? '_' : text[i];
     out[n] = 0;
     if (out[0] == '.')
         out[0] = '_';
 }
 
-/* DIR/LABEL/RECORDING_START_LABEL_PROBABILITY.wav: folders of classes, as training reads them. */
+/* DIR/LABEL/RECORDING_START_LABEL_PROBABILITY.wav: folders of classes, as training reads them. RECORDING is the whole path, since recorders
+ * give the same names in every folder. */
 static void cut_out(finds *f, int label)
 {
     const find *at = &f->open[label];
-    const char *base = strrchr(f->path, '/'), *dot;
-    char recording[160], class[80], folder[1200], path[1600];
+    const char *from = strncmp(f->path, "./", 2) ? f->path : f->path + 2, *base = strrchr(from, '/'), *name = rn_model_label(f->model, label);
+    const char *dot = strrchr(base ? base : from, '.');
+    char recording[160], class[60], folder[1200], path[1600];
     rn_error err = {0};
-    base = base ? base + 1 : f->path;
-    dot = strrchr(base, '.');
-    name_part(recording, sizeof recording, base);
-    if (dot && (size_t)(dot - base) < sizeof recording)
-        recording[dot - base] = 0;
-    name_part(class, sizeof class, rn_model_label(f->model, label));
+    name_part(recording, sizeof recording, from, dot ? (size_t)(dot - from) : strlen(from));
+    name_part(class, sizeof class, name, strlen(name));
     snprintf(folder, sizeof folder, "%s/%s", f->extract, class);
     snprintf(path, sizeof path, "%s/%s_%09.3f_%s_%03.0f.wav", folder, recording, at->start_s, class, 100 * (double)at->most);
     if ((mkdir(f->extract, 0777) && errno != EEXIST) || (mkdir(folder, 0777) && errno != EEXIST)) {
@@ -107,20 +105,10 @@ static void put_head(const finds *f)
         printf("Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tAnnotation\tConfidence\tBegin Path\n");
 }
 
-/* A field of CSV: quoted if it must be. */
-static void put_field(const char *text)
+static int put_text(void *context, const char *text)
 {
-    if (!strpbrk(text, ",\"\r\n")) {
-        fputs(text, stdout);
-        return;
-    }
-    putchar('"');
-    for (; *text; text++) {
-        if (*text == '"')
-            putchar('"');
-        putchar(*text);
-    }
-    putchar('"');
+    (void)context;
+    return fputs(text, stdout) < 0;
 }
 
 /* A field between tabs: what would end it is written as a blank. */
@@ -132,10 +120,7 @@ static void put_cell(const char *text)
 
 static void put_json(const finds *f, const find *at, const char *label, const char *clock)
 {
-    json_t *path = json_string(f->path);
-    if (!path)
-        path = json_string("(a name that is not UTF-8)");
-    json_t *line = json_pack("{s:o, s:f, s:f, s:s, s:f, s:f, s:i}", "path", path, "start_s", at->start_s, "end_s", at->end_s, "label", label, "probability", (double)at->most,
+    json_t *line = json_pack("{s:o, s:f, s:f, s:s, s:f, s:f, s:i}", "path", path_value(f->path), "start_s", at->start_s, "end_s", at->end_s, "label", label, "probability", (double)at->most,
                              "mean_probability", at->sum / at->windows, "windows", at->windows);
     if (clock[0])
         json_object_set_new(line, "clock", json_string(clock));
@@ -155,9 +140,9 @@ static void put_find(finds *f, int label)
     switch (f->format) {
     case FINDS_JSONL: put_json(f, at, name, clock); break;
     case FINDS_CSV:
-        put_field(f->path);
+        csv_field(f->path, put_text, NULL);
         printf(",%.3f,%.3f,%s,", at->start_s, at->end_s, clock);
-        put_field(name);
+        csv_field(name, put_text, NULL);
         printf(",%.4f,%.4f,%d\n", (double)at->most, at->sum / at->windows, at->windows);
         break;
     case FINDS_AUDACITY:
@@ -227,14 +212,6 @@ int finds_end(finds *f)
     return output_failed();
 }
 
-static int find_label(const rn_model *model, const char *label)
-{
-    for (int k = 0; label && k < rn_model_classes(model); k++)
-        if (strcmp(rn_model_label(model, k), label) == 0)
-            return k;
-    return -1;
-}
-
 int finds_start(finds *f, const command *c, const rn_model *model, const rn_listen *listen, int recordings)
 {
     static const char *const names[] = {"table", "jsonl", "csv", "audacity", "raven"};
@@ -256,7 +233,7 @@ int finds_start(finds *f, const command *c, const rn_model *model, const rn_list
     f->gap = option_number(c, "merge-gap", 0);
     f->extract = option_text(c, "extract");
     f->listen = listen;
-    f->background = find_label(model, listen->background);
+    f->background = listen->background ? rn_model_find_label(model, listen->background) : -1;
     if (f->keep > f->begin) {
         complain("predict: --keep-prob %g is above --min-prob %g: a find that has begun goes on at a lower probability, not a higher one", f->keep, f->begin);
         return EXIT_USE;

@@ -4,17 +4,6 @@
 
 #include "cli.h"
 
-static json_int_t number_of(const json_t *object, const char *key)
-{
-    return json_integer_value(json_object_get(object, key));
-}
-
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
 static void print_words(const char *head, const json_t *list, const char *between)
 {
     size_t i;

@@ -201,3 +201,38 @@ char *options_text(const command *c)
         complain("no memory for the options");
     return text;
 }
+
+json_int_t number_of(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+double real_of(const json_t *object, const char *key)
+{
+    return json_number_value(json_object_get(object, key));
+}
+
+const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+json_t *path_value(const char *path)
+{
+    json_t *value = json_string(path);
+    return value ? value : json_string("(a name that is not UTF-8)");
+}
+
+int csv_field(const char *text, int (*put)(void *context, const char *piece), void *context)
+{
+    char one[2] = {0};
+    if (!strpbrk(text, ",\"\r\n"))
+        return put(context, text);
+    int failed = put(context, "\"");
+    for (; *text && !failed; text++) {
+        one[0] = *text;
+        failed = put(context, *text == '"' ? "\"\"" : one);
+    }
+    return failed || put(context, "\"");
+}

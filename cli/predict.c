@@ -19,10 +19,7 @@ static void print_object(const printing *p, const rn_answer *a, int count)
     for (int i = 0; i < count; i++)
         json_array_append_new(top, json_pack("{s:s, s:f}", "label", rn_model_label(p->model, p->order[i]), "probability",
                                              (double)a->probability[p->order[i]]));
-    json_t *path = json_string(p->path);
-    if (!path)
-        path = json_string("(a name that is not UTF-8)");
-    json_t *line = json_pack("{s:o, s:f, s:f, s:o}", "path", path, "start_s", a->start_s, "end_s", a->end_s, "top", top);
+    json_t *line = json_pack("{s:o, s:f, s:f, s:o}", "path", path_value(p->path), "start_s", a->start_s, "end_s", a->end_s, "top", top);
     if (p->ruled)
         json_object_set_new(line, "answer", json_string(a->label));
     print_json_line(line);

@@ -267,8 +267,9 @@ const verb verbs[] = {
     {"predict", "MODEL PATH...", "names what is in recordings",
      "Names what is in recordings. PATH is a file, a folder (searched), or - for standard input.\n"
      "Recordings up to 30 s are answered whole; longer ones and standard input window by window.\n"
-     "--format joins the windows to finds, for a table, a script, or the label tracks of Audacity and Raven; where a\n"
-     "recording's name has its date and time (20261124_063400.wav), they say at what time of day.",
+     "--format, --merge-gap, --keep-prob or --extract join the windows to finds, for a table, a script, or the label\n"
+     "tracks of Audacity and Raven; where a recording's name has its date and time (20261124_063400.wav), they say at\n"
+     "what time of day. A find is written when it has ended.",
      "  resnet predict run/model.safetensors garden.flac\n"
      "  garden.flac   0.0 -  3.0 s   robin 97.1 %   wren 1.9 %   unknown 0.6 %\n"
      "  resnet predict run/model.safetensors nights --hop 0.5 --merge-gap 2 --background noise --format csv >finds.csv\n"

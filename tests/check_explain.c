@@ -1,9 +1,10 @@
 /* Explanations: Grad-CAM and Grad-CAM++ against pytorch-grad-cam, and both and occlusion on a network that has learnt something.
  *
  * tests/golden/cam.txt holds what pytorch-grad-cam computed in double; scripts/golden/cam_golden.py wrote it and documents the format. Maps
- * may differ by FACTOR times the largest value, which fp32 gradients through the whole network do. The trained network tells which third of
+ * may differ by TOLERANCE of the largest value, since gradients here go through the whole network in fp32. The trained network tells which third of
  * the rows is louder, so that an explanation is right when it points there; and by the sanity check of Adebayo et al. (2018) it must not
  * look the same when the weights are random. */
+#include <inttypes.h>
 #include <math.h>
 
 #include "train_fixture.h"
@@ -42,7 +43,7 @@ static int read_example(FILE *file, example *e)
     if (got == EOF)
         return 0;
     assert_int_equal(got, 11);
-    assert_int_equal(fscanf(file, "%lu %63s %d %23s %d %d", &e->seed, e->layer, &e->label, method, &e->map_h, &e->map_w), 6);
+    assert_int_equal(fscanf(file, "%" SCNu64 " %63s %d %23s %d %d", &e->seed, e->layer, &e->label, method, &e->map_h, &e->map_w), 6);
     assert_int_equal(rn_arch_default(&e->arch, arch, &err), 0);
     e->arch.width = width;
     e->arch.in_channels = channels;
@@ -211,10 +212,10 @@ static double correlation(const float *a, const float *b, int count)
     return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 0;
 }
 
-static void heat_of(const rn_model *m, const float *weights, rn_pool *pool, int item, float *heat)
+static void heat_of(const rn_model *m, const float *weights, const float *stats, rn_pool *pool, int item, float *heat)
 {
     int h, w;
-    float *map = explain(m->graph, weights, m->stats, pool, tensors[item], H, W, rn_explain_layer(m->graph, "layer1.2.conv2"), labels[item], 0, &h, &w);
+    float *map = explain(m->graph, weights, stats, pool, tensors[item], H, W, rn_explain_layer(m->graph, "layer1.2.conv2"), labels[item], 0, &h, &w);
     rn_heat(map, h, w, heat, H, W);
     free(map);
 }
@@ -232,7 +233,7 @@ static void test_points_there(void **state)
     assert_int_equal(rn_pool_open(&pool, 2, NULL), 0);
     assert_int_equal(rn_infer_open(&engine, m->graph, m->weights, m->stats, pool, &err), 0);
     for (int i = 0; i < ITEMS; i++) {
-        heat_of(m, m->weights, pool, i, heat);
+        heat_of(m, m->weights, m->stats, pool, i, heat);
         cam += share(heat, labels[i]) / ITEMS;
         if (rn_occlude(engine, CLASSES, 1, H, W, tensors[i], labels[i], &o, NULL, NULL, heat, &err))
             fail_msg("%s", err.text);
@@ -254,8 +255,8 @@ static void test_random_weights_change_it(void **state)
     rn_arch_init(m->graph, RN_INIT_PYTORCH, 0, 77, weights, stats);
     assert_int_equal(rn_pool_open(&pool, 2, NULL), 0);
     for (int i = 0; i < ITEMS; i++) {
-        heat_of(m, m->weights, pool, i, heat);
-        heat_of(m, weights, pool, i, other);
+        heat_of(m, m->weights, m->stats, pool, i, heat);
+        heat_of(m, weights, stats, pool, i, other);
         assert_memory_not_equal(heat, other, sizeof heat);
         alike += correlation(heat, other, H * W) / ITEMS;
     }
@@ -273,7 +274,7 @@ static void test_same_bits(void **state)
     for (int threads = 1; threads <= 3; threads++) {
         rn_pool *pool;
         assert_int_equal(rn_pool_open(&pool, threads, NULL), 0);
-        heat_of(m, m->weights, pool, 1, threads == 1 ? first : heat);
+        heat_of(m, m->weights, m->stats, pool, 1, threads == 1 ? first : heat);
         if (threads > 1)
             assert_memory_equal(heat, first, sizeof first);
         rn_pool_close(&pool);

@@ -767,52 +767,9 @@ static void write_wav_rounds_and_clips(void **state)
     assert_non_null(strstr(err.text, "folder.wav"));
 }
 
-/* Reads one file again and again; broken ones must fail each time, others never. */
-typedef struct reader {
-    char path[600];
-    int broken, wrong;
-} reader;
-
-static void *read_again(void *context)
-{
-    reader *r = context;
-    for (int i = 0; i < 1500; i++) {
-        rn_error err;
-        rn_sound s = {0};
-        int status = rn_sound_read(r->path, NULL, &s, &err);
-        r->wrong += r->broken ? !status : status || s.count != 9;
-        rn_sound_free(&s);
-    }
-    return NULL;
-}
-
-/* libsndfile 1.2.0 closes descriptors of files that it does not know; a number that is closed twice may be another thread's file. */
-static void broken_files_harm_no_other(void **state)
-{
-    (void)state;
-    static const float x[9] = {0.5f};
-    reader readers[4] = {{.broken = 1}, {.broken = 1}, {.broken = 0}, {.broken = 0}};
-    pthread_t threads[4];
-    rn_error err;
-    FILE *f = fopen(in_folder("unknown.flac"), "w");
-    assert_non_null(f);
-    fputs("this is no sound at all, whatever its name says", f);
-    fclose(f);
-    assert_int_equal(rn_sound_write_wav(in_folder("good.wav"), x, 9, 8000, &err), 0);
-    for (int i = 0; i < 4; i++) {
-        snprintf(readers[i].path, sizeof readers[i].path, "%s", in_folder(readers[i].broken ? "unknown.flac" : "good.wav"));
-        assert_int_equal(pthread_create(&threads[i], NULL, read_again, &readers[i]), 0);
-    }
-    for (int i = 0; i < 4; i++)
-        assert_int_equal(pthread_join(threads[i], NULL), 0);
-    for (int i = 0; i < 4; i++)
-        assert_int_equal(readers[i].wrong, 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(broken_files_harm_no_other),
         cmocka_unit_test(every_kind_reads_back),
         cmocka_unit_test(memory_gives_the_same),
         cmocka_unit_test(parts_are_exact),

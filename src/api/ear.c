@@ -61,6 +61,19 @@ int rn_ear_get(rn_session *s, const char *name, rn_ear **ear, rn_error *err)
     return 0;
 }
 
+int rn_ear_array(const rn_session *session, const char *path, rn_array *array, rn_error *err)
+{
+    int channels = session->model->arch.in_channels, status = rn_npy_read(path, array, err);
+    if (status)
+        return status;
+    int64_t got = array->dims == 2 ? 1 : array->dims == 3 ? array->shape[0] : 0;
+    int64_t h = got ? array->shape[array->dims - 2] : 0, w = got ? array->shape[array->dims - 1] : 0;
+    if (got == channels && h >= 1 && w >= 1 && h <= 1000000 && w <= 1000000)
+        return 0;
+    rn_array_free(array);
+    return rn_error_set(err, RN_ERR_SHAPE, "%s: want an array of %d x H x W", path, channels);
+}
+
 static int raw_kind(const char *name, rn_raw *raw)
 {
     static const char *const names[] = {"s16le", "s24le", "s32le", "f32le", "u8", "mulaw", "alaw", "gsm"};

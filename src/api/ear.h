@@ -4,6 +4,7 @@
 
 #include "api/session.h"
 #include "data/loader.h"
+#include "formats/npy.h"
 #include "media/features.h"
 #include "media/sound.h"
 
@@ -47,6 +48,9 @@ void rn_hearing_end(rn_hearing *h);
 
 /* Runs the network on x [1][c][h][w] and answers. */
 int rn_hearing_network(rn_hearing *h, const float *x, int height, int width, double start_s, double end_s, rn_error *err);
+
+/* One input of the network from a .npy file: C x H x W, or H x W for one channel. rn_array_free the array. */
+int rn_ear_array(const rn_session *session, const char *path, rn_array *array, rn_error *err);
 
 /* How sound is to be read for this listening: rate 0 stays the file's own. */
 int rn_listen_sound(const rn_listen *listen, const rn_features *features, rn_sound_options *options, rn_error *err);

@@ -73,14 +73,9 @@ static int read_sound(const char *path, const rn_listen *listen, const rn_featur
 static int dump_array(rn_session *s, const char *path, const char *layer, dump *out, rn_error *err)
 {
     rn_array array = {0};
-    int channels = s->model->arch.in_channels, status = rn_npy_read(path, &array, err);
     catcher c = {layer, out, NULL, 0};
-    if (status)
-        return status;
-    int64_t got = array.dims == 2 ? 1 : array.dims == 3 ? array.shape[0] : 0;
-    if (got != channels || array.shape[array.dims - 2] > 1000000 || array.shape[array.dims - 1] > 1000000)
-        status = rn_error_set(err, RN_ERR_SHAPE, "%s: want an array of %d x H x W", path, channels);
-    else
+    int status = rn_ear_array(s, path, &array, err);
+    if (!status)
         status = run_layers(s, array.data, (int)array.shape[array.dims - 2], (int)array.shape[array.dims - 1], &c, err);
     rn_array_free(&array);
     return status;

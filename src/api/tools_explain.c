@@ -61,21 +61,14 @@ static void read_method(rn_given *g, explanation *e)
 static int read_array(explanation *e, rn_error *err)
 {
     rn_array array = {0};
-    int channels = e->session->model->arch.in_channels, status = rn_npy_read(e->path, &array, err);
+    int status = rn_ear_array(e->session, e->path, &array, err);
     if (status)
         return status;
-    int64_t got = array.dims == 2 ? 1 : array.dims == 3 ? array.shape[0] : 0, h = got ? array.shape[array.dims - 2] : 0, w = got ? array.shape[array.dims - 1] : 0;
-    if (got != channels || h < 1 || w < 1 || h > 100000 || w > 100000)
-        status = rn_error_set(err, RN_ERR_SHAPE, "%s: want an array of %d x H x W", e->path, channels);
-    else {
-        e->c = channels;
-        e->h = (int)h;
-        e->w = (int)w;
-        e->x = array.data;
-        array.data = NULL;
-    }
-    rn_array_free(&array);
-    return status;
+    e->c = e->session->model->arch.in_channels;
+    e->h = (int)array.shape[array.dims - 2];
+    e->w = (int)array.shape[array.dims - 1];
+    e->x = array.data;
+    return 0;
 }
 
 /* The whole of a short recording, or one window of a long one: from start_s where that is not negative. */
@@ -166,29 +159,29 @@ static int by_occlusion(explanation *e, rn_progress_fn progress, void *context, 
     return status;
 }
 
-/* The network's answer, as `predict` gives it. */
+static int take_answer(void *context, const rn_answer *a)
+{
+    *(int *)context = a->best;
+    return 0;
+}
+
+/* The network's answer, by the way that `predict` takes: logits and probabilities stay in the ear. */
 static int answer(explanation *e, int *best, rn_error *err)
 {
-    int classes = e->session->model->arch.classes, status = rn_infer_run(e->session->engine, 1, e->h, e->w, e->x, e->ear->logits, NULL, err);
-    if (status)
-        return status;
-    for (int i = 0; i < classes; i++)
-        if (!isfinite(e->ear->logits[i]))
-            return rn_error_set(err, RN_ERR_NUMBER, "%s: the network's answer is not a finite number; `resnet dump` shows the layer where it begins", e->path);
-    rn_softmax(e->ear->logits, classes, e->ear->probability);
-    *best = 0;
-    for (int i = 1; i < classes; i++)
-        if (e->ear->probability[i] > e->ear->probability[*best])
-            *best = i;
-    return 0;
+    rn_hearing h;
+    int status = rn_hearing_start(&h, e->session, NULL, 0, e->path, take_answer, best, err);
+    if (!status)
+        status = rn_hearing_network(&h, e->x, e->h, e->w, e->start_s, e->end_s, err);
+    rn_hearing_end(&h);
+    return status;
 }
 
 /* --- results ------------------------------------------------------------------------------------------------------------------------ */
 
-static int hottest(const explanation *e)
+static int64_t hottest(const explanation *e)
 {
-    int at = 0;
-    for (int i = 1; i < e->h * e->w; i++)
+    int64_t at = 0;
+    for (int64_t i = 1; i < (int64_t)e->h * e->w; i++)
         at = e->heat[i] > e->heat[at] ? i : at;
     return at;
 }
@@ -198,7 +191,8 @@ static json_t *result_of(const explanation *e, int best, const double *hz)
     const rn_model *m = e->session->model;
     const char *layer = e->method == OCCLUSION ? "input" : rn_explain_layer_name(m->graph, e->node);
     json_t *map = json_array();
-    int at = hottest(e), row = at / e->w, column = at % e->w;
+    int64_t at = hottest(e);
+    int row = (int)(at / e->w), column = (int)(at % e->w);
     for (int r = 0; r < e->map_h && map; r++) {
         json_t *values = json_array();
         for (int c = 0; c < e->map_w && values; c++)

@@ -19,6 +19,8 @@ enum {
     MAX_TAPS = 1024
 };
 
+typedef enum reading { PLANES_LAID, ROW_BY_ROW, ROWS_JOINED } reading; /* the last two: x is read where it lies */
+
 typedef struct direct {
     const rn_machine *m;
     const rn_conv *c;
@@ -26,7 +28,7 @@ typedef struct direct {
     const rn_map *y;
     const float *packed;
     const rn_epilogue *end;
-    int in_place;               /* x is read where it lies: 1, row by row; 2, rows joined */
+    reading reading;
     int across, band, bands;    /* columns of a part; rows of a band */
     int group, groups;
     int taps;
@@ -150,14 +152,14 @@ static void set_taps(const direct *d, int rows, int across, int32_t *tap)
     int64_t row = (int64_t)across * RN_LANES;
     for (int r = 0, t = 0; r < c->kernel_h; r++)
         for (int s = 0; s < c->kernel_w; s++)
-            tap[t++] = (int32_t)(d->in_place ? r * d->x->map->row + s * RN_LANES : plane_at(c, s, r % c->stride_h, rows, across) + r / c->stride_h * row);
+            tap[t++] = (int32_t)(d->reading ? r * d->x->map->row + s * RN_LANES : plane_at(c, s, r % c->stride_h, rows, across) + r / c->stride_h * row);
 }
 
 /* Rows [first, first + rows) of some columns, for output blocks [kb, kb_last). A run is the rows of one call. */
 static void band_part(const direct *d, int n, int first, int rows, const columns *at, int kb, int kb_last, float *room)
 {
     const rn_conv *c = d->c;
-    int run = d->in_place == 1 ? 1 : rows, to_map = joined(d->y, run), pixels = run * at->across, most = d->m->kernels.k_blocks;
+    int run = d->reading == ROW_BY_ROW ? 1 : rows, to_map = joined(d->y, run), pixels = run * at->across, most = d->m->kernels.k_blocks;
     int64_t left = (int64_t)at->left * RN_LANES, row = (int64_t)at->across * RN_LANES;
     float *sums = room, *line = sums + most * pixels * RN_LANES, *planes = line + (int64_t)(at->high - at->low) * RN_LANES;
     int32_t tap[MAX_TAPS];
@@ -165,7 +167,7 @@ static void band_part(const direct *d, int n, int first, int rows, const columns
         .x_block = planes_size(c, rows, at->across), .y_k = to_map ? d->y->block : pixels * (int64_t)RN_LANES, .y_pixel = RN_LANES, .pixels = pixels};
     call.w_k = (int64_t)c->blocks_in * call.taps * RN_LANES * RN_LANES;
     set_taps(d, rows, at->across, tap);
-    if (d->in_place) {
+    if (d->reading) {
         call.x_block = d->x->map->block;
         call.x_pixel = (int64_t)c->stride_w * RN_LANES;
     } else
@@ -175,7 +177,7 @@ static void band_part(const direct *d, int n, int first, int rows, const columns
         call.w = d->packed + kb * call.w_k;
         call.ahead = c->blocks_out * call.w_k >= FROM_MEMORY ? call.w + call.k_blocks * call.w_k : NULL; /* the next block's; behind the last, nothing that matters */
         for (int p = first; p < first + rows; p += run, call.ahead = NULL) {
-            if (d->in_place)
+            if (d->reading)
                 call.x = rn_map_at(d->x->map, n, 0, p * c->stride_h - c->pad) + left * c->stride_w - c->pad * RN_LANES;
             call.y = to_map ? rn_map_at(d->y, n, kb, p) + left : sums;
             d->m->kernels.conv_row(&call);
@@ -246,6 +248,11 @@ static void cut_bands(direct *d)
     d->bands = rn_divide_up(h, d->band);
 }
 
+static int one_by_one(const rn_conv *c)
+{
+    return c->kernel_h == 1 && c->kernel_w == 1 && c->stride_h == 1 && c->stride_w == 1 && c->pad == 0;
+}
+
 void rn_direct_forward(const rn_machine *m, const rn_conv *c, int n, const rn_view *x, const rn_map *y, const float *packed, const rn_epilogue *end)
 {
     direct d = {.m = m, .c = c, .x = x, .y = y, .packed = packed, .end = end};
@@ -256,7 +263,7 @@ void rn_direct_forward(const rn_machine *m, const rn_conv *c, int n, const rn_vi
     int threads = rn_pool_threads(m->pool), pairs = rn_divide_up(c->blocks_out, m->kernels.k_blocks);
     cut_bands(&d);
     if (!x->scale && x->map->halo >= c->pad)
-        d.in_place = c->kernel_h == 1 && c->kernel_w == 1 && c->stride_h == 1 && c->stride_w == 1 && c->pad == 0 && joined(x->map, d.band) ? 2 : y->w >= WIDE;
+        d.reading = one_by_one(c) && joined(x->map, d.band) ? ROWS_JOINED : y->w >= WIDE ? ROW_BY_ROW : PLANES_LAID;
     d.groups = threads == 1 ? 1 : rn_min(pairs, rn_divide_up(TASKS_A_THREAD * threads, n * d.bands));
     d.group = rn_divide_up(pairs, d.groups) * m->kernels.k_blocks;
     d.groups = rn_divide_up(c->blocks_out, d.group);

@@ -14,7 +14,7 @@
 #include "base/file.h"
 #include "base/maths.h"
 
-enum { WIDTH = 1000, HEIGHT = 640, LEFT = 80, RIGHT = 110, TOP = 74, BOTTOM = 56, GAP = 26, TICK = 5, FONT = 13, STEPS = 64 };
+enum { WIDTH = 1000, HEIGHT = 640, LEFT = 80, RIGHT = 110, TOP = 74, BOTTOM = 56, GAP = 26, TICK = 5, FONT = 13, STEPS = 64, MOST = 32767 /* of Cairo */ };
 
 static const double QUARTER = 1.57079632679489661923; /* of a turn */
 
@@ -66,8 +66,8 @@ static int grey_range(const rn_picture *p, float *low, float *high, rn_error *er
 static void put_pixel(unsigned char *pixel, const double rgba[4])
 {
     for (int k = 0; k < 3; k++) /* Cairo's ARGB32 is premultiplied; little-endian: blue first */
-        pixel[2 - k] = (unsigned char)lround(255 * rgba[k] * rgba[3]);
-    pixel[3] = (unsigned char)lround(255 * rgba[3]);
+        pixel[2 - k] = (unsigned char)floor(255 * rgba[k] * rgba[3] + 0.5);
+    pixel[3] = (unsigned char)floor(255 * rgba[3] + 0.5);
 }
 
 /* NULL without memory. */
@@ -171,7 +171,7 @@ static void time_axis(cairo_t *cr, const panel *at, const rn_picture *p)
 {
     double low = p->end_s > 0 ? p->start_s : 0, high = p->end_s > 0 ? p->end_s : p->w, step = nice_step(high - low, 10);
     char text[32];
-    for (double t = ceil(low / step - 1e-9) * step; t <= high + 1e-9; t += step) {
+    for (double t = -floor(1e-9 - low / step) * step; t <= high + 1e-9; t += step) {
         double x = at->x + (t - low) / (high - low) * at->w;
         ink(cr, 0.45);
         line(cr, x, at->y + at->h, x, at->y + at->h + TICK);
@@ -296,6 +296,8 @@ static int write_surface(cairo_surface_t *surface, const char *path, rn_error *e
 int rn_picture_write(const rn_picture *p, const char *path, rn_error *err)
 {
     float low = 0, high = 0;
+    if (p->w > MOST || p->h > MOST)
+        return rn_error_set(err, RN_ERR_ARG, "%s: %d x %d values are more than a picture holds (%d on a side): take a shorter --window, or --npy", path, p->h, p->w, MOST);
     int status = grey_range(p, &low, &high, err);
     if (status)
         return status;
