@@ -12,7 +12,7 @@ typedef struct rn_reliability {
     int count[RN_RELIABILITY_BINS], correct[RN_RELIABILITY_BINS];
     double confidence[RN_RELIABILITY_BINS]; /* mean of the largest probability, 0 in an empty bin */
     double accuracy[RN_RELIABILITY_BINS];   /* correct / count, 0 in an empty bin */
-    double ece; /* sum over bins of |sum of the largest probabilities - correct| / items; 0 without items */
+    double ece;                             /* sum over bins of |sum of the largest probabilities - correct| / items; 0 without items */
 } rn_reliability;
 
 /* probability [items][classes], the first of equals is the answer; label [items]. Sums are double, in item order. */
@@ -27,8 +27,9 @@ void rn_reliability_measure(const float *probability, const int *label, int item
  * logits       [windows][classes]
  * first        [items + 1]; item i has windows first[i] .. first[i + 1] - 1, at least one
  * label        [items]
- * temperature  1 where nothing is better than 1: also without items, with one class, or with logits that are all equal. At the lower
- *              bound where all answers are right (the colder the better), at the upper where they are worse than guessing.
+ * temperature  the coldest of equals, but 1 where nothing is better than 1: without items, with one class, with logits that are all equal,
+ *              with a loss of 0. At the lower bound if every window answers right: the colder, the better; at the upper one if the
+ *              logits know less than a guess
  * loss_before, loss_after  the mean loss at 1 and at T, after <= before; 0 without items; never infinite
  *
  * Searches log T on a grid of 61, since with several windows an item the loss may have more than one valley, then halves the interval
@@ -39,6 +40,7 @@ int rn_temperature_fit(const float *logits, const int *first, const int *label, 
 
 /* probability [items][classes]: the mean over windows of softmax(logits / T) in double, in window order, rounded once. At T = 1 the same
  * bits as rn_answers_collect. temperature > 0. RN_ERR_ARG: an item without windows; RN_ERR_MEMORY. */
-int rn_temperature_apply(const float *logits, const int *first, int items, int classes, double temperature, float *probability, rn_error *err);
+int rn_temperature_apply(const float *logits, const int *first, int items, int classes, double temperature, float *probability,
+                         rn_error *err);
 
 #endif

@@ -10,10 +10,10 @@
 /* One curve for both pictures. Point 0 answers "no" to everything; point k answers "yes" to scores >= threshold[k]; the last answers "yes"
  * to everything. Equal scores are one point. Thresholds fall, rates do not. */
 typedef struct rn_curve {
-    int items, positives; /* with a score that is a number */
-    int left_out;         /* items whose score is NaN: part of nothing here */
-    int points;           /* distinct scores + 1; 1 without items */
-    double *threshold;    /* [points]; +inf at point 0 */
+    int items, positives;        /* with a score that is a number */
+    int left_out;                /* items whose score is NaN: part of nothing here */
+    int points;                  /* distinct scores + 1; 1 without items */
+    double *threshold;           /* [points]; +inf at point 0 */
     double *false_positive_rate; /* [points]; all NaN if every item is positive (or there is none) */
     double *true_positive_rate;  /* [points]; the recall of the precision-recall curve; all NaN if no item is positive */
     double *precision;           /* [points]; 1 at point 0 */

@@ -44,17 +44,16 @@ typedef struct collector {
     double *mean; /* [classes] */
 } collector;
 
-/* Adds softmax(z) to sum, in double. */
-static void add_softmax(const float *z, int classes, double *sum)
+void rn_softmax_add(const float *logits, int classes, double temperature, double *sum)
 {
-    double largest = z[0], whole = 0;
+    double largest = logits[0], whole = 0;
     for (int c = 1; c < classes; c++)
-        if (z[c] > largest)
-            largest = z[c];
+        if (logits[c] > largest)
+            largest = logits[c];
     for (int c = 0; c < classes; c++)
-        whole += rn_exp(z[c] - largest);
+        whole += rn_exp((logits[c] - largest) / temperature);
     for (int c = 0; c < classes; c++)
-        sum[c] += rn_exp(z[c] - largest) / whole;
+        sum[c] += rn_exp((logits[c] - largest) / temperature) / whole;
 }
 
 void rn_softmax(const float *logits, int classes, float *probability)
@@ -211,7 +210,7 @@ static void answer(collector *c, int item, const float *logits, int windows)
     int classes = a->classes, label = c->dataset->items[item].label, at = c->written++;
     memset(c->mean, 0, (size_t)classes * sizeof *c->mean);
     for (int w = 0; w < windows; w++)
-        add_softmax(logits + (int64_t)w * classes, classes, c->mean);
+        rn_softmax_add(logits + (int64_t)w * classes, classes, 1, c->mean);
     a->item[at] = item;
     a->label[at] = label;
     for (int k = 0; k < classes; k++) {

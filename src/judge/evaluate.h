@@ -23,7 +23,8 @@ int rn_answers_collect(rn_answers **answers, rn_infer *engine, rn_loader *loader
 void rn_answers_close(rn_answers **answers);
 /* Room for answers of somebody else's making (tests, other engines): fields are zero. */
 int rn_answers_open(rn_answers **answers, int items, int classes, rn_error *err);
-/* The likeliest class of answer i, the first of equals. */
+/* The likeliest class of one row, of answer i: the first of equals. */
+int rn_likeliest(const float *probability, int classes);
 int rn_answers_best(const rn_answers *answers, int i);
 /* The n answers with the largest loss, worst first, equal ones in item order, into order[n] (indices into the answers); returns
  * how many. */
@@ -38,7 +39,7 @@ typedef struct rn_metrics {
     double accuracy, macro_accuracy; /* macro: mean of recalls over classes present */
     double top5;
     double loss;                    /* mean */
-    double ece;                     /* expected calibration error, 15 equal bins (Guo et al. 2017) */
+    double ece;                     /* expected calibration error (judge/calibration.h) */
     double wilson_low, wilson_high; /* 95 % interval of accuracy (Wilson 1927); 0 and 1 without items */
     rn_class_metrics *per_class;    /* [classes] */
     int *confusion;                 /* [classes true][classes predicted] */
@@ -52,5 +53,7 @@ void rn_wilson(int correct, int items, double *low, double *high);
 
 /* Softmax of one row in double, rounded once; the class order is the order of summation. */
 void rn_softmax(const float *logits, int classes, float *probability);
+/* Adds softmax(logits / temperature) to sum [classes]. */
+void rn_softmax_add(const float *logits, int classes, double temperature, double *sum);
 
 #endif

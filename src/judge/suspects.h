@@ -11,10 +11,10 @@ typedef struct rn_suspect {
     double margin;          /* probability of its label less the largest of the others: -1 to 1, low is suspect */
 } rn_suspect;
 
-/* A class's threshold is the mean probability of that class over the items labelled so. An item is confidently in a class whose
- * threshold its probability reaches (less 1e-6, for the rounding of floats); the likeliest of these wins, the first of equals. It is a
- * suspect if that is not its label, nor its label the likeliest class of all. Least self-confidence first, equal ones in item order: the
- * answer of cleanlab's find_label_issues(filter_by="confident_learning", return_indices_ranked_by="self_confidence").
+/* A class's threshold is the mean probability of that class over the items labelled so. An item is confidently in a class whose threshold
+ * its probability reaches (less 1e-6, for the rounding of floats); if it reaches several, in the likeliest class of all. It is a suspect if
+ * that is not its label, and some class is likelier than its label (by more than 1e-6). Least self-confidence first, equal ones in item
+ * order: the answer of cleanlab's find_label_issues(filter_by="confident_learning", return_indices_ranked_by="self_confidence").
  *
  * probability [items][classes], of items that the network was not trained on: it believes labels that it has learnt by heart
  * label       [items]
