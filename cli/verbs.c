@@ -173,6 +173,8 @@ static const option_row eval_options[] = {
     FLAG("skip-bad", 1, "leave out recordings that can't be decoded or are silent, and count them"),
     NUMBER("min-seconds", "S", 1, 0, 3600, "shorter recordings count as bad [as in training]"),
     INTEGER("worst", 1, 0, 100000, "how many of the worst files to name [10]"),
+    PATH("report", "FILE.html", 0, "also write a page: confusion with its recordings, curves, calibration, a map, explanations"),
+    FLAG("calibrate", 0, "store in MODEL the temperature that fits these items best: probabilities then mean what they say"),
     INTEGER("cache-mb", 1, 0, 2147483647.0, "memory for features [1024]"),
     RAW_ROW( "headerless recordings of this kind [the file says]"),
     INTEGER("rate", 0, 1, 1000000, "samples per second of headerless recordings"),
@@ -260,8 +262,9 @@ const verb verbs[] = {
     {"eval", "MODEL DATA", "judges a model on recordings that it has not heard",
      "Accuracy with its 95 % interval, macro accuracy, precision, recall and F1 per class, the confusion table,\n"
      "calibration, the worst files, and what the level alone would reach. Reads split.csv beside MODEL, checks that\n"
-     "it is the training's, and judges the test part.",
-     "  resnet eval run/model.safetensors birds\n"
+     "it is the training's, and judges the test part. --report writes all of it as one page to look at and listen to.",
+     "  resnet eval run/model.safetensors birds --report run/report.html\n"
+     "  resnet eval run/model.safetensors birds --part validation --calibrate\n"
      "  resnet eval run/model.safetensors other_birds --part all",
      eval_options, 2, 2, verb_eval},
     {"predict", "MODEL PATH...", "names what is in recordings",

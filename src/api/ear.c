@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/cpu.h"
-#include "judge/evaluate.h"
+#include "base/maths.h"
 
 #define WHOLE_S 30.0 /* as RN_WHOLE_S of data/supply.h; check_api compares the two */
 
@@ -165,7 +165,7 @@ int rn_hearing_network(rn_hearing *h, const float *x, int height, int width, dou
         if (!isfinite(ear->logits[i]))
             return rn_error_set(err, RN_ERR_NUMBER,
                                 "%s: the network's answer is not a finite number; `resnet dump` shows the layer where it begins", h->name);
-    rn_softmax(ear->logits, classes, ear->probability);
+    rn_softmax(ear->logits, classes, model->temperature, ear->probability, NULL);
     for (int i = 1; i < classes; i++)
         if (ear->probability[i] > ear->probability[best])
             best = i;

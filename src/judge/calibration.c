@@ -156,7 +156,7 @@ int rn_temperature_apply(const float *logits, const int *first, int items, int c
     for (int i = 0; i < items; i++) {
         memset(mean, 0, (size_t)classes * sizeof *mean);
         for (int w = first[i]; w < first[i + 1]; w++)
-            rn_softmax_add(logits + (size_t)w * (size_t)classes, classes, temperature, mean);
+            rn_softmax(logits + (size_t)w * (size_t)classes, classes, temperature, NULL, mean);
         for (int c = 0; c < classes; c++)
             probability[(size_t)i * (size_t)classes + (size_t)c] = (float)(mean[c] / (first[i + 1] - first[i]));
     }
