@@ -110,6 +110,16 @@ void rn_items_free(rn_items *items)
     memset(items, 0, sizeof *items);
 }
 
+void rn_items_name(rn_page *p, const rn_report *r, int i)
+{
+    const rn_item *item = &r->dataset->items[r->answers->item[i]];
+    rn_page_text(p, item->name);
+    if (item->end_s > 0)
+        rn_page_put(p, " %.2f to %.2f&#160;s", item->start_s, item->end_s);
+    else if (item->start_s > 0)
+        rn_page_put(p, " from %.2f&#160;s", item->start_s);
+}
+
 /* ---- Cards ---- */
 
 /* The window in which the answer is likeliest. */
@@ -239,7 +249,7 @@ static void put_top(rn_page *p, const rn_report *r, int i)
 static int put_card(rn_page *p, const rn_report *r, const rn_items *items, int i, rn_error *err)
 {
     rn_page_put(p, "<article class=\"item\" id=\"item-%d\" tabindex=\"-1\"><h4 class=\"path\">", i);
-    rn_page_text(p, r->dataset->items[r->answers->item[i]].name);
+    rn_items_name(p, r, i);
     rn_page_put(p, "</h4>");
     int status = put_pictures(p, r, items, i, err);
     put_top(p, r, i);
@@ -260,7 +270,7 @@ static void put_rows(rn_page *p, const rn_report *r, const rn_items *items, int 
         if (!rows++)
             rn_page_put(p, "<div class=\"scroll\"><table class=\"rows\"><thead><tr><th scope=\"col\">file</th><th scope=\"col\">confidence</th></tr></thead><tbody>\n");
         rn_page_put(p, "<tr id=\"item-%d\" tabindex=\"-1\"><td class=\"path\">", i);
-        rn_page_text(p, r->dataset->items[r->answers->item[i]].name);
+        rn_items_name(p, r, i);
         rn_page_put(p, "</td><td>%.1f&#160;%%</td></tr>\n", 100 * confidence(r, items, i));
     }
     if (rows)

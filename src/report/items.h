@@ -21,6 +21,8 @@ typedef struct rn_items {
 /* Mistakes, most confident first, and RN_CARDS_A_CLASS of each class that are right, the least confident; RN_CARDS at most. */
 int rn_items_choose(const rn_report *report, rn_items *items, rn_error *err);
 void rn_items_free(rn_items *items);
+/* An item's name; of a part of a recording also which. */
+void rn_items_name(rn_page *page, const rn_report *report, int i);
 /* Groups as <details id="cell-LABEL-ANSWER"> of <article> or <tr> id="item-N". */
 int rn_items_write(rn_page *page, const rn_report *report, const rn_items *items, rn_error *err);
 

@@ -172,7 +172,7 @@ static void calibration(rn_page *p, const rn_report *r)
 static void list_row(rn_page *p, const rn_report *r, int i, int answer, double probability)
 {
     rn_page_put(p, "<tr><td class=\"path\"><a href=\"#item-%d\">", i);
-    rn_page_text(p, r->dataset->items[r->answers->item[i]].name);
+    rn_items_name(p, r, i);
     rn_page_put(p, "</a></td><td class=\"left\">");
     rn_page_text(p, r->model->labels[r->answers->label[i]]);
     rn_page_put(p, "</td><td class=\"left\">");
