@@ -127,13 +127,14 @@ def temperature(out, items, classes, most_windows, sharpness, truth):
         return metrics.log_loss(label, probability(log_t), labels=range(classes))
     grid = np.linspace(np.log(0.05), np.log(20), 400)
     at = grid[np.argmin([loss(g) for g in grid])]
-    best = minimize_scalar(loss, bounds=(max(at - 0.02, grid[0]), min(at + 0.02, grid[-1])), method="bounded", options={"xatol": 1e-11})
+    best = minimize_scalar(loss, bounds=(max(at - 0.02, grid[0]), min(at + 0.02, grid[-1])), method="bounded", options={"xatol": 1e-11}).x
+    best = min(best, grid[0], grid[-1], key=loss)
     out.write(f"temperature {items} {classes}\n")
     line(out, first)
     line(out, label)
     short_line(out, logits, 3)
-    line(out, [np.exp(best.x), loss(0), best.fun])
-    short_line(out, probability(best.x), 8)
+    line(out, [np.exp(best), loss(0), loss(best)])
+    short_line(out, probability(best), 8)
 
 
 def calibration(path):
@@ -145,7 +146,7 @@ def calibration(path):
         edges = short(np.stack([np.arange(8, 16) / 15, 1 - np.arange(8, 16) / 15], 1), 5)
         bins(out, np.array([0, 1] * 4), edges.astype(np.float32).astype(np.float64))
         for items, classes, most, sharpness, truth in ((30, 2, 1, 3, 1), (50, 5, 1, 0.4, 2), (60, 9, 1, 4, 1.5), (40, 3, 1, 1, 0.3),
-                                                       (30, 3, 4, 3, 1), (40, 4, 3, 0.3, 2), (25, 2, 5, 6, 1)):
+                                                       (30, 3, 4, 3, 1), (40, 4, 3, 0.3, 2), (40, 4, 3, 0.3, 1), (25, 2, 5, 6, 1)):
             temperature(out, items, classes, most, sharpness, truth)
 
 
