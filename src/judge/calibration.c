@@ -138,8 +138,8 @@ int rn_temperature_fit(const float *logits, const int *first, const int *label, 
     if (status || items < 1)
         return status;
     *loss_before = *loss_after = mean_loss(&a, 0, &slope);
-    double t = rn_exp(search(&a, loss_after));
-    *temperature = t < RN_TEMPERATURE_LEAST ? RN_TEMPERATURE_LEAST : t > RN_TEMPERATURE_MOST ? RN_TEMPERATURE_MOST : t;
+    double t = rn_exp(search(&a, loss_after)), near = 1 + CLOSE_ENOUGH; /* a bound is that number, not one beside it */
+    *temperature = t < RN_TEMPERATURE_LEAST * near ? RN_TEMPERATURE_LEAST : t > RN_TEMPERATURE_MOST / near ? RN_TEMPERATURE_MOST : t;
     return 0;
 }
 
