@@ -1,4 +1,5 @@
 /* resnet info: what this machine runs with, or what is inside a model file. */
+#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -91,6 +92,8 @@ int verb_info(const command *c)
     json_t *all = take_result(result);
     if (!all)
         return EXIT_WORK;
+    if (!model) /* the library does without it */
+        json_array_append_new(json_object_get(all, "features"), json_sprintf("stores: SQLite %s", sqlite3_libversion()));
     if (!model && option_text(c, "threads"))
         json_object_set_new(all, "threads", json_integer(option_integer(c, "threads", 1)));
     if (option_flag(c, "json"))

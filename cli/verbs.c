@@ -191,7 +191,7 @@ static const option_row predict_options[] = {
     WINDOW_ROWS, RAW_ROWS, END};
 
 static const option_row embed_options[] = {
-    PATH("out", "FILE", 0, "X.npy (with X.paths.txt beside it) or X.csv; also -o [CSV to standard output]"),
+    PATH("out", "FILE", 0, "X.npy (with X.paths.txt beside it), X.csv, or a store X.sqlite; also -o [CSV to standard output]"),
     FLAG("l2", 0, "scale every embedding to length 1"),
     WINDOW_ROWS, RAW_ROWS, END};
 
@@ -280,8 +280,11 @@ const verb verbs[] = {
      predict_options, 2, -1, verb_predict},
     {"embed", "MODEL PATH...", "recordings become vectors",
      "Writes the embedding of every recording (of every window of a long one): a CSV with path, start, end and\n"
-     "numbers, or one .npy array with the paths beside it, one a line.",
+     "numbers, one .npy array with the paths beside it, one a line, or rows of a store, an SQLite database (X.sqlite,\n"
+     "X.sqlite3 or X.db; docs/embedding-store.md has its tables). Into a store only what is new or changed is embedded,\n"
+     "and what it said to be stored survives a kill; --json says it recording by recording.",
      "  resnet embed run/model.safetensors birds -o birds.npy      birds.npy and birds.paths.txt\n"
+     "  resnet embed run/model.safetensors archive -o archive.sqlite      again, it adds what is new\n"
      "  resnet embed run/model.safetensors garden.flac --l2",
      embed_options, 2, -1, verb_embed},
     {"explain", "MODEL PATH", "where in a recording the evidence lies",

@@ -121,6 +121,9 @@ RN_API void rn_text_file_close(rn_text_file **file);                /* drops wha
 /* Seconds start_s to end_s of a recording, written as WAV: 16 bits, one channel (as listen->channel says), the recording's own rate. */
 RN_API int rn_tools_cut(const char *path, const rn_listen *listen, double start_s, double end_s, const char *out, rn_error *err);
 
+/* XXH3-128 of a file's bytes in hexadecimal: what split files know an item by, and stores of embeddings a model. */
+RN_API int rn_tools_hash(const char *path, char hash[33], rn_error *err);
+
 /* 1 if the extension is that of a recording which this build decodes, or .npy. */
 RN_API int rn_tools_readable(const char *path);
 

@@ -74,6 +74,8 @@ const char *rn_text_extension(const char *path); /* after the last dot of the la
 
 /* A hash of 128 bits as 32 hexadecimal digits, high word first. */
 void rn_hash_text(uint64_t high, uint64_t low, char text[33]);
+/* XXH3-128 of a file's bytes. Returns 0, or errno. */
+int rn_hash_file(const char *path, char text[33]);
 
 /* A part's name in a manifest or split file: train, validation (valid, val, dev), test. */
 int rn_part_parse(const char *text, rn_part *part);
