@@ -234,8 +234,9 @@ const verb verbs[] = {
      "Finds what would spoil a training: bad, empty, silent, clipped or short recordings, duplicates, one content\n"
      "in two classes or parts, classes with too few items, unknown extensions. Says how well the level of the\n"
      "recordings alone tells the classes apart. Exit status 1 if there is an error among the findings.\n"
-     "DATA is a folder with one sub-folder per class, or a manifest (.csv or .jsonl with path,label and optional\n"
-     "split, source, start, end, weight).",
+     "DATA is a folder with one sub-folder per class; a manifest (.csv or .jsonl with path,label and optional\n"
+     "split, source, start, end, weight); or what was marked in recordings: a selection table of Raven or labels of\n"
+     "Audacity (.txt), or a folder of these beside the recordings. Every mark is an item then.",
      "  resnet data check birds\n"
      "  resnet data check birds --json",
      data_options, 1, 1, verb_data_check},
@@ -250,8 +251,9 @@ const verb verbs[] = {
      "  resnet train birds --out run --split birds.split.csv",
      split_options, 1, 1, verb_data_split},
     {"train", "DATA --out RUN", "a data set becomes a model",
-     "Trains a network on DATA: a folder with one sub-folder per class, or a manifest (.csv or .jsonl with\n"
-     "path,label and optional split, source, start, end, weight). Items are recordings, or .npy arrays (CxHxW).\n"
+     "Trains a network on DATA: a folder with one sub-folder per class; a manifest (.csv or .jsonl with path,label\n"
+     "and optional split, source, start, end, weight); or marks made in Raven or Audacity (.txt, or a folder of\n"
+     "these beside the recordings). Items are recordings, their marked parts, or .npy arrays (CxHxW).\n"
      "One label per item. What is not said is taken from the data, printed first and stored.\n"
      "Ctrl-C writes a checkpoint; the same command with --resume goes on and ends with the same model.",
      "  resnet train birds --out run\n"

@@ -220,6 +220,17 @@ static int describe(rn_error *err)
     return status;
 }
 
+/* A folder with a recording, its table, and a table of nothing. */
+static int list_tables(rn_error *err)
+{
+    char path[96];
+    rn_data *data = NULL;
+    snprintf(path, sizeof path, "%s/marks", folder);
+    int status = rn_data_open(&data, path, NULL, err);
+    rn_data_close(&data);
+    return status;
+}
+
 static int train(rn_error *err)
 {
     static float x[24][8 * 8];
@@ -321,6 +332,22 @@ static void test_describe(void **state)
     (void)state;
     fail_each(describe, 400);
 }
+static void test_list_tables(void **state)
+{
+    char path[256];
+    (void)state;
+    snprintf(path, sizeof path, "mkdir '%s/marks' && cp '%s' '%s/marks/a.wav'", folder, sound_path, folder);
+    assert_int_equal(system(path), 0);
+    snprintf(path, sizeof path, "%s/marks/a.txt", folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("Begin Time (s)\tEnd Time (s)\tTag\tBegin File\n0\t0.5\tx\ta.wav\n0.5\t1\ty\tC:\\a.wav\n0\t1\ty\n", file);
+    assert_int_equal(fclose(file), 0);
+    snprintf(path, sizeof path, "%s/marks/a.2.txt", folder);
+    assert_non_null(file = fopen(path, "w"));
+    assert_int_equal(fclose(file), 0);
+    fail_each(list_tables, 400);
+}
 static void test_train(void **state)
 {
     (void)state;
@@ -399,7 +426,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_make_and_save),        cmocka_unit_test(test_run_tensors), cmocka_unit_test(test_hear_file),
-        cmocka_unit_test(test_hear_stream),          cmocka_unit_test(test_describe),    cmocka_unit_test(test_explain),    cmocka_unit_test(test_train),
+        cmocka_unit_test(test_hear_stream),          cmocka_unit_test(test_describe),    cmocka_unit_test(test_explain),    cmocka_unit_test(test_train), cmocka_unit_test(test_list_tables),
         cmocka_unit_test(test_run_allocates_nothing)};
     if (!REPLACED) {
         print_message("not with a sanitizer: it has allocators of its own\n");

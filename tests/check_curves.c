@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "base/random.h"
+#include "base/maths.h"
 #include "judge/calibration.h"
 #include "judge/curves.h"
 #include "judge/evaluate.h"
@@ -324,11 +325,11 @@ static void temperature_one(void **state)
     const float logits[] = {0.1f, 2, -1, 5, 4.75f, 0};
     float p[3], want[3];
     assert_int_equal(rn_temperature_apply(logits, (const int[]){0, 1}, 1, 3, 1, p, NULL), 0);
-    rn_softmax(logits, 3, want);
+    rn_softmax(logits, 3, 1, want, NULL);
     assert_memory_equal(p, want, sizeof want);
     double sum[3] = {0};
-    rn_softmax_add(logits, 3, 1, sum);
-    rn_softmax_add(logits + 3, 3, 1, sum);
+    rn_softmax(logits, 3, 1, NULL, sum);
+    rn_softmax(logits + 3, 3, 1, NULL, sum);
     assert_int_equal(rn_temperature_apply(logits, (const int[]){0, 2}, 1, 3, 1, p, NULL), 0);
     for (int c = 0; c < 3; c++)
         assert_true(p[c] == (float)(sum[c] / 2));

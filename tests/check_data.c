@@ -126,8 +126,8 @@ static void folders_refused(void **state)
     assert_error(rn_dataset_open(&d, at("text"), NULL, &err), RN_ERR_DATA, err, "can be decoded");
     assert_error(rn_dataset_open(&d, at("none"), NULL, &err), RN_ERR_IO, err, "No such file");
     assert_error(rn_dataset_open(&d, "", NULL, &err), RN_ERR_ARG, err, "DATA is a folder");
-    put_text(at("list.txt"), "path,label\n");
-    assert_error(rn_dataset_open(&d, at("list.txt"), NULL, &err), RN_ERR_DATA, err, "neither a folder");
+    put_text(at("list.wav"), "path,label\n");
+    assert_error(rn_dataset_open(&d, at("list.wav"), NULL, &err), RN_ERR_DATA, err, "list.wav: DATA is a folder");
     put_noise(at("bad\xFFname/\xFF/x.wav"), 0.1, 8000, 0.1, 1);
     put_noise(at("bad\xFFname/y/x.wav"), 0.1, 8000, 0.1, 1);
     assert_error(rn_dataset_open(&d, at("bad\xFFname"), NULL, &err), RN_ERR_DATA, err, "not UTF-8");

@@ -4,7 +4,10 @@
  * recording up to 30 s (unless windows were asked for, or the sound is live), or shorter than a window, is one window. Features are
  * normalised over the window, as in judging (data/supply.h), so `predict` and `eval` give the same bits for the same recording.
  *
- * Memory of a stream: one window and one hop, or 30 s while it may still turn out to be short. */
+ * Windows of a file are heard in groups, a window to a thread with an engine of its own: the layers of one window are too small to be shared
+ * out among threads well. Answers come in the order of the windows, with the bits of one at a time.
+ *
+ * Memory of a stream: one window and one hop, or 30 s while it may still turn out to be short. A file's groups add 30 s at most. */
 #include "api/ear.h"
 
 #include <math.h>
@@ -16,12 +19,18 @@
 
 #define WHOLE_S 30.0 /* as RN_WHOLE_S of data/supply.h; check_api compares the two */
 
+enum { WINDOWS_PER_THREAD = 4 }; /* of a group: the threads end at nearly the same time */
+
 static void ear_close(rn_ear **ear)
 {
     rn_ear *e = *ear;
     if (!e)
         return;
     rn_extractor_close(&e->extractor);
+    for (int i = 0; e->engines && i < e->threads; i++)
+        rn_infer_close(&e->engines[i]);
+    free(e->engines);
+    free(e->heard);
     free(e->logits);
     free(e->probability);
     free(e->embedding);
@@ -40,11 +49,16 @@ int rn_ear_get(rn_session *s, const char *name, rn_ear **ear, rn_error *err)
     rn_ear *e = calloc(1, sizeof *e);
     if (!e)
         return rn_error_memory(err, "listening", sizeof *e);
-    e->logits = malloc((size_t)classes * sizeof(float));
+    e->threads = rn_pool_threads(s->pool);
+    e->most = e->threads > 1 ? WINDOWS_PER_THREAD * e->threads : 1;
+    size_t most = (size_t)e->most, numbers = (size_t)(classes + embedding + 1);
+    e->logits = malloc(most * (size_t)classes * sizeof(float));
+    e->embedding = malloc(most * (size_t)(embedding + 1) * sizeof(float));
     e->probability = malloc((size_t)classes * sizeof(float));
-    e->embedding = malloc((size_t)(embedding + 1) * sizeof(float));
-    if (!e->logits || !e->probability || !e->embedding)
-        status = rn_error_memory(err, "an answer", (size_t)(2 * classes + embedding) * sizeof(float));
+    e->heard = calloc(most, sizeof *e->heard);
+    e->engines = calloc((size_t)e->threads, sizeof *e->engines);
+    if (!e->logits || !e->probability || !e->embedding || !e->heard || !e->engines)
+        status = rn_error_memory(err, "answers", most * (numbers * sizeof(float) + sizeof *e->heard));
     else if (section && !(status = rn_features_from_json(&e->features, section, source, err))) {
         if (s->model->arch.in_channels != 1)
             status = rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: the network takes %d channels, sound features have one", name,
@@ -142,6 +156,8 @@ int rn_hearing_start(rn_hearing *h, rn_session *session, const rn_listen *listen
     h->hop = hop > 0 ? (int64_t)floor(hop * rate + 0.5) : h->window;
     if (rn_features_frames(&h->features, h->window) < 1 || h->hop < 1)
         return rn_error_set(err, RN_ERR_ARG, "--window %g: shorter than one analysis window of %g ms", window, h->features.window_ms);
+    double fit = WHOLE_S * rate / (double)h->hop;
+    h->group = live || fit < 1 ? 1 : fit < h->ear->most ? (int)fit : h->ear->most;
     if ((double)h->window > WHOLE_S * rate)
         h->features.seconds = (double)h->window / rate; /* one piece although it is long */
     return 0;
@@ -153,19 +169,23 @@ void rn_hearing_end(rn_hearing *h)
     memset(h, 0, sizeof *h);
 }
 
-int rn_hearing_network(rn_hearing *h, const float *x, int height, int width, double start_s, double end_s, rn_error *err)
+static int wants_embedding(const rn_hearing *h)
+{
+    return h->listen.want_embedding && h->session->model->arch.embedding;
+}
+
+/* Passes on what the network said: place `at` of the ear's logits and embeddings. */
+static int answer_at(rn_hearing *h, int at, double start_s, double end_s, rn_error *err)
 {
     const rn_model *model = h->session->model;
     rn_ear *ear = h->ear;
-    int classes = model->arch.classes, wanted = h->listen.want_embedding && model->arch.embedding, best = 0;
-    int status = rn_infer_run(h->session->engine, 1, height, width, x, ear->logits, wanted ? ear->embedding : NULL, err);
-    if (status)
-        return status;
+    int classes = model->arch.classes, best = 0;
+    const float *logits = ear->logits + (size_t)at * (size_t)classes;
     for (int i = 0; i < classes; i++)
-        if (!isfinite(ear->logits[i]))
+        if (!isfinite(logits[i]))
             return rn_error_set(err, RN_ERR_NUMBER,
                                 "%s: the network's answer is not a finite number; `resnet dump` shows the layer where it begins", h->name);
-    rn_softmax(ear->logits, classes, model->temperature, ear->probability, NULL);
+    rn_softmax(logits, classes, model->temperature, ear->probability, NULL);
     for (int i = 1; i < classes; i++)
         if (ear->probability[i] > ear->probability[best])
             best = i;
@@ -176,8 +196,8 @@ int rn_hearing_network(rn_hearing *h, const float *x, int height, int width, dou
                         ear->probability[best],
                         classes,
                         ear->probability,
-                        ear->logits,
-                        wanted ? ear->embedding : NULL};
+                        logits,
+                        wants_embedding(h) ? ear->embedding + (size_t)at * (size_t)model->arch.embedding : NULL};
     if (answer.confidence < h->listen.min_probability)
         answer.label = "unknown";
     else if (best == h->background)
@@ -185,6 +205,13 @@ int rn_hearing_network(rn_hearing *h, const float *x, int height, int width, dou
     if (h->fn && h->fn(h->context, &answer))
         return rn_error_set(err, RN_ERR_CANCELLED, "%s: stopped after %.1f s", h->name, end_s);
     return 0;
+}
+
+int rn_hearing_network(rn_hearing *h, const float *x, int height, int width, double start_s, double end_s, rn_error *err)
+{
+    rn_ear *ear = h->ear;
+    int status = rn_infer_run(h->session->engine, 1, height, width, x, ear->logits, wants_embedding(h) ? ear->embedding : NULL, err);
+    return status ? status : answer_at(h, 0, start_s, end_s, err);
 }
 
 /* One window: samples [first, first + count) of the recording. */
@@ -204,12 +231,80 @@ static int answer_window(rn_hearing *h, const float *samples, int64_t first, int
     return status;
 }
 
+/* Windows next, next + hop, ... of a hearing, of which `at` points to the first. */
+typedef struct rn_group {
+    rn_hearing *h;
+    const float *at;
+    const rn_packed *packed;
+    int first; /* task of the first window: 1 where there is other work meanwhile, which goes first */
+} rn_group;
+
+static void hear_task(void *context, int task, int thread)
+{
+    const rn_group *g = context;
+    rn_hearing *h = g->h;
+    rn_ear *ear = h->ear;
+    if (task < g->first) {
+        h->meanwhile(h->meanwhile_context);
+        return;
+    }
+    task -= g->first;
+    rn_heard *heard = &ear->heard[task];
+    rn_infer **engine = &ear->engines[thread];
+    const rn_model *model = h->session->model;
+    int64_t ahead = task * h->hop;
+    rn_views views = {0};
+    rn_error inner = {0};
+    int status = rn_views_make(ear->extractor, &h->features, g->at + ahead, h->window, (double)(h->next + ahead) / h->features.rate, &views, &inner);
+    if (status)
+        rn_error_set(&heard->err, status, "%s: %s", h->name, inner.text);
+    else if (*engine || !(status = rn_infer_open_shared(engine, model->graph, g->packed, NULL, &heard->err)))
+        status = rn_infer_run(*engine, 1, views.h, views.w, views.x, ear->logits + (size_t)task * (size_t)model->arch.classes,
+                              wants_embedding(h) ? ear->embedding + (size_t)task * (size_t)model->arch.embedding : NULL, &heard->err);
+    heard->status = status;
+    if (!status) {
+        heard->start_s = views.start_s[0]; /* one view: the window is not above 30 s, or the length of a view */
+        heard->end_s = views.end_s[0];
+    }
+    rn_views_free(&views);
+}
+
+static int answer_group(rn_hearing *h, const float *at, int count, rn_error *err)
+{
+    rn_group group = {h, at, NULL, h->meanwhile != NULL};
+    int status = rn_model_packed(h->session->model, &group.packed, err);
+    if (status)
+        return status;
+    rn_pool_run(h->session->pool, group.first + count, hear_task, &group);
+    for (int i = 0; i < count && !status; i++, h->next += h->hop) {
+        const rn_heard *heard = &h->ear->heard[i];
+        if (heard->status)
+            return rn_error_set(err, heard->status, "%s", heard->err.text);
+        status = answer_at(h, i, heard->start_s, heard->end_s, err);
+        h->covered = h->next + h->window;
+    }
+    return status;
+}
+
+/* How many windows lie within samples up to `end`. */
+static int64_t windows_ready(const rn_hearing *h, int64_t end)
+{
+    return end < h->next + h->window ? 0 : (end - h->window - h->next) / h->hop + 1;
+}
+
 /* Every window that lies within samples [origin, end), which `at` points to. */
 static int answer_ready(rn_hearing *h, const float *at, int64_t origin, int64_t end, rn_error *err)
 {
     int status = 0;
-    for (; h->next + h->window <= end && !status; h->next += h->hop)
-        status = answer_window(h, at + (h->next - origin), h->next, h->window, err);
+    for (int64_t ready; !status && (ready = windows_ready(h, end)) > 0;) {
+        int count = ready < h->ear->most ? (int)ready : h->ear->most;
+        if (count > 1) {
+            status = answer_group(h, at + (h->next - origin), count, err);
+        } else {
+            status = answer_window(h, at + (h->next - origin), h->next, h->window, err);
+            h->next += h->hop;
+        }
+    }
     return status;
 }
 
@@ -243,6 +338,15 @@ static void forget(rn_hearing *h)
     h->count -= drop;
 }
 
+int rn_hearing_catch_up(rn_hearing *h, rn_error *err)
+{
+    if (h->origin + h->count <= h->whole)
+        return 0; /* it may still be short */
+    int status = answer_ready(h, h->buffer, h->origin, h->origin + h->count, err);
+    forget(h);
+    return status;
+}
+
 int rn_hearing_push(rn_hearing *h, const float *samples, int64_t count, rn_error *err)
 {
     int status = 0;
@@ -260,10 +364,8 @@ int rn_hearing_push(rn_hearing *h, const float *samples, int64_t count, rn_error
         h->count += take;
         samples += take;
         count -= take;
-        if (h->origin + h->count <= h->whole)
-            continue; /* it may still be short */
-        status = answer_ready(h, h->buffer, h->origin, h->origin + h->count, err);
-        forget(h);
+        if (windows_ready(h, h->origin + h->count) >= h->group)
+            status = rn_hearing_catch_up(h, err);
     }
     return status;
 }

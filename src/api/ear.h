@@ -8,11 +8,23 @@
 #include "media/features.h"
 #include "media/sound.h"
 
-/* What a session keeps between recordings: the model's extractor, and room for one answer. */
+/* One window of a group, as a thread left it. */
+typedef struct rn_heard {
+    double start_s, end_s;
+    int status;
+    rn_error err;
+} rn_heard;
+
+/* What a session keeps between recordings: the model's extractor, and what windows that are heard at once need. */
 struct rn_ear {
     rn_features features;
     rn_extractor *extractor;
-    float *logits, *probability, *embedding;
+    int most;                  /* windows at once; 1 with one thread */
+    float *logits, *embedding; /* [most][classes], [most][embedding] */
+    float *probability;        /* of one answer */
+    rn_heard *heard;           /* [most] */
+    rn_infer **engines;        /* [threads], each for one window on one thread; made when first used */
+    int threads;
 };
 
 /* The session's ear, made on first use. RN_ERR_UNSUPPORTED if the model has no features. */
@@ -30,6 +42,9 @@ typedef struct rn_hearing {
     const char *name;      /* for messages */
     int64_t window, hop;   /* samples */
     int64_t whole;         /* recordings up to this many samples are one window; 0: always windows */
+    void (*meanwhile)(void *context); /* work that runs beside a group, once for each; NULL: none. hear_file decodes on in it */
+    void *meanwhile_context;
+    int group;             /* so many windows are waited for, to be heard at once; 1 for live sound, whose answers may not wait */
     int64_t next;          /* first sample of the next window */
     int64_t covered;       /* end of the last window that was answered */
     int64_t origin, count; /* samples [origin, origin + count) are in the buffer */
@@ -41,6 +56,8 @@ typedef struct rn_hearing {
 int rn_hearing_start(rn_hearing *h, rn_session *session, const rn_listen *listen, int live, const char *name, rn_answer_fn fn,
                      void *context, rn_error *err);
 int rn_hearing_push(rn_hearing *h, const float *samples, int64_t count, rn_error *err);
+/* Answers windows that wait for their group to be full. */
+int rn_hearing_catch_up(rn_hearing *h, rn_error *err);
 int rn_hearing_finish(rn_hearing *h, rn_error *err);
 /* A whole recording that lies in memory: the same windows as by pushing, nothing copied. */
 int rn_hearing_whole(rn_hearing *h, const float *samples, int64_t count, rn_error *err);

@@ -44,23 +44,65 @@ static int need_sound(const rn_hearing *h, rn_error *err)
                         h->name);
 }
 
+/* A file being decoded, a piece ahead of what is heard. */
+typedef struct decoding {
+    rn_sound_stream *stream;
+    float *next;       /* [size] decoded and not yet heard */
+    int64_t size, got; /* got 0: at the end */
+    int ahead;         /* `next` is ready */
+    int live;          /* what has arrived will do */
+    int ended, status; /* nothing more comes; because of an error */
+    rn_error err;
+} decoding;
+
+static void decode_ahead(void *context)
+{
+    decoding *d = context;
+    if (d->ahead)
+        return;
+    d->ahead = 1;
+    d->got = 0;
+    while (!d->ended && d->got < d->size && !(d->live && d->got)) {
+        int64_t got = rn_sound_stream_read(d->stream, d->next + d->got, d->size - d->got, &d->err);
+        d->got += got > 0 ? got : 0;
+        d->ended = got <= 0;
+        d->status = got < 0 ? (int)got : 0;
+    }
+}
+
 static int hear_file(rn_hearing *h, const char *path, rn_error *err)
 {
     rn_sound_options options;
-    rn_sound_stream *stream = NULL;
-    float piece[PIECE];
-    int64_t got = 0;
+    decoding d = {.live = h->group == 1, .size = h->group == 1 ? PIECE : h->group * h->hop};
+    float *piece = NULL;
     int status;
     if ((status = need_sound(h, err)) || (status = rn_listen_sound(&h->listen, &h->features, &options, err)) ||
-        (status = rn_sound_stream_open(&stream, path, &options, err)))
+        (status = rn_sound_stream_open(&d.stream, path, &options, err)))
         return status;
-    while (!status && (got = rn_sound_stream_read(stream, piece, PIECE, err)) > 0)
-        status = rn_hearing_push(h, piece, got, err);
-    if (got < 0)
-        status = (int)got;
+    piece = malloc((size_t)d.size * sizeof *piece);
+    d.next = malloc((size_t)d.size * sizeof *piece);
+    if (!piece || !d.next)
+        status = rn_error_memory(err, "sound", 2 * (unsigned long long)d.size * sizeof *piece);
+    h->meanwhile = h->group > 1 ? decode_ahead : NULL;
+    h->meanwhile_context = &d;
+    while (!status) {
+        decode_ahead(&d);
+        if (!d.got)
+            break;
+        float *heard = d.next;
+        d.next = piece;
+        piece = heard;
+        d.ahead = 0;
+        status = rn_hearing_push(h, piece, d.got, err);
+    }
+    h->meanwhile = NULL;
+    if (!status && d.status && !(status = rn_hearing_catch_up(h, err)))
+        status = rn_error_set(err, d.status, "%s", d.err.text);
     if (!status)
         status = rn_hearing_finish(h, err);
-    rn_sound_stream_close(&stream);
+    free(piece);
+    free(d.next);
+    rn_sound_stream_close(&d.stream);
     return status;
 }
 

@@ -1,5 +1,6 @@
 /* Comma-separated values as RFC 4180 has them: fields in double quotes may hold commas, line breaks and doubled quotes. A byte order
- * mark is passed over; lines end in LF or CRLF, the last one may end with the file.
+ * mark is passed over; lines end in LF or CRLF, the last one may end with the file. With a tab for the separator a quote is a character like
+ * any other: what programs write so has none that mean more.
  *
  * Refused, with the line: a NUL byte, text after a closing quote, a quote inside a bare field, a quote that never closes, a field above
  * 64 KiB, more than 256 fields. */
@@ -18,6 +19,7 @@ static int start(rn_csv *csv, const char *name, rn_error *err)
     csv->fields = malloc(FIELDS_LIMIT * sizeof *csv->fields);
     csv->name = name;
     csv->capacity = FIELDS_LIMIT;
+    csv->separator = ',';
     return csv->fields ? 0 : rn_error_memory(err, "a manifest's fields", FIELDS_LIMIT * sizeof *csv->fields);
 }
 
@@ -68,12 +70,12 @@ static void pass_line_end(rn_csv *csv)
 static int read_field(rn_csv *csv, unsigned char **out, rn_error *err)
 {
     unsigned char *o = csv->data + csv->at, *begin = o;
-    int quoted = csv->at < csv->size && csv->data[csv->at] == '"';
+    int quotes = csv->separator == ',', quoted = quotes && csv->at < csv->size && csv->data[csv->at] == '"';
     csv->at += quoted;
     for (;; csv->at++) {
         if (csv->at >= csv->size && quoted)
             return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: a quote that is never closed", csv->name, csv->line);
-        if (!quoted && (at_line_end(csv) || csv->data[csv->at] == ','))
+        if (!quoted && (at_line_end(csv) || csv->data[csv->at] == csv->separator))
             break;
         unsigned char c = csv->data[csv->at];
         if (!c)
@@ -83,7 +85,7 @@ static int read_field(rn_csv *csv, unsigned char **out, rn_error *err)
         else if (c == '"' && quoted) {
             csv->at++;
             break;
-        } else if (c == '"')
+        } else if (c == '"' && quotes)
             return rn_error_set(err, RN_ERR_FORMAT,
                                 "%.400s, line %ld: a quote inside a field that does not begin with one; double it and quote the field",
                                 csv->name, csv->next_line);
@@ -92,7 +94,7 @@ static int read_field(rn_csv *csv, unsigned char **out, rn_error *err)
         if (o - begin > FIELD_LIMIT)
             return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: a field of more than %d bytes", csv->name, csv->line, FIELD_LIMIT);
     }
-    if (!at_line_end(csv) && csv->data[csv->at] != ',')
+    if (!at_line_end(csv) && csv->data[csv->at] != csv->separator)
         return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: text after a closing quote", csv->name, csv->next_line);
     *out = o;
     return 0;

@@ -1,4 +1,4 @@
-/* A data set: opening by kind, the caller's tensors, content hashes, closing. Listing is in folder.c and manifest.c.
+/* A data set: opening by kind, the caller's tensors, content hashes, closing. Listing is in folder.c, manifest.c and tables.c.
  *
  * Hashes are XXH3-128 of the file's bytes, read in pieces of 256 KiB, one task per file; items that are stretches of one file share it. */
 #include "data/dataset.h"
@@ -55,23 +55,25 @@ int rn_dataset_open(rn_dataset **dataset, const char *path, const rn_sound_optio
     struct stat info;
     *dataset = NULL;
     if (!path || !*path)
-        return rn_error_set(err, RN_ERR_ARG,
-                            "no data set named; DATA is a folder with one sub-folder per class, or a manifest (.csv, .jsonl)");
+        return rn_error_set(err, RN_ERR_ARG, "no data set named; DATA is %s", RN_DATA_IS);
     if (stat(path, &info))
         return rn_error_set(err, RN_ERR_IO, "%.500s: %s", path, rn_errno_text(errno));
-    int status = rn_listing_start(&l, path, sound, err);
+    int tables = 0, status = rn_listing_start(&l, path, sound, err);
     const char *extension = rn_text_extension(path);
     if (status)
         ;
-    else if (S_ISDIR(info.st_mode))
-        status = rn_listing_folder(&l, path, err);
+    else if (S_ISDIR(info.st_mode)) {
+        status = rn_listing_tables(&l, path, &tables, err);
+        if (!status && !tables)
+            status = rn_listing_folder(&l, path, err);
+    } else if (!strcasecmp(extension, "txt") || !strcasecmp(extension, "tsv"))
+        status = rn_listing_table(&l, path, err);
     else if (!strcasecmp(extension, "csv"))
         status = rn_listing_csv(&l, path, err);
     else if (!strcasecmp(extension, "jsonl") || !strcasecmp(extension, "ndjson"))
         status = rn_listing_json_lines(&l, path, err);
     else
-        status = rn_error_set(err, RN_ERR_DATA,
-                              "%.500s: neither a folder with one sub-folder per class nor a manifest named .csv or .jsonl", path);
+        status = rn_error_set(err, RN_ERR_DATA, "%.400s: DATA is %s", path, RN_DATA_IS);
     if (!status)
         status = rn_listing_finish(&l, dataset, err);
     rn_listing_drop(&l);
@@ -289,11 +291,6 @@ int rn_dataset_hash_skip_bad(rn_dataset *d, rn_pool *pool, int *bad, rn_error *e
     return hash_items(d, pool, bad, err);
 }
 
-static int compare_text(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 int rn_dataset_sources(const rn_dataset *d)
 {
     const char **names = malloc(((size_t)d->count + 1) * sizeof *names);
@@ -302,7 +299,7 @@ int rn_dataset_sources(const rn_dataset *d)
         return -1;
     for (int i = 0; i < d->count; i++)
         names[i] = d->items[i].source;
-    qsort(names, (size_t)d->count, sizeof *names, compare_text);
+    qsort(names, (size_t)d->count, sizeof *names, rn_compare_texts);
     for (int i = 0; i < d->count; i++)
         sources += !i || strcmp(names[i], names[i - 1]);
     free(names);

@@ -1,4 +1,5 @@
-/* A data set: items with labels and sources, listed in byte order, from a folder, a manifest, or the caller's tensors. */
+/* A data set: items with labels and sources, listed in byte order, from a folder, a manifest, tables of selections, or the
+ * caller's tensors. */
 #ifndef RN_DATA_DATASET_H
 #define RN_DATA_DATASET_H
 
@@ -41,7 +42,8 @@ typedef struct rn_dataset {
     int warnings_extensions; /* so many of the last warnings are about unknown extensions */
 } rn_dataset;
 
-/* DATA is a folder with one sub-folder per class, or a manifest (.csv, .jsonl). Errors: no class, one class, unknown columns, missing
+/* DATA is a folder with one sub-folder per class, a manifest (.csv, .jsonl), a table of selections (.txt, .tsv; tables.c), or a folder without
+ * sub-folders that has such tables in it. Errors: no class, one class, unknown columns, missing
  * files. Items are sorted by name, start and end in bytes, whatever the order of the folder or manifest. */
 int rn_dataset_open(rn_dataset **dataset, const char *path, const rn_sound_options *sound, rn_error *err);
 /* The caller's tensors, borrowed: x [n][c][h][w], labels [n] in [0, classes). sources may be NULL. */

@@ -163,13 +163,12 @@ static int add_folder(rn_walk *w, rn_place *place, const struct stat *info, rn_e
     return 0;
 }
 
-static int compare_names(const void *a, const void *b)
+int rn_compare_texts(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The names in a folder, sorted by bytes. */
-static int read_names(const char *path, char ***names, int *count, rn_error *err)
+int rn_names_read(const char *path, char ***names, int *count, rn_error *err)
 {
     DIR *folder = opendir(path);
     int capacity = 0, status = 0;
@@ -199,7 +198,7 @@ static int read_names(const char *path, char ***names, int *count, rn_error *err
         status = rn_error_set(err, RN_ERR_IO, "%.500s: %s", path, rn_errno_text(errno));
     closedir(folder);
     if (*count)
-        qsort(*names, (size_t)*count, sizeof **names, compare_names);
+        qsort(*names, (size_t)*count, sizeof **names, rn_compare_texts);
     return status;
 }
 
@@ -232,15 +231,20 @@ static int take(rn_walk *w, int parent, const char *name, rn_error *err)
     return status;
 }
 
-static int read_folder(rn_walk *w, int index, rn_error *err)
+void rn_names_free(char **names, int count)
 {
-    char **names;
-    int count, status = read_names(w->folders.list[index].path, &names, &count, err);
-    for (int i = 0; i < count && !status; i++)
-        status = take(w, index, names[i], err);
     for (int i = 0; i < count; i++)
         free(names[i]);
     free(names);
+}
+
+static int read_folder(rn_walk *w, int index, rn_error *err)
+{
+    char **names;
+    int count, status = rn_names_read(w->folders.list[index].path, &names, &count, err);
+    for (int i = 0; i < count && !status; i++)
+        status = take(w, index, names[i], err);
+    rn_names_free(names, count);
     return status;
 }
 
@@ -327,11 +331,11 @@ int rn_listing_folder(rn_listing *l, const char *path, rn_error *err)
         status = walk(&w, err);
     if (!status && w.stray && w.folders.count == 1)
         status = rn_error_set(err, RN_ERR_DATA,
-                              "%.500s: %d files and no class folder; put each class's recordings into a folder of its own", path, w.stray);
+                              "%.500s: %d files and no class folder; put each class's recordings into a folder of its own, or a table of selections "
+                              "(.txt of Raven or Audacity) beside each", path, w.stray);
     else if (!status && w.folders.count == 1)
         status = rn_error_set(err, RN_ERR_DATA,
-                              "%.500s: no class folder in it; DATA is a folder with one sub-folder per class, or a manifest (.csv, .jsonl)",
-                              path);
+                              "%.400s: no class folder in it; DATA is %s", path, RN_DATA_IS);
     if (!status && w.stray)
         status = rn_listing_warn(l, err, "%d files beside the class folders belong to no class (first: %.200s)", w.stray, w.first_stray);
     if (!status)

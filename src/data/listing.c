@@ -118,10 +118,16 @@ static int raw_extension(const char *extension)
     return 0;
 }
 
+int rn_listing_takes(const rn_listing *l, const char *path)
+{
+    const char *extension = rn_text_extension(path);
+    return !strcasecmp(extension, "npy") || rn_sound_known(path) || (l->dataset->sound.raw != RN_RAW_NONE && raw_extension(extension));
+}
+
 int rn_listing_wants(rn_listing *l, const char *path, const char *name, rn_error *err)
 {
     const char *extension = rn_text_extension(name);
-    if (!strcasecmp(extension, "npy") || rn_sound_known(path) || (l->dataset->sound.raw != RN_RAW_NONE && raw_extension(extension)))
+    if (rn_listing_takes(l, path))
         return 1;
     char kind[sizeof l->unknown[0].extension];
     snprintf(kind, sizeof kind, "%s", extension);
@@ -157,11 +163,6 @@ static int warn_unknown(rn_listing *l, rn_error *err)
     }
     l->dataset->warnings_extensions = l->dataset->warnings_count - before;
     return 0;
-}
-
-static int compare_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 /* Sorting needs an item and its label together. */
@@ -239,7 +240,7 @@ static int number_labels(rn_listing *l, rn_error *err)
     if (!sorted)
         return rn_error_memory(err, "the labels", (unsigned long long)d->count * sizeof *sorted);
     memcpy(sorted, l->item_labels, (size_t)d->count * sizeof *sorted);
-    qsort(sorted, (size_t)d->count, sizeof *sorted, compare_text);
+    qsort(sorted, (size_t)d->count, sizeof *sorted, rn_compare_texts);
     int classes = 0;
     for (int i = 0; i < d->count; i++)
         if (!classes || strcmp(sorted[classes - 1], sorted[i]))
@@ -252,7 +253,7 @@ static int number_labels(rn_listing *l, rn_error *err)
     if (!d->labels || d->classes < classes)
         status = rn_error_memory(err, "the labels", (unsigned long long)classes * sizeof *d->labels);
     for (int i = 0; !status && i < d->count; i++) {
-        char **found = bsearch(&l->item_labels[i], d->labels, (size_t)classes, sizeof *d->labels, compare_text);
+        char **found = bsearch(&l->item_labels[i], d->labels, (size_t)classes, sizeof *d->labels, rn_compare_texts);
         d->items[i].label = (int)(found - d->labels);
     }
     free(sorted);
@@ -370,8 +371,7 @@ int rn_listing_finish(rn_listing *l, rn_dataset **dataset, rn_error *err)
                             l->unknown[0].extension, l->unknown[0].first);
     if (!d->count)
         return rn_error_set(err, RN_ERR_DATA,
-                            "%s: no recording in it; DATA is a folder with one sub-folder per class, or a manifest (.csv, .jsonl)",
-                            d->path);
+                            "%s: no recording in it; DATA is %s", d->path, RN_DATA_IS);
     if ((status = sort_items(l, err)) || (status = drop_repeats(l, err)) || (status = number_labels(l, err)) ||
         (status = settle_kind(d, err)))
         return status;

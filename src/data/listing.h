@@ -8,6 +8,9 @@
 #define RN_ITEMS_LIMIT (1 << 28) /* items of one data set: indices stay far from int's end */
 #define RN_LABEL_LIMIT 255       /* bytes of a label */
 #define RN_WARNINGS_OF_A_KIND 20 /* then one line counts the rest */
+#define RN_DATA_IS                                                                                                                        \
+    "a folder with one sub-folder per class, a manifest (.csv, .jsonl), a selection table of Raven or labels of Audacity (.txt), or a "   \
+    "folder of such tables beside their recordings"
 
 typedef struct rn_listing {
     rn_dataset *dataset;
@@ -34,12 +37,21 @@ int rn_listing_add(rn_listing *l, const rn_entry *entry, rn_error *err);
 int rn_listing_warn(rn_listing *l, rn_error *err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* 1 if an item can be made of this file, judged by its name; else its extension is counted for a warning (0), or memory is out (< 0). */
 int rn_listing_wants(rn_listing *l, const char *path, const char *name, rn_error *err);
+int rn_listing_takes(const rn_listing *l, const char *path); /* the same judgement, counting nothing */
 int rn_listing_finish(rn_listing *l, rn_dataset **dataset, rn_error *err);
 void rn_listing_drop(rn_listing *l);
 
 int rn_listing_folder(rn_listing *l, const char *path, rn_error *err);
 int rn_listing_csv(rn_listing *l, const char *path, rn_error *err);
 int rn_listing_json_lines(rn_listing *l, const char *path, rn_error *err);
+/* tables.c: a table of selections, or all that lie in a folder without sub-folders; *tables: how many there were, 0 for another folder. */
+int rn_listing_table(rn_listing *l, const char *path, rn_error *err);
+int rn_listing_tables(rn_listing *l, const char *path, int *tables, rn_error *err);
+
+/* folder.c: the names in a folder that do not begin with a dot, in byte order; rn_names_free them, also after an error. */
+int rn_names_read(const char *path, char ***names, int *count, rn_error *err);
+void rn_names_free(char **names, int count);
+int rn_compare_texts(const void *a, const void *b); /* of char *, for qsort and bsearch */
 
 /* manifest.c: one row of either kind of manifest. `line` is for messages. */
 typedef struct rn_row {
@@ -50,8 +62,9 @@ int rn_listing_row(rn_listing *l, const char *manifest, long line, const rn_row 
 /* Decimal digits only ("12", "0.25", "1e-3"), at most 15 significant ones: exact under every locale. Returns 0, or -1. */
 int rn_text_number(const char *text, double *value);
 
-/* csv.c: RFC 4180 with BOM, LF or CRLF. Fields live until the next call. */
+/* csv.c: RFC 4180 with BOM, LF or CRLF. Fields live until the next call, and may be written to. */
 typedef struct rn_csv {
+    char separator; /* ',', or after opening '\t': then quotes mean nothing */
     const char *name;
     unsigned char *data;
     size_t size, at;

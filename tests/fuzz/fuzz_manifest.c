@@ -1,4 +1,4 @@
-/* A manifest or a split file: the first byte picks CSV, JSON Lines or split file. Written to a file, as it is opened by its path; a.wav
+/* A manifest, a split file or a table of selections: the first byte picks CSV, JSON Lines, split file or table. Written to a file, as it is opened by its path; a.wav
  * and b.wav lie beside it, so that whole data sets can be described. What opens must be sound: labels in range, text clean, split and
  * digest must work. */
 #include <stdio.h>
@@ -9,34 +9,34 @@
 #include "data/listing.h"
 #include "data/split.h"
 
-static char folder[] = "/tmp/fuzz-manifest-XXXXXX", paths[6][64];
+static char folder[] = "/tmp/fuzz-manifest-XXXXXX", paths[7][64];
 static rn_dataset *known; /* two items, for split files */
 
 static void clean(void)
 {
     rn_dataset_close(&known);
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 7; i++)
         unlink(paths[i]);
     rmdir(folder);
 }
 
 static void prepare(void)
 {
-    static const char *const names[6] = {"m.csv", "m.jsonl", "split.csv", "a.wav", "b.wav", "known.csv"};
+    static const char *const names[7] = {"m.csv", "m.jsonl", "split.csv", "a.txt", "a.wav", "b.wav", "known.csv"};
     float samples[80] = {0.25f};
     rn_error err = {0};
     if (!mkdtemp(folder))
         abort();
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 7; i++)
         snprintf(paths[i], sizeof paths[i], "%s/%s", folder, names[i]);
-    if (rn_sound_write_wav(paths[3], samples, 80, 8000, &err) || rn_sound_write_wav(paths[4], samples, 40, 8000, &err))
+    if (rn_sound_write_wav(paths[4], samples, 80, 8000, &err) || rn_sound_write_wav(paths[5], samples, 40, 8000, &err))
         abort();
-    FILE *file = fopen(paths[5], "wb");
+    FILE *file = fopen(paths[6], "wb");
     if (!file)
         abort();
     fputs("path,label\na.wav,x\nb.wav,y\n", file);
     fclose(file);
-    if (rn_dataset_open(&known, paths[5], NULL, &err) || rn_dataset_hash(known, NULL, &err))
+    if (rn_dataset_open(&known, paths[6], NULL, &err) || rn_dataset_hash(known, NULL, &err))
         abort();
     atexit(clean);
 }
@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         prepare();
     if (size < 1)
         return 0;
-    int kind = data[0] % 3, status;
+    int kind = data[0] % 4, status;
     FILE *file = fopen(paths[kind], "wb");
     if (!file)
         abort();

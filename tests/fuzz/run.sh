@@ -35,6 +35,8 @@ for file in "$build/set"/class*/item000.wav; do
 done
 printf '\0path,label,source,split,start,end,weight\na.wav,"x, y",s,train,0,1.5,1\nb.wav,z,s2,test,,,\n' >"$seeds/manifest/csv"
 printf '\1{"path":"a.wav","label":"x","start":0.5,"end":1}\n{"path":"b.wav","label":"y","source":"s"}\n' >"$seeds/manifest/jsonl"
+printf '\3Begin Time (s)\tEnd Time (s)\tTag\tBegin Path\tFile Offset (s)\n0\t1\tx\tb.wav\t0\n1,5\t2\ty\t\t\n' >"$seeds/manifest/raven"
+printf '\0030\t1\tx 97%%\n\\\t20\t30\n1\t2\ty\n' >"$seeds/manifest/audacity"
 
 status=0
 for target in "$source"/tests/fuzz/fuzz_*.c; do
