@@ -41,12 +41,8 @@ static const struct { const char *header, *folders; } libraries[] = {
     {"sndfile.h", " media api "}, /* api: its version, for "resnet info" */
     {"samplerate.h", " media api "},
     {"xxhash.h", " data train api "},
-<<<<<<< HEAD
     {"cairo.h", " judge report api "},
-=======
-    {"cairo.h", " judge api "},
     {"sqlite3.h", ""}, /* the program's alone */
->>>>>>> store
 };
 
 static int problems;
