@@ -6,14 +6,14 @@
  * each step, Z with them. Steps as in the paper and its authors' program: momentum 0.5, then 0.8, a gain for each coordinate, P 4 times as
  * large in the first 250.
  *
- * The rate is n / 12 (Belkina et al. 2019), at least 12: with 3, some sets of 30 items never leave the start. With a rate of 50 and P 12 times as large, as scikit-learn has it by default, small
- * sets end in a minimum by chance: of 150 items, starts that differ by 1e-6 had divergences from 0.19 to 0.24. These find 0.190 from all
- * of them; for 300, 600 and 1,000 handwritten digits they are 0.265, 0.373 and 0.490, scikit-learn's 0.273, 0.383 and 0.493.
+ * The rate is n / 12 (Belkina et al. 2019), at least 12: with 3, some sets of 30 items never leave the start. With a rate of 50 and P 12
+ * times as large, scikit-learn's default, small sets end in a minimum by chance: of 150 items, starts that differ by 1e-6 had divergences
+ * from 0.19 to 0.24. These steps find 0.190 from all of them; for 300, 600 and 1,000 handwritten digits 0.265, 0.373 and 0.490, where
+ * scikit-learn has 0.273, 0.383 and 0.493.
  *
  * Tasks are blocks of rows. A row's sums run over lanes of 8 in float, lane l taking j = l, l + 8, ...; lanes are then added in order, in
  * double, as rows are. */
 #include <math.h>
-#include <stdint.h>
 #include <stdlib.h>
 
 #include "base/maths.h"
@@ -41,7 +41,7 @@ typedef struct map {
     double *update, *gain;       /* [n][2] */
 } map;
 
-static int64_t tasks_of(const map *m)
+static int tasks_of(const map *m)
 {
     return (m->n + ROWS - 1) / ROWS;
 }
@@ -175,7 +175,7 @@ static void step(map *m, rn_pool *pool, double exaggeration, double momentum)
         m->y[i] = (float)m->plane[2 * i];
         m->y[m->padded_n + i] = (float)m->plane[2 * i + 1];
     }
-    rn_pool_run(pool, (int)tasks_of(m), force_task, m);
+    rn_pool_run(pool, tasks_of(m), force_task, m);
     double whole = sum_of(m->whole, m->n), rate = m->n > 144 ? m->n / 12.0 : 12;
     for (int k = 0; k < 2 * m->n; k++) {
         double slope = 4 * (exaggeration * m->pull[k] - m->push[k] / whole);
@@ -217,7 +217,7 @@ static void divergence_task(void *context, int task, int thread)
 static double divergence_of(map *m, rn_pool *pool)
 {
     double sum = 0, all = 0;
-    rn_pool_run(pool, (int)tasks_of(m), divergence_task, m);
+    rn_pool_run(pool, tasks_of(m), divergence_task, m);
     for (int i = 0; i < m->n; i++) {
         sum += m->pull[2 * i];
         all += m->pull[2 * i + 1];
@@ -260,8 +260,8 @@ static void shrink(map *m)
 
 static int walk(map *m, rn_pool *pool, rn_progress_fn progress, void *context, rn_error *err)
 {
-    rn_pool_run(pool, (int)tasks_of(m), find_task, m);
-    rn_pool_run(pool, (int)tasks_of(m), pair_task, m);
+    rn_pool_run(pool, tasks_of(m), find_task, m);
+    rn_pool_run(pool, tasks_of(m), pair_task, m);
     for (int k = 0; k < STEPS; k++) {
         if (k == 0 || k == EXAGGERATED)
             restart(m);
