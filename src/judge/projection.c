@@ -242,6 +242,8 @@ int rn_pca(const float *x, int n, int d, rn_pool *pool, double *plane, double sh
         if (!isfinite(x[k]))
             return rn_error_set(err, RN_ERR_NUMBER, "embedding %lld has a value that is not a number: leave it out",
                                 (long long)(k / (size_t)d));
+    if (n == 0)
+        return 0;
     int m = n < d ? n : d, status = 0;
     size_t room = (size_t)m + 1;
     double *rows = calloc((size_t)n * (size_t)d + 1, sizeof *rows), *loading = calloc((size_t)d, sizeof *loading);

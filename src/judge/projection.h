@@ -19,7 +19,7 @@ int rn_pca(const float *x, int n, int d, rn_pool *pool, double *plane, double sh
 #define RN_TSNE_MOST 5000 /* items: every pair is computed, in every step */
 
 /* A map of x [n][d] in which neighbours stay neighbours: exact t-SNE from PCA's plane, perplexity min(30, (n - 1) / 3), 1,000 steps, of
- * which the first 250 exaggerate 12 times. Distances within a cluster and between clusters mean little; axes mean nothing.
+ * which the first 250 exaggerate 4 times. Distances within a cluster and between clusters mean little; axes mean nothing.
  *
  * plane       [n][2]
  * divergence  Kullback-Leibler, of the map's neighbourhoods from x's; NULL if not wanted

@@ -268,7 +268,7 @@ static void put_rows(rn_page *p, const rn_report *r, const rn_items *items, int 
         if (items->card[i] != 2)
             continue;
         if (!rows++)
-            rn_page_put(p, "<div class=\"scroll\"><table class=\"rows\"><thead><tr><th scope=\"col\">file</th><th scope=\"col\">confidence</th></tr></thead><tbody>\n");
+            rn_page_put(p, "<div class=\"scroll\" tabindex=\"0\"><table class=\"rows\"><thead><tr><th scope=\"col\">file</th><th scope=\"col\">confidence</th></tr></thead><tbody>\n");
         rn_page_put(p, "<tr id=\"item-%d\" tabindex=\"-1\"><td class=\"path\">", i);
         rn_items_name(p, r, i);
         rn_page_put(p, "</td><td>%.1f&#160;%%</td></tr>\n", 100 * confidence(r, items, i));

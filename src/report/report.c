@@ -158,7 +158,7 @@ static void calibration(rn_page *p, const rn_report *r)
                    "that are not used here, and stores it in the model.</p>\n<div class=\"plots\">", j->temperature, 100 * j->scaled.ece, j->best_loss);
     rn_figure_reliability(p, &j->reliability, "Accuracy over confidence, as the model answers");
     rn_figure_reliability(p, &j->scaled, "Accuracy over confidence, with the best temperature");
-    rn_page_put(p, "</div>\n<p class=\"quiet\">Left as it answers, right with that temperature.</p>\n<details><summary>The numbers</summary><div class=\"scroll\"><table><thead><tr><th scope=\"col\">confidence</th>"
+    rn_page_put(p, "</div>\n<p class=\"quiet\">Left as it answers, right with that temperature.</p>\n<details><summary>The numbers</summary><div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">confidence</th>"
                    "<th scope=\"col\">items</th><th scope=\"col\">mean confidence</th><th scope=\"col\">accuracy</th></tr></thead><tbody>\n");
     for (int b = 0; b < RN_RELIABILITY_BINS; b++)
         if (j->reliability.count[b])
@@ -182,7 +182,7 @@ static void list_row(rn_page *p, const rn_report *r, int i, int answer, double p
 
 static void list_begin(rn_page *p, const char *last)
 {
-    rn_page_put(p, "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">file</th><th scope=\"col\" class=\"left\">label</th><th scope=\"col\" class=\"left\">answer</th>"
+    rn_page_put(p, "<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">file</th><th scope=\"col\" class=\"left\">label</th><th scope=\"col\" class=\"left\">answer</th>"
                    "<th scope=\"col\">%s</th></tr></thead><tbody>\n", last);
 }
 

@@ -41,7 +41,7 @@ void rn_table_baselines(rn_page *p, const rn_report *r)
         present += m->per_class[c].support > 0;
         largest = m->per_class[c].support > largest ? m->per_class[c].support : largest;
     }
-    rn_page_put(p, "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">answers by</th><th scope=\"col\">accuracy</th><th scope=\"col\">95&#160;%% interval</th>"
+    rn_page_put(p, "<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">answers by</th><th scope=\"col\">accuracy</th><th scope=\"col\">95&#160;%% interval</th>"
                    "<th scope=\"col\">macro</th><th scope=\"col\"><span class=\"unseen\">drawn</span></th></tr></thead><tbody>\n");
     baseline(p, "this model", m->accuracy, m->wilson_low, m->wilson_high, m->macro_accuracy);
     if (r->check && r->check->level_items)
@@ -66,7 +66,7 @@ static void cell(rn_page *p, int label, int answer, int count, int support)
 static void matrix(rn_page *p, const rn_report *r)
 {
     const rn_metrics *m = r->metrics;
-    rn_page_put(p, "<div class=\"scroll\"><table class=\"matrix\"><caption>Rows are the truth, columns the answers; a number opens its items.</caption><thead><tr><td></td>");
+    rn_page_put(p, "<div class=\"scroll\" tabindex=\"0\"><table class=\"matrix\"><caption>Rows are the truth, columns the answers; a number opens its items.</caption><thead><tr><td></td>");
     for (int c = 0; c < m->classes; c++) {
         rn_page_put(p, "<th scope=\"col\"><span>");
         rn_page_text(p, r->model->labels[c]);
@@ -106,7 +106,7 @@ static int pairs(rn_page *p, const rn_report *r, rn_error *err)
             if (t != c && m->confusion[(int64_t)t * m->classes + c])
                 list[count++] = (pair){m->confusion[(int64_t)t * m->classes + c], t, c};
     qsort(list, (size_t)count, sizeof *list, by_count);
-    rn_page_put(p, "<div class=\"scroll\"><table><caption>What is confused most, of %d classes.</caption><thead><tr><th scope=\"col\">truth</th><th scope=\"col\" class=\"left\">answer</th>"
+    rn_page_put(p, "<div class=\"scroll\" tabindex=\"0\"><table><caption>What is confused most, of %d classes.</caption><thead><tr><th scope=\"col\">truth</th><th scope=\"col\" class=\"left\">answer</th>"
                    "<th scope=\"col\">items</th></tr></thead><tbody>\n", m->classes);
     for (int i = 0; i < count && i < PAIRS_MOST; i++) {
         rn_page_put(p, "<tr><th scope=\"row\">");
@@ -133,7 +133,7 @@ int rn_table_confusion(rn_page *p, const rn_report *r, rn_error *err)
 void rn_table_classes(rn_page *p, const rn_report *r)
 {
     const rn_metrics *m = r->metrics;
-    rn_page_put(p, "<div class=\"scroll\"><table class=\"sortable\"><thead><tr><th scope=\"col\">class</th><th scope=\"col\">items</th><th scope=\"col\">precision</th>"
+    rn_page_put(p, "<div class=\"scroll\" tabindex=\"0\"><table class=\"sortable\"><thead><tr><th scope=\"col\">class</th><th scope=\"col\">items</th><th scope=\"col\">precision</th>"
                    "<th scope=\"col\">recall</th><th scope=\"col\">95&#160;%% interval</th><th scope=\"col\">F1</th><th scope=\"col\">average precision</th>"
                    "<th scope=\"col\">ROC area</th></tr></thead><tbody>\n");
     for (int c = 0; c < m->classes; c++) {
@@ -163,7 +163,7 @@ void rn_table_classes(rn_page *p, const rn_report *r)
 
 static void slices_begin(rn_page *p, const char *what)
 {
-    rn_page_put(p, "<div class=\"scroll\"><table><thead><tr><th scope=\"col\">%s</th><th scope=\"col\">items</th><th scope=\"col\">accuracy</th><th scope=\"col\">95&#160;%% interval</th>"
+    rn_page_put(p, "<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">%s</th><th scope=\"col\">items</th><th scope=\"col\">accuracy</th><th scope=\"col\">95&#160;%% interval</th>"
                    "<th scope=\"col\"><span class=\"unseen\">drawn</span></th></tr></thead><tbody>\n", what);
 }
 
@@ -326,7 +326,7 @@ void rn_table_training(rn_page *p, const rn_report *r)
     else
         rn_page_put(p, "<p>There is no run.json beside the model: the command that trained it is not known.</p>\n");
     command_line(p, "The command of this report", r->command);
-    rn_page_put(p, "<details><summary>Everything the model file says</summary><div class=\"scroll\"><table><tbody>\n");
+    rn_page_put(p, "<details><summary>Everything the model file says</summary><div class=\"scroll\" tabindex=\"0\"><table><tbody>\n");
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
         if (rn_model_section(r->model, sections[i]))
             value_row(p, "", sections[i], rn_model_section(r->model, sections[i]));
