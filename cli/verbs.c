@@ -204,6 +204,8 @@ static const option_row dump_options[] = {
     TEXT("stage", "STAGE", 0, "decode, resample, features, or layer:NAME"),
     PATH("out", "X.npy", 0, "where to write it; also -o"),
     FLAG("list", 0, "print the stages and their shapes"),
+    NUMBER("start", "S", 0, 0, 1e9, "of the window that begins here [the whole; layers: up to 30 s]"),
+    NUMBER("window", "S", 0, 0.01, 3600, "seconds of that window [the length trained on]"),
     RAW_ROWS, END};
 
 static const option_row explain_options[] = {
@@ -226,7 +228,9 @@ const verb verbs[] = {
      arch_options, 0, 1, verb_arch},
     {"info", "[MODEL]", "what this machine runs with, or what is inside a model",
      "Without MODEL: version, arithmetic, instruction set, threads, and the libraries in this build.\n"
-     "With MODEL: network, labels, features, training record, and the memory that a session needs.",
+     "With MODEL: network, labels, features, training record, the memory that a session needs, and of each layer's\n"
+     "weights how they are distributed; then warnings of numbers that are not finite, and of channels that are dead (0\n"
+     "for every input) or constant. --json has biases and running statistics too.",
      "  resnet info\n"
      "  resnet info run/model.safetensors",
      info_options, 0, 1, verb_info},
@@ -304,7 +308,8 @@ const verb verbs[] = {
     {"dump", "MODEL [PATH]", "every stage from a file to the answer, as .npy",
      "Writes one stage of the way from a recording to the logits, to compare it with another program's. PATH is a\n"
      "recording, or a .npy array for the network. layer:NAME is what the step of that name writes, after batch\n"
-     "normalisation and ReLU. --list prints the stages.",
+     "normalisation and ReLU. --list prints the stages. Features are normalised over what is asked for, so that with\n"
+     "--start they are those that the network sees of a long recording.",
      "  resnet dump run/model.safetensors --list\n"
      "  resnet dump run/model.safetensors garden.flac --stage features -o features.npy\n"
      "  resnet dump run/model.safetensors garden.flac --stage layer:layer1.0.conv1 -o layer.npy",

@@ -55,7 +55,7 @@ _resnet()
       "embed") COMPREPLY=($(compgen -W " --out --l2 --window --hop --raw --rate --channels --channel --threads --cpu --json --help" -- "$word")); return ;;
       "explain") COMPREPLY=($(compgen -W " --out --npy --method --layer --class --start --window --patch --raw --rate --channels --channel --threads --cpu --json --help" -- "$word")); return ;;
       "run") COMPREPLY=($(compgen -W " --logits --embedding --batch --threads --cpu --json --help" -- "$word")); return ;;
-      "dump") COMPREPLY=($(compgen -W " --stage --out --list --raw --rate --channels --channel --threads --cpu --json --help" -- "$word")); return ;;
+      "dump") COMPREPLY=($(compgen -W " --stage --out --list --start --window --raw --rate --channels --channel --threads --cpu --json --help" -- "$word")); return ;;
       "bench") COMPREPLY=($(compgen -W " --input --width --in-channels --classes --embedding --shortcut --pool --stem --batch --train --ghost-batch --recompute-blocks --layers --seconds --threads --cpu --json --help" -- "$word")); return ;;
     esac
   fi
