@@ -158,7 +158,7 @@ static int recognise(store *s, int *empty, rn_error *err)
     int status;
     if ((status = ask_number(s, "PRAGMA application_id", &application, err)) ||
         (status = ask_number(s, "PRAGMA user_version", &schema, err)) ||
-        (status = ask_number(s, "SELECT count(*) FROM sqlite_schema", &objects, err)))
+        (status = ask_number(s, "SELECT count(*) FROM sqlite_master", &objects, err)))
         return status;
     *empty = !application && !schema && !objects;
     if (*empty)
