@@ -29,7 +29,7 @@ enum {
     FRESH_S = 10  /* a word so young needs no look at the process */
 };
 
-struct watch {
+struct watch_page {
     http *server;
     int count;
     char **runs;
@@ -46,7 +46,7 @@ static const struct {
              {"run.json", "application/json"}};
 
 /* A regular file of the run's folder, or -1. */
-static int open_file(const watch *w, int run, const char *name, struct stat *st)
+static int open_file(const watch_page *w, int run, const char *name, struct stat *st)
 {
     int folder = open(w->runs[run], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0)
@@ -85,7 +85,7 @@ typedef struct told {
 } told;
 
 typedef struct stream {
-    watch *w;
+    watch_page *w;
     char *in;           /* [PIECE] */
     char *text;         /* waiting to be sent */
     size_t size, sent;
@@ -109,7 +109,7 @@ static void put_event(FILE *out, const char *event, json_t *data)
     json_decref(data);
 }
 
-static void greet(const watch *w, FILE *out)
+static void greet(const watch_page *w, FILE *out)
 {
     json_t *runs = json_array();
     for (int i = 0; i < w->count; i++)
@@ -288,7 +288,7 @@ static void close_stream(void *context)
     free(s);
 }
 
-static void open_stream(watch *w, http_reply *reply)
+static void open_stream(watch_page *w, http_reply *reply)
 {
     stream *s = calloc(1, sizeof *s + (size_t)w->count * sizeof *s->runs);
     if (!s || !(s->in = malloc(PIECE))) {
@@ -305,7 +305,7 @@ static void open_stream(watch *w, http_reply *reply)
 
 /* ---- Routes ---- */
 
-static void answer_file(const watch *w, const char *path, http_reply *reply)
+static void answer_file(const watch_page *w, const char *path, http_reply *reply)
 {
     char *end;
     struct stat st;
@@ -330,7 +330,7 @@ static void answer(void *context, const char *path, http_reply *reply)
                  {"/watch.css", "text/css; charset=utf-8", rn_page_watch_css},
                  {"/page.css", "text/css; charset=utf-8", rn_page_page_css},
                  {"/icon.svg", "image/svg+xml", rn_page_icon_svg}};
-    watch *w = context;
+    watch_page *w = context;
     for (size_t i = 0; i < sizeof pages / sizeof *pages; i++)
         if (strcmp(path, pages[i].path) == 0) {
             reply->type = pages[i].type;
@@ -343,9 +343,9 @@ static void answer(void *context, const char *path, http_reply *reply)
         answer_file(w, path + 6, reply);
 }
 
-int watch_open(watch **page, const char *listen, const char *const *runs, int count, rn_error *err)
+int watch_open(watch_page **page, const char *listen, const char *const *runs, int count, rn_error *err)
 {
-    watch *w = calloc(1, sizeof *w);
+    watch_page *w = calloc(1, sizeof *w);
     int status = RN_ERR_MEMORY;
     *page = NULL;
     if (!w || !(w->runs = calloc((size_t)count + 1, sizeof *w->runs)))
@@ -369,14 +369,14 @@ fail:
     return status;
 }
 
-const char *watch_url(const watch *w)
+const char *watch_url(const watch_page *w)
 {
     return http_url(w->server);
 }
 
-void watch_close(watch **page)
+void watch_close(watch_page **page)
 {
-    watch *w = *page;
+    watch_page *w = *page;
     if (!w)
         return;
     http_close(&w->server);

@@ -19,12 +19,12 @@
 
 #define WATCH_LISTEN "127.0.0.1:8090"
 
-typedef struct watch watch;
+typedef struct watch_page watch_page;
 
 /* Serves the page for `count` run folders, which need not be there yet, on threads of its own. listen: NULL for WATCH_LISTEN. */
-int watch_open(watch **page, const char *listen, const char *const *runs, int count, rn_error *err);
-const char *watch_url(const watch *page);
+int watch_open(watch_page **page, const char *listen, const char *const *runs, int count, rn_error *err);
+const char *watch_url(const watch_page *page);
 /* Open pages get the last lines first, and keep what they have. */
-void watch_close(watch **page);
+void watch_close(watch_page **page);
 
 #endif
