@@ -114,14 +114,19 @@ static enum MHD_Result send_text(struct MHD_Connection *connection, unsigned sta
 
 typedef struct streaming {
     http *server;
+    int socket;
     http_stream stream;
 } streaming;
 
 static ssize_t read_stream(void *context, uint64_t position, char *out, size_t room)
 {
     streaming *s = context;
+    ssize_t got;
+    char byte;
     (void)position;
-    ssize_t got = s->stream.next(s->stream.context, out, room);
+    while ((got = s->stream.next(s->stream.context, out, room)) == 0)
+        if (recv(s->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0) /* whoever asked has gone */
+            return MHD_CONTENT_READER_END_WITH_ERROR;
     return got < 0 ? MHD_CONTENT_READER_END_OF_STREAM : got;
 }
 
@@ -141,12 +146,13 @@ static void end_stream(void *context)
     free(s);
 }
 
-static struct MHD_Response *stream_response(http *server, const http_stream *stream)
+static struct MHD_Response *stream_response(http *server, struct MHD_Connection *connection, const http_stream *stream)
 {
-    streaming *s = malloc(sizeof *s);
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    streaming *s = info ? malloc(sizeof *s) : NULL;
     struct MHD_Response *response = NULL;
     if (s) {
-        *s = (streaming){server, *stream};
+        *s = (streaming){server, info->connect_fd, *stream};
         response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, read_stream, s, end_stream);
     }
     if (response) {
@@ -193,11 +199,18 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     if (reply.descriptor >= 0)
         return send_response(connection, MHD_HTTP_OK, reply.type, file_response(reply.descriptor));
     if (reply.stream.next)
-        return send_response(connection, MHD_HTTP_OK, reply.type, stream_response(s, &reply.stream));
+        return send_response(connection, MHD_HTTP_OK, reply.type, stream_response(s, connection, &reply.stream));
     return send_text(connection, MHD_HTTP_NOT_FOUND, plain, "there is no such page\n");
 }
 
 /* ---- Opening and closing ---- */
+
+/* Paths stay as they were sent: none of ours needs an escape, and %00 would end one early. */
+static size_t keep_escapes(void *context, struct MHD_Connection *connection, char *text)
+{
+    (void)context, (void)connection;
+    return strlen(text);
+}
 
 /* "HOST:PORT" with HOST one of loopback's names. */
 static int parse_listen(const char *listen, int *ipv6, int *port, rn_error *err)
@@ -282,7 +295,8 @@ int http_open(http **server, const char *listen_text, http_answer answer, void *
     pthread_sigmask(SIG_SETMASK, &all, &before);
     s->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL | MHD_USE_ITC, 0, NULL, NULL,
                                  on_request, s, MHD_OPTION_LISTEN_SOCKET, listening, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
-                                 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK, MHD_OPTION_END);
+                                 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK, MHD_OPTION_UNESCAPE_CALLBACK,
+                                 keep_escapes, NULL, MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!s->daemon) {
         close(listening);

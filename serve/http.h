@@ -13,8 +13,8 @@
 
 typedef struct http http;
 
-/* Text that goes on until it ends, each stream on a thread of its own. next() writes up to `room` bytes and returns how many, after waiting
- * for them with http_wait; negative: the end. close() frees the context. */
+/* Text that goes on until it ends, each stream on a thread of its own. next() writes up to `room` bytes and returns how many; 0: none yet, after
+ * a while of http_wait; negative: the end. close() frees the context. */
 typedef struct http_stream {
     ssize_t (*next)(void *context, char *out, size_t room);
     void (*close)(void *context);
@@ -29,7 +29,7 @@ typedef struct http_reply {
     http_stream stream; /* next NULL: none */
 } http_reply;
 
-/* Answers GET `path` (decoded, without the query) into *reply, which holds nothing yet. Called on many threads at once. */
+/* Answers GET `path` (as it was sent, without the query) into *reply, which holds nothing yet. Called on many threads at once. */
 typedef void (*http_answer)(void *context, const char *path, http_reply *reply);
 
 /* listen: "127.0.0.1:8090", "localhost:8090" or "[::1]:8090"; port 0: any free one. */

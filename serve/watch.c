@@ -78,6 +78,7 @@ static json_t *text_value(const char *text)
 /* What a stream has sent of a run. */
 typedef struct told {
     int64_t offset; /* of the log */
+    int passing;    /* 1: inside a line that is too long */
     int remembered;
     char last[REMEMBERED]; /* bytes before the offset */
     struct stat log, progress, sample;
@@ -89,7 +90,7 @@ typedef struct stream {
     char *in;           /* [PIECE] */
     char *text;         /* waiting to be sent */
     size_t size, sent;
-    int greeted, ended;
+    int greeted, closing, ended;
     time_t spoke;
     told runs[];
 } stream;
@@ -157,15 +158,18 @@ static int tell_log(stream *s, int run, FILE *out)
     if (t->offset && !goes_on(t, file, st.st_size)) {
         put_event(out, "restart", json_integer(run));
         t->offset = 0;
-        t->remembered = 0;
+        t->remembered = t->passing = 0;
     }
     ssize_t got = pread(file, s->in, PIECE, (off_t)t->offset);
     size_t size = got > 0 ? (size_t)got : 0;
     while (size && s->in[size - 1] != '\n')
         size--;
-    if (size)
-        put_lines(out, run, s->in, size);
-    else if (got == PIECE)
+    const char *from = t->passing && size ? (const char *)memchr(s->in, '\n', size) + 1 : s->in;
+    if (from < s->in + size)
+        put_lines(out, run, from, (size_t)(s->in + size - from));
+    if (size || got == PIECE)
+        t->passing = !size;
+    if (!size && got == PIECE)
         size = PIECE;
     if (size) {
         t->offset += (int64_t)size;
@@ -252,26 +256,20 @@ static int collect(stream *s)
 static ssize_t next_piece(void *context, char *out, size_t room)
 {
     stream *s = context;
-    int closing = 0;
-    while (s->sent == s->size) {
+    if (s->sent == s->size) {
         if (s->ended)
             return -1;
         int more = collect(s);
-        if (s->size == 0 && !more && !closing && time(NULL) - s->spoke < QUIET_S) {
-            closing = http_wait(s->w->server, PAUSE_MS);
-            continue;
-        }
-        if (s->size == 0 && more)
-            continue;
-        if (s->size == 0 && closing)
-            s->ended = 1;
-        if (s->size == 0) {
+        if (!s->size && !more && !s->closing && time(NULL) - s->spoke < QUIET_S)
+            s->closing = http_wait(s->w->server, PAUSE_MS);
+        else if (!s->size && !more) {
+            s->ended = s->closing;
             free(s->text);
-            s->text = strdup(closing ? "event: end\ndata: {}\n\n" : ":\n\n");
+            s->text = strdup(s->closing ? "event: end\ndata: {}\n\n" : ":\n\n");
             s->size = s->text ? strlen(s->text) : 0;
-            if (!s->size)
-                return -1;
         }
+        if (!s->size)
+            return 0;
         s->spoke = time(NULL);
     }
     size_t count = s->size - s->sent < room ? s->size - s->sent : room;
