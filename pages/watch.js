@@ -20,8 +20,10 @@ function svg(name, attributes, ...children) {
   for (const child of children) e.append(child);
   return e;
 }
+// What should be text but may be anything: an object's own toString is not asked.
+const words = v => typeof v === 'string' ? v.slice(0, 1000) : v === undefined ? '-' : JSON.stringify(v).slice(0, 100);
 // A name from outside, kept apart from the direction of the text around it.
-const named = text => el('bdi', {}, String(text).slice(0, 300));
+const named = text => el('bdi', {}, words(text));
 
 const number = v => typeof v === 'number' && isFinite(v) ? v : NaN;
 const count = v => Math.max(0, Math.floor(number(v)) || 0);
@@ -109,10 +111,10 @@ function duration(s) {
 function stateOf(run) {
   const p = run.progress;
   if (!p) return run.test ? ['finished', ''] : run.steps.step.length || run.epochs.length ? ['no word of where it stands', ''] : ['not begun', ''];
-  const state = String(p.state);
+  const state = words(p.state);
   if (state === 'finished') return ['finished', ''];
   if (state === 'stopped') return ['stopped', 'the same command with --resume goes on'];
-  if (state === 'failed') return ['failed', String(p.error || '').slice(0, 1000)];
+  if (state === 'failed') return ['failed', words(p.error)];
   if (!run.alive) return ['ended without a word', 'its process is gone; the same command with --resume goes on'];
   const age = Date.now() / 1000 - run.heard;
   const part = state !== 'training' && count(p.total) ? `${state}, ${count(p.done)} of ${count(p.total)}` : state;
@@ -154,7 +156,8 @@ function makeCards() {
       list.append(el('div', {}, el('dt', {}, key), run.values[key]));
     }
     run.bar = el('div', {});
-    return el('article', {class: 'run'}, head, list, el('div', {class: 'bar', 'aria-hidden': 'true'}, run.bar));
+    run.details = el('p', {class: 'details'});
+    return el('article', {class: 'run'}, head, list, run.details, el('div', {class: 'bar', 'aria-hidden': 'true'}, run.bar));
   }));
   const options = runs.map(run => {
     const option = el('option', {value: run.index});
@@ -172,14 +175,17 @@ function say(e, text, small) {
   if (e.said === now) return;
   e.said = now;
   e.replaceChildren(text);
-  if (small) e.append(el('small', {dir: 'auto'}, small));
+  if (small) e.append(el('small', {}, small));
 }
 
 function drawCard(run) {
   const p = run.progress || {}, v = run.values, last = run.epochs[run.epochs.length - 1], [state, detail] = stateOf(run);
   const epochs = count(p.epochs) || count(run.start && run.start.epochs), going = run.alive && (state === 'training' || state.startsWith('validating'));
   const best = run.epochs.reduce((a, e) => e.best ? e : a, null);
-  say(v.State, state, detail + (run.broken ? `${detail ? '; ' : ''}${run.broken} lines of the log can't be read` : ''));
+  say(v.State, state, '');
+  const details = [detail, run.broken ? `${run.broken} lines of its log, or its sample, can't be read` : ''].filter(Boolean);
+  if (run.details.said !== details.join('\n')) run.details.replaceChildren(...details.map(named));
+  run.details.said = details.join('\n');
   v.State.className = state === 'failed' || state.startsWith('ended') ? 'failed' : '';
   say(v.Epoch, epochs ? `${count(p.epoch) || (last ? last.epoch : 0)} of ${epochs}` : last ? String(last.epoch) : '-',
       going && count(p.steps) ? `step ${count(p.step)} of ${count(p.steps)}` : '');
@@ -190,7 +196,7 @@ function drawCard(run) {
   say(v.Rate, number(p.items_per_second) > 0 ? `${Number(p.items_per_second.toPrecision(3))} items/s` : '-', '');
   say(v.Left, going ? duration(number(p.seconds_left)) : '-', '');
   say(v.Test, run.test ? percent(number(run.test.accuracy)) : '-',
-      run.test && !isNaN(number(run.test.low)) ? `${percent(run.test.low)} to ${percent(number(run.test.high))}` : '');
+      run.test && !isNaN(number(run.test.low)) ? `${percent(run.test.low).replace(' %', '')} to ${percent(number(run.test.high))}` : '');
   const all = epochs * count(p.steps), done = state === 'finished' ? 1 : all ? Math.min(1, count(p.steps_done) / all) : 0;
   run.bar.style.setProperty('--done', done);
 }
@@ -499,7 +505,7 @@ function drawSample() {
   items.forEach((item, i) => {
     const tensor = take(i + '.x'), sound = take(i + '.sound');
     if (!tensor || tensor.shape.length !== 3) return;
-    const [c, h, w] = tensor.shape, label = String(item.label).slice(0, 300), canvas = el('canvas', {role: 'img'});
+    const [c, h, w] = tensor.shape, label = words(item.label), canvas = el('canvas', {role: 'img'});
     canvas.setAttribute('aria-label', `${c >= 3 ? 'Picture' : 'Spectrogram'} of an item of ${label}, ${h} rows and ${w} columns`);
     drawPlanes(canvas, tensor);
     const mixed = number(item.share) < 1 ? `${Math.round(100 * item.share)} %, mixed with ` : '';
@@ -546,7 +552,7 @@ function drawConfusion() {
     $('confusion-text').textContent = 'It comes with the first validation, for up to 100 classes.';
     return;
   }
-  const labels = run.start && Array.isArray(run.start.labels) ? run.start.labels : [], name = i => labels[i] === undefined ? 'class ' + i : String(labels[i]);
+  const labels = run.start && Array.isArray(run.start.labels) ? run.start.labels : [], name = i => labels[i] === undefined ? 'class ' + i : words(labels[i]);
   const rows = confusion.rows.map(r => Array.isArray(r) ? r.slice(0, confusion.rows.length).map(count) : []), n = rows.length;
   let right = 0, all = 0;
   rows.forEach((r, i) => r.forEach((v, j) => { all += v; if (i === j) right += v; }));
@@ -598,6 +604,8 @@ function draw() {
   pending = 0;
   if (document.hidden) return;
   runs.forEach(drawCard);
+  if (linked) link(runs.every(r => ['finished', 'stopped', 'failed'].includes(stateOf(r)[0])) ? 'The runs have ended. One that is resumed goes on here.'
+                                                                                                : 'Live: this page follows the runs.');
   drawCurves();
   drawSample();
   drawConfusion();
@@ -609,8 +617,10 @@ function redraw() {
 
 // ---- The connection ----
 
-let source = null;
+let source = null, linked = false;
 function link(text, lost, again) {
+  if ($('link').said === text) return;
+  $('link').said = text;
   $('link').className = lost ? 'lost' : 'quiet';
   $('link').replaceChildren(el('span', {}, text));
   if (again) {
@@ -622,26 +632,27 @@ function link(text, lost, again) {
 
 function connect() {
   if (source) source.close();
-  link('Connecting.', false);
+  linked = false;
+  link('Connecting.');
   source = new EventSource('/events');
   source.addEventListener('hello', e => {
     const names = JSON.parse(e.data), before = runs;
     newsAt = Date.now(); // what is told now is no news
-    runs = names.map((r, i) => emptyRun(String(r.name), i));
+    runs = names.map((r, i) => emptyRun(words(r.name), i));
     runs.forEach((run, i) => { if (before[i] && before[i].name === run.name) run.shown = before[i].shown; });
     if (chosen >= runs.length) chosen = 0;
     sampleDrawn = confusionDrawn = tableDrawn = 'none';
     document.title = (runs.length === 1 ? runs[0].name : `${runs.length} runs`).slice(0, 100) + ' - resnet';
     makeCards();
-    link('Live: this page follows the runs while they go on.', false);
+    linked = true;
     redraw();
   });
   source.addEventListener('log', e => addLines(e.data));
   source.addEventListener('restart', e => {
     const i = Number(e.data);
     if (!runs[i]) return;
-    const {shown, values, bar, progress, alive, heard, sample} = runs[i];
-    runs[i] = {...emptyRun(runs[i].name, i), shown, values, bar, progress, alive, heard, sample};
+    const {shown, values, bar, details, progress, alive, heard, sample} = runs[i];
+    runs[i] = {...emptyRun(runs[i].name, i), shown, values, bar, details, progress, alive, heard, sample};
     confusionDrawn = tableDrawn = 'none';
     redraw();
   });
@@ -658,11 +669,13 @@ function connect() {
     if (runs[told.run]) fetchSample(runs[told.run], told.version);
   });
   source.addEventListener('end', () => {
+    linked = false;
     source.close();
     link('The server has ended; what it told stays here. To look again: resnet watch RUN', false, true);
     redraw();
   });
   source.addEventListener('error', () => {
+    linked = false;
     if (source.readyState === EventSource.CLOSED) link('The connection is closed.', true, true);
     else link('The connection is lost; trying again.', true);
   });
