@@ -113,19 +113,36 @@ static void read_progress(run_log *log)
     json_decref(now);
 }
 
-int run_log_read(run_log *log, rn_error *err)
+static FILE *open_log(const run_log *log, rn_error *err)
 {
-    char path[4300], *line = NULL;
-    size_t room = 0;
-    ssize_t length;
+    char path[4300];
     snprintf(path, sizeof path, "%s/log.jsonl", log->folder);
     FILE *file = fopen(path, "rbe");
     if (!file) {
         err->code = RN_ERR_IO;
         snprintf(err->text, sizeof err->text, "%.400s: %s: there is no run. Begin one: resnet train DATA --out %.400s", path, strerror(errno),
                  log->folder);
-        return err->code;
     }
+    return file;
+}
+
+int run_log_find(const run_log *log, rn_error *err)
+{
+    FILE *file = open_log(log, err);
+    if (!file)
+        return err->code;
+    fclose(file);
+    return 0;
+}
+
+int run_log_read(run_log *log, rn_error *err)
+{
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t length;
+    FILE *file = open_log(log, err);
+    if (!file)
+        return err->code;
     if (fseek(file, 0, SEEK_END) == 0 && ftell(file) < log->offset) {
         const char *folder = log->folder;
         run_log_free(log);

@@ -36,6 +36,7 @@ typedef struct run_log {
 void run_log_start(run_log *log, const char *folder);
 /* Reads what is new; a log that was cut back is read anew. RN_ERR_IO if there is no log. Lines that are no JSON are passed over. */
 int run_log_read(run_log *log, rn_error *err);
+int run_log_find(const run_log *log, rn_error *err); /* 0: there is a log; else as run_log_read */
 void run_log_free(run_log *log);
 
 /* The best epoch so far (the last of those marked), or NULL. */

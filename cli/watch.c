@@ -231,6 +231,16 @@ static int read_all(run_log *logs, int count)
     return 0;
 }
 
+/* Are the runs there? The page reads them itself. */
+static int find_all(const run_log *logs, int count)
+{
+    rn_error err = {0};
+    for (int i = 0; i < count; i++)
+        if (run_log_find(&logs[i], &err))
+            return fail_with(&err);
+    return 0;
+}
+
 static int watch_in_terminal(const command *c, run_log *logs, int count)
 {
     int terminal = isatty(STDOUT_FILENO), status = 0;
@@ -282,7 +292,7 @@ int verb_watch(const command *c)
     for (int i = 0; i < count; i++)
         run_log_start(&logs[i], c->arguments[i]);
     signals_watch();
-    int status = read_all(logs, count);
+    int status = text ? read_all(logs, count) : find_all(logs, count);
     if (!status)
         status = text ? watch_in_terminal(c, logs, count) : watch_in_browser(c);
     for (int i = 0; i < count; i++)

@@ -600,7 +600,9 @@ function drawTable() {
 
 // ---- Drawing, at most so often, and only what is seen ----
 
+let pause = REDRAW_MS; // long runs are drawn less often, so that the page stays with whoever uses it
 function draw() {
+  const begun = performance.now();
   pending = 0;
   if (document.hidden) return;
   runs.forEach(drawCard);
@@ -610,9 +612,10 @@ function draw() {
   drawSample();
   drawConfusion();
   drawTable();
+  pause = Math.max(REDRAW_MS, 6 * (performance.now() - begun));
 }
 function redraw() {
-  if (!pending) pending = setTimeout(() => requestAnimationFrame(draw), REDRAW_MS);
+  if (!pending) pending = setTimeout(() => requestAnimationFrame(draw), pause);
 }
 
 // ---- The connection ----

@@ -123,15 +123,15 @@ static void greet(const watch_page *w, FILE *out)
 static void put_lines(FILE *out, int run, const char *text, size_t size)
 {
     fprintf(out, "event: log\ndata: %d\n", run);
-    for (size_t at = 0; at < size;) {
-        size_t end = at;
-        while (text[end] != '\n')
-            end++;
+    for (const char *end = text + size; text < end;) {
+        const char *next = (const char *)memchr(text, '\n', (size_t)(end - text)) + 1;
         fputs("data: ", out);
-        for (; at < end; at++)
-            fputc(text[at] == '\r' ? ' ' : text[at], out);
-        fputc('\n', out);
-        at++;
+        for (const char *cr; (cr = memchr(text, '\r', (size_t)(next - text))); text = cr + 1) {
+            fwrite(text, 1, (size_t)(cr - text), out);
+            fputc(' ', out);
+        }
+        fwrite(text, 1, (size_t)(next - text), out);
+        text = next;
     }
     fputc('\n', out);
 }
