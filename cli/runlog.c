@@ -120,8 +120,11 @@ static FILE *open_log(const run_log *log, rn_error *err)
     FILE *file = fopen(path, "rbe");
     if (!file) {
         err->code = RN_ERR_IO;
-        snprintf(err->text, sizeof err->text, "%.400s: %s: there is no run. Begin one: resnet train DATA --out %.400s", path, strerror(errno),
-                 log->folder);
+        if (errno == ENOENT)
+            snprintf(err->text, sizeof err->text, "%.400s: there is no run in it (no log.jsonl). Begin one: resnet train DATA --out %.400s", log->folder,
+                     log->folder);
+        else
+            snprintf(err->text, sizeof err->text, "%.400s: %s", path, strerror(errno));
     }
     return file;
 }

@@ -84,9 +84,27 @@ static double epoch_steps(const run_log *log)
     return log->epoch_steps ? (double)log->epoch_steps : last && last->step > 0 ? last->step / last->epoch : 1;
 }
 
-/* Losses of steps as means of equally many neighbours, over epochs. */
+enum { TRAINING, VALIDATION, TRAINING_LOSS, VALIDATION_LOSS };
+
+static points epochs_of(const run_log *log, int what)
+{
+    points p = points_of(log->epochs_count);
+    for (int i = 0; i < p.count; i++) {
+        const log_epoch *e = &log->epochs[i];
+        p.x[i] = e->epoch;
+        p.y[i] = what == TRAINING          ? 100 * e->accuracy
+                 : what == VALIDATION      ? 100 * e->validation
+                 : what == VALIDATION_LOSS ? e->validation_loss
+                                           : e->loss;
+    }
+    return p;
+}
+
+/* Losses of steps as means of equally many neighbours, over epochs; those of epochs where few steps are in the log. */
 static points training_loss(const run_log *log)
 {
+    if (log->steps_count <= log->epochs_count)
+        return epochs_of(log, TRAINING_LOSS);
     int parts = log->steps_count < SMOOTHED ? log->steps_count : SMOOTHED;
     points p = points_of(parts);
     for (int i = 0; i < p.count; i++) {
@@ -95,19 +113,6 @@ static points training_loss(const run_log *log)
             p.x[i] += log->steps[k].step / (end - first) / epoch_steps(log);
             p.y[i] += log->steps[k].loss / (end - first);
         }
-    }
-    return p;
-}
-
-enum { TRAINING, VALIDATION, VALIDATION_LOSS };
-
-static points epochs_of(const run_log *log, int what)
-{
-    points p = points_of(log->epochs_count);
-    for (int i = 0; i < p.count; i++) {
-        const log_epoch *e = &log->epochs[i];
-        p.x[i] = e->epoch;
-        p.y[i] = what == VALIDATION_LOSS ? e->validation_loss : 100 * (what == TRAINING ? e->accuracy : e->validation);
     }
     return p;
 }

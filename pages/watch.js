@@ -419,7 +419,8 @@ function drawCurves() {
     const x = across(run, run.steps.step), ends = across(run, run.epochs.map(e => e.step));
     const train = {label: name + 'training', colour, dash, thin: true};
     const judged = {label: name + 'validation', colour: several ? colour : (colour + 1) % COLOURS, dash: several ? dash : (dash + 1) % COLOURS, marks: true};
-    averaged(loss, x, run.steps.loss, train, amount);
+    if (x.length > ends.length) averaged(loss, x, run.steps.loss, train, amount);
+    else loss.push({...train, x: ends, y: run.epochs.map(e => e.loss)}); // few steps are in the log
     accuracy.push({...train, x: ends, y: run.epochs.map(e => e.accuracy)});
     if (run.epochs.some(e => !isNaN(e.validation))) {
       loss.push({...judged, x: ends, y: run.epochs.map(e => e.validationLoss)});
