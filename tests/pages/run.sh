@@ -5,7 +5,7 @@ set -euo pipefail
 source=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build=$(cd "$1" && pwd)
 shots=${2:+$(mkdir -p "$2" && cd "$2" && pwd)}
-command -v chromium >/dev/null || { echo "run.sh: needs chromium: apt-get install chromium" >&2; exit 1; }
+command -v chromium >/dev/null || { echo "run.sh: needs chromium: scripts/setup pages" >&2; exit 1; }
 venv=$build/pages-venv
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps websocket-client axe-playwright-python
