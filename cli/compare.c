@@ -20,8 +20,8 @@ int compare_start(comparison *c, const char *other, const char *own, rn_error *e
     int status = run_log_read(&c->other, err);
     if (!status && !c->other.epochs_count) {
         status = err->code = RN_ERR_DATA;
-        snprintf(err->text, sizeof err->text, "%.400s/log.jsonl has no whole epoch to compare with: let that run finish one, or name another run with --compare",
-                 other);
+        snprintf(err->text, sizeof err->text,
+                 "%.400s/log.jsonl has no whole epoch to compare with: let that run finish one, or name another run with --compare", other);
     }
     return status;
 }
@@ -122,8 +122,8 @@ void compare_notes(comparison *c, void (*say)(const char *format, ...))
     if (a->digest[0] && b->digest[0] && strcmp(a->digest, b->digest))
         say("--compare %s: it was trained on another split or other data; what differs may come from there", b->folder);
     if (a->epochs_planned && b->epochs_planned && a->epochs_planned != b->epochs_planned)
-        say("--compare %s: it was to train for %d epochs, this run for %d: a schedule that falls with the epochs is at different rates", b->folder,
-            b->epochs_planned, a->epochs_planned);
+        say("--compare %s: it was to train for %d epochs, this run for %d: a schedule that falls with the epochs is at different rates",
+            b->folder, b->epochs_planned, a->epochs_planned);
     if (a->train && b->train && a->train != b->train)
         say("--compare %s: its epochs have %d items, here they have %d: compared after equally many items", b->folder, b->train, a->train);
 }

@@ -11,11 +11,11 @@ typedef struct comparison {
 
 /* What is known after as many items as this run has seen. */
 typedef struct verdict {
-    int by_loss;        /* 1: one of them has no validation, so the losses of training are compared */
-    double own, other;  /* accuracy or loss; NaN: that run has no figure so early */
-    double best;        /* the other's best accuracy or lowest loss */
-    int past;           /* the other run ended before; its last figure counts */
-    const char *word;   /* "ahead", "behind", "level" */
+    int by_loss;       /* 1: one of them has no validation, so the losses of training are compared */
+    double own, other; /* accuracy or loss; NaN: that run has no figure so early */
+    double best;       /* the other's best accuracy or lowest loss */
+    int past;          /* the other run ended before; its last figure counts */
+    const char *word;  /* "ahead", "behind", "level" */
 } verdict;
 
 /* Reads RUN's log; the names must outlive the comparison. */

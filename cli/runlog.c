@@ -70,10 +70,13 @@ static void add_epoch(run_log *log, const json_t *line)
     while (log->epochs_count && log->epochs[log->epochs_count - 1].epoch >= epoch)
         log->epochs_count--;
     if (epoch && make_room((void **)&log->epochs, log->epochs_count, &log->epochs_room, sizeof *log->epochs))
-        log->epochs[log->epochs_count++] =
-            (log_epoch){epoch, number_or_nan(line, "step"), number_or_nan(line, "loss"), number_or_nan(line, "accuracy"),
-                        number_or_nan(line, "validation_loss"), number_or_nan(line, "validation_accuracy"),
-                        json_is_true(json_object_get(line, "best"))};
+        log->epochs[log->epochs_count++] = (log_epoch){epoch,
+                                                       number_or_nan(line, "step"),
+                                                       number_or_nan(line, "loss"),
+                                                       number_or_nan(line, "accuracy"),
+                                                       number_or_nan(line, "validation_loss"),
+                                                       number_or_nan(line, "validation_accuracy"),
+                                                       json_is_true(json_object_get(line, "best"))};
 }
 
 static void add_line(run_log *log, const json_t *line)
@@ -121,8 +124,8 @@ static FILE *open_log(const run_log *log, rn_error *err)
     if (!file) {
         err->code = RN_ERR_IO;
         if (errno == ENOENT)
-            snprintf(err->text, sizeof err->text, "%.400s: there is no run in it (no log.jsonl). Begin one: resnet train DATA --out %.400s", log->folder,
-                     log->folder);
+            snprintf(err->text, sizeof err->text, "%.400s: there is no run in it (no log.jsonl). Begin one: resnet train DATA --out %.400s",
+                     log->folder, log->folder);
         else
             snprintf(err->text, sizeof err->text, "%.400s: %s", path, strerror(errno));
     }

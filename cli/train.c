@@ -15,7 +15,7 @@ typedef struct watcher {
     const command *c;
     comparison *against; /* NULL: no --compare */
     long long seed;      /* of --seeds; -1: one run */
-    progress live; /* decoding, validation and test */
+    progress live;       /* decoding, validation and test */
     rn_training_stage stage;
     int terminal, visible, json;
     double shown;
@@ -79,10 +79,11 @@ static json_t *epoch_object(const rn_training_progress *p, const char *other, co
         json_object_set_new(line, "validation_macro_accuracy", json_real(p->validation_macro));
     }
     if (other)
-        json_object_set_new(line, "compare", json_pack("{s:o, s:s, s:o, s:o, s:o, s:b}", "run", path_value(other), "by",
-                                                       v->by_loss ? "loss" : "validation_accuracy", "other", real_or_null(v->other), "other_best",
-                                                       real_or_null(v->best), "verdict", v->word ? json_string(v->word) : json_null(),
-                                                       "past_its_end", v->past));
+        json_object_set_new(line, "compare",
+                            json_pack("{s:o, s:s, s:o, s:o, s:o, s:b}", "run", path_value(other), "by",
+                                      v->by_loss ? "loss" : "validation_accuracy", "other", real_or_null(v->other), "other_best",
+                                      real_or_null(v->best), "verdict", v->word ? json_string(v->word) : json_null(), "past_its_end",
+                                      v->past));
     return line;
 }
 
@@ -409,9 +410,9 @@ static void print_seeds(const seed_run *runs, long long first, int count, int js
         const rn_training_result *r = &runs[i].result;
         validation[i] = r->validation_accuracy;
         test[i] = r->test_items ? r->test_accuracy : NAN;
-        json_array_append_new(rows, json_pack("{s:I, s:o, s:i, s:o, s:o}", "seed", (json_int_t)(first + i), "run", path_value(runs[i].folder),
-                                              "best_epoch", r->best_epoch, "validation_accuracy", real_or_null(validation[i]), "test_accuracy",
-                                              real_or_null(test[i])));
+        json_array_append_new(rows, json_pack("{s:I, s:o, s:i, s:o, s:o}", "seed", (json_int_t)(first + i), "run",
+                                              path_value(runs[i].folder), "best_epoch", r->best_epoch, "validation_accuracy",
+                                              real_or_null(validation[i]), "test_accuracy", real_or_null(test[i])));
     }
     mean_of(validation, count, &mean[0], &deviation[0]);
     mean_of(test, count, &mean[1], &deviation[1]);

@@ -151,7 +151,8 @@ static void print_plots(FILE *out, const run_log *logs, int count, int columns, 
         add_curve(s, s->accuracy, &s->accuracies, 'v', "validation", epochs_of(logs, VALIDATION));
     }
     plot_print(out, &(plot){"loss", "epoch", "", columns, rows, dots}, s->loss, s->losses);
-    plot_print(out, &(plot){count > 1 ? "accuracy in validation" : "accuracy", "epoch", " %", columns, rows, dots}, s->accuracy, s->accuracies);
+    plot_print(out, &(plot){count > 1 ? "accuracy in validation" : "accuracy", "epoch", " %", columns, rows, dots}, s->accuracy,
+               s->accuracies);
     for (int i = 0; i < s->kept; i++) {
         free(s->all[i].x);
         free(s->all[i].y);
@@ -210,8 +211,8 @@ static json_t *log_object(const run_log *log)
     json_t *epochs = json_array();
     for (int i = 0; i < log->epochs_count; i++) {
         const log_epoch *e = &log->epochs[i];
-        json_array_append_new(epochs, json_pack("{s:i, s:o, s:o, s:o, s:o, s:b}", "epoch", e->epoch, "loss", real_or_null(e->loss), "accuracy",
-                                                real_or_null(e->accuracy), "validation_loss", real_or_null(e->validation_loss),
+        json_array_append_new(epochs, json_pack("{s:i, s:o, s:o, s:o, s:o, s:b}", "epoch", e->epoch, "loss", real_or_null(e->loss),
+                                                "accuracy", real_or_null(e->accuracy), "validation_loss", real_or_null(e->validation_loss),
                                                 "validation_accuracy", real_or_null(e->validation), "best", e->best));
     }
     json_t *object = json_pack("{s:o, s:s, s:i, s:o}", "run", path_value(log->folder), "state", run_log_state(log), "epochs_planned",

@@ -174,8 +174,8 @@ static struct MHD_Response *file_response(int descriptor)
     return response;
 }
 
-static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *path, const char *method, const char *version,
-                                  const char *body, size_t *body_size, void **state)
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *path, const char *method,
+                                  const char *version, const char *body, size_t *body_size, void **state)
 {
     static const char plain[] = "text/plain; charset=utf-8";
     http *s = context;
@@ -255,7 +255,8 @@ static int open_socket(const char *listen_text, int *port, int *ipv6, rn_error *
         if (s >= 0)
             close(s);
         if (number == EADDRINUSE)
-            return fail(err, RN_ERR_IO, "--listen %.100s: another program has this port: name another one, or port 0 for any free one", listen_text);
+            return fail(err, RN_ERR_IO, "--listen %.100s: another program has this port: name another one, or port 0 for any free one",
+                        listen_text);
         if (number == EACCES)
             return fail(err, RN_ERR_IO, "--listen %.100s: this user may not open this port: name one from 1024 on", listen_text);
         return fail(err, RN_ERR_IO, "--listen %.100s: %s", listen_text, strerror(number));
@@ -293,15 +294,16 @@ int http_open(http **server, const char *listen_text, http_answer answer, void *
     pthread_cond_init(&s->changed, NULL);
     sigfillset(&all); /* signals are for the thread that works */
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    s->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL | MHD_USE_ITC, 0, NULL, NULL,
-                                 on_request, s, MHD_OPTION_LISTEN_SOCKET, listening, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
-                                 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK, MHD_OPTION_UNESCAPE_CALLBACK,
-                                 keep_escapes, NULL, MHD_OPTION_END);
+    s->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL | MHD_USE_ITC, 0, NULL,
+                                 NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET, listening, MHD_OPTION_CONNECTION_LIMIT,
+                                 (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_THREAD_STACK_SIZE,
+                                 (size_t)STACK, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!s->daemon) {
         close(listening);
         http_close(server);
-        return fail(err, RN_ERR_IO, "--listen %.100s: the server could not be started; raise the limit on processes (ulimit -u)", listen_text);
+        return fail(err, RN_ERR_IO, "--listen %.100s: the server could not be started; raise the limit on processes (ulimit -u)",
+                    listen_text);
     }
     return 0;
 }

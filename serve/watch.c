@@ -87,8 +87,8 @@ typedef struct told {
 
 typedef struct stream {
     watch_page *w;
-    char *in;           /* [PIECE] */
-    char *text;         /* waiting to be sent */
+    char *in;   /* [PIECE] */
+    char *text; /* waiting to be sent */
     size_t size, sent;
     int greeted, closing, ended;
     time_t spoke;
@@ -228,7 +228,8 @@ static void tell_sample(stream *s, int run, FILE *out)
     if (is_same(&st, &t->sample))
         return;
     t->sample = st;
-    put_event(out, "sample", json_pack("{s:i, s:I}", "run", run, "version", (json_int_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000));
+    put_event(out, "sample",
+              json_pack("{s:i, s:I}", "run", run, "version", (json_int_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000));
 }
 
 /* Collects what is new, one piece of each log; 1: there may be more. */

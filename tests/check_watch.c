@@ -107,8 +107,8 @@ static void append(const char *name, const char *text)
 static void routes(void **state)
 {
     (void)state;
-    static const char *const pages[] = {"/", "/watch.js", "/watch.css", "/page.css", "/icon.svg", "/?x=1", "/runs/0/log.jsonl",
-                                        "/runs/0/config.json"};
+    static const char *const pages[] = {"/",         "/watch.js", "/watch.css",        "/page.css",
+                                        "/icon.svg", "/?x=1",     "/runs/0/log.jsonl", "/runs/0/config.json"};
     write_text("log.jsonl", "{\"kind\":\"start\"}\n");
     write_text("config.json", "{\"epochs\":3}");
     serve_folder();
@@ -133,13 +133,13 @@ static void routes(void **state)
 static void nothing_else_is_served(void **state)
 {
     (void)state;
-    static const char *const paths[] = {"/runs/0/model.safetensors", "/runs/0/secret.txt", "/runs/0/../secret.txt", "/runs/0/..%2fsecret.txt",
-                                        "/../../../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/runs/0//etc/passwd",
-                                        "/runs/1/log.jsonl", "/runs/-1/log.jsonl", "/runs/+0/log.jsonl", "/runs/ 0/log.jsonl",
-                                        "/runs/99999999999999999999/log.jsonl", "/runs/0/", "/runs/0", "/runs/0/log.jsonl/", "/runs/0/LOG.JSONL",
-                                        "/runs//log.jsonl", "/watch.html", "/events/", "/runs/0/log.jsonl%00.txt/x", "/favicon.ico",
-                                        /* these two are there, but are no files of their own */
-                                        "/runs/0/run.json", "/runs/0/sample.safetensors", "/runs/0/config.json"};
+    static const char *const paths[] = {
+        "/runs/0/model.safetensors", "/runs/0/secret.txt", "/runs/0/../secret.txt", "/runs/0/..%2fsecret.txt", "/../../../../etc/passwd",
+        "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/runs/0//etc/passwd", "/runs/1/log.jsonl", "/runs/-1/log.jsonl", "/runs/+0/log.jsonl",
+        "/runs/ 0/log.jsonl", "/runs/99999999999999999999/log.jsonl", "/runs/0/", "/runs/0", "/runs/0/log.jsonl/", "/runs/0/LOG.JSONL",
+        "/runs//log.jsonl", "/watch.html", "/events/", "/runs/0/log.jsonl%00.txt/x", "/favicon.ico",
+        /* these two are there, but are no files of their own */
+        "/runs/0/run.json", "/runs/0/sample.safetensors", "/runs/0/config.json"};
     write_text("secret.txt", "a secret");
     write_text("model.safetensors", "a secret");
     remove(in_folder("config.json"));
@@ -200,8 +200,12 @@ static void other_sites_are_refused(void **state)
 static void what_is_no_question(void **state)
 {
     (void)state;
-    static const char *const requests[] = {"\r\n\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 tls\r\n\r\n",
-                                           "GET / HTTP/1.1\r\nContent-Length: -5\r\n\r\n", "GET / HTTP/1.1\r\nTransfer-Encoding: nonsense\r\n\r\n"};
+    static const char *const requests[] = {"\r\n\r\n\r\n",
+                                           "GET\r\n\r\n",
+                                           "GET / HTTP/9.9\r\n\r\n",
+                                           "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 tls\r\n\r\n",
+                                           "GET / HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+                                           "GET / HTTP/1.1\r\nTransfer-Encoding: nonsense\r\n\r\n"};
     char *huge = malloc(100000);
     serve_folder();
     assert_int_equal(status_of(ask_page("POST /")), 405);
@@ -334,8 +338,9 @@ static void stream_ends(void **state)
 static void addresses(void **state)
 {
     (void)state;
-    static const char *const wrong[] = {"0.0.0.0:80", "192.168.1.5:8090", "8090", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536",
-                                        "127.0.0.1:-1", "[::]:8090", "evil.example:80", "127.0.0.1:80 "};
+    static const char *const wrong[] = {
+        "0.0.0.0:80",      "192.168.1.5:8090", "8090",      "127.0.0.1",       "127.0.0.1:",   "127.0.0.1:x",
+        "127.0.0.1:65536", "127.0.0.1:-1",     "[::]:8090", "evil.example:80", "127.0.0.1:80 "};
     const char *runs[] = {folder};
     rn_error err;
     watch_page *other;
@@ -377,9 +382,15 @@ static void hostile_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(routes),         cmocka_unit_test(nothing_else_is_served), cmocka_unit_test(other_sites_are_refused),
-        cmocka_unit_test(what_is_no_question), cmocka_unit_test(stream_follows),    cmocka_unit_test(stream_survives_a_resume),
-        cmocka_unit_test(stream_ends),    cmocka_unit_test(addresses),              cmocka_unit_test(hostile_names),
+        cmocka_unit_test(routes),
+        cmocka_unit_test(nothing_else_is_served),
+        cmocka_unit_test(other_sites_are_refused),
+        cmocka_unit_test(what_is_no_question),
+        cmocka_unit_test(stream_follows),
+        cmocka_unit_test(stream_survives_a_resume),
+        cmocka_unit_test(stream_ends),
+        cmocka_unit_test(addresses),
+        cmocka_unit_test(hostile_names),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests_name("watch", tests, make_folder, remove_folder);

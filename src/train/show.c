@@ -51,12 +51,12 @@ static void write_progress(rn_trainer *t, const char *state, const rn_train_prog
     int status;
     gethostname(host, sizeof host - 1);
     const rn_train_progress *s = &t->shown;
-    json_t *root = json_pack("{s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:i, s:o}", "state", state, "epoch", p->epoch, "epochs",
-                             t->options.epochs, "step", (json_int_t)p->step, "steps", (json_int_t)t->steps, "steps_done", (json_int_t)t->done,
-                             "done", (json_int_t)p->done, "total", (json_int_t)p->total, "items_per_second",
-                             rn_json_number(s->items_per_second), "seconds_left",
-                             s->seconds_left >= 0 ? rn_json_number(s->seconds_left) : json_null(), "time", (json_int_t)time(NULL), "process",
-                             (int)getpid(), "host", rn_json_text(host));
+    json_t *root =
+        json_pack("{s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:i, s:o}", "state", state, "epoch", p->epoch, "epochs",
+                  t->options.epochs, "step", (json_int_t)p->step, "steps", (json_int_t)t->steps, "steps_done", (json_int_t)t->done, "done",
+                  (json_int_t)p->done, "total", (json_int_t)p->total, "items_per_second", rn_json_number(s->items_per_second),
+                  "seconds_left", s->seconds_left >= 0 ? rn_json_number(s->seconds_left) : json_null(), "time", (json_int_t)time(NULL),
+                  "process", (int)getpid(), "host", rn_json_text(host));
     if (why)
         json_object_set_new(root, "error", rn_json_text(why));
     char *path = rn_folder_path(t->folder, "progress.json");
@@ -110,8 +110,8 @@ static int add_item(rn_trainer *t, const rn_batch *batch, int i, rn_tensors *out
         snprintf(name, sizeof name, "%d.sound", i);
         status = rn_tensors_add(out, name, RN_F32, 1, &sound->count, sound->samples, err);
     }
-    json_t *item = json_pack("{s:o, s:o}", "label", rn_json_text(d->labels[batch->labels[i]]), "name",
-                             rn_json_text(d->items[batch->items[i]].name));
+    json_t *item =
+        json_pack("{s:o, s:o}", "label", rn_json_text(d->labels[batch->labels[i]]), "name", rn_json_text(d->items[batch->items[i]].name));
     if (item && t->options.augment.mixup > 0) {
         json_object_set_new(item, "mixed_with", rn_json_text(d->labels[t->labels2[i]]));
         json_object_set_new(item, "share", json_real(t->share[i]));
