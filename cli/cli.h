@@ -103,6 +103,7 @@ int verb_embed(const command *c);
 int verb_run(const command *c);
 int verb_dump(const command *c);
 int verb_explain(const command *c);
+int verb_watch(const command *c);
 int verb_bench(const command *c);
 
 #endif
