@@ -109,11 +109,19 @@ RN_API int rn_text_file_write(rn_text_file *file, const char *text, size_t size,
 RN_API int rn_text_file_commit(rn_text_file **file, rn_error *err); /* closes it */
 RN_API void rn_text_file_close(rn_text_file **file);                /* drops what was not committed */
 
-/* Seconds start_s to end_s of a recording, written as WAV: 16 bits, one channel (as listen->channel says), the recording's own rate. */
-RN_API int rn_tools_cut(const char *path, const rn_listen *listen, double start_s, double end_s, const char *out, rn_error *err);
+/* A part of a recording, to be written as WAV. */
+typedef struct rn_cut {
+    double start_s, end_s;
+    const char *out;
+} rn_cut;
+/* Writes parts of a recording, sorted by their start, in one pass over it: 16 bits, one channel (as listen->channel says), the recording's own
+ * rate. Parts may overlap; those that are whole when an error comes are written. */
+RN_API int rn_tools_cut(const char *path, const rn_listen *listen, const rn_cut *cuts, int count, rn_error *err);
 
 /* 1 if the extension is that of a recording which this build decodes, or .npy. */
 RN_API int rn_tools_readable(const char *path);
+/* How long a recording is as its header has it; 0 where that tells nothing. */
+RN_API int rn_tools_seconds(const char *path, const rn_listen *listen, double *seconds, rn_error *err);
 
 #ifdef __cplusplus
 }

@@ -220,6 +220,16 @@ static int describe(rn_error *err)
     return status;
 }
 
+static int cut(rn_error *err)
+{
+    char path[96];
+    double seconds;
+    snprintf(path, sizeof path, "%s/cut.wav", folder);
+    rn_cut cuts[2] = {{0, 0.5, path}, {0.25, 1, path}};
+    int status = rn_tools_cut(sound_path, NULL, cuts, 2, err);
+    return status ? status : rn_tools_seconds(sound_path, NULL, &seconds, err);
+}
+
 /* A folder with a recording, its table, and a table of nothing. */
 static int list_tables(rn_error *err)
 {
@@ -332,9 +342,14 @@ static void test_describe(void **state)
     (void)state;
     fail_each(describe, 400);
 }
+static void test_cut(void **state)
+{
+    (void)state;
+    fail_each(cut, 400);
+}
 static void test_list_tables(void **state)
 {
-    char path[256];
+    char path[400];
     (void)state;
     snprintf(path, sizeof path, "mkdir '%s/marks' && cp '%s' '%s/marks/a.wav'", folder, sound_path, folder);
     assert_int_equal(system(path), 0);
@@ -426,7 +441,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_make_and_save),        cmocka_unit_test(test_run_tensors), cmocka_unit_test(test_hear_file),
-        cmocka_unit_test(test_hear_stream),          cmocka_unit_test(test_describe),    cmocka_unit_test(test_explain),    cmocka_unit_test(test_train), cmocka_unit_test(test_list_tables),
+        cmocka_unit_test(test_hear_stream),          cmocka_unit_test(test_describe),    cmocka_unit_test(test_explain),    cmocka_unit_test(test_train), cmocka_unit_test(test_list_tables), cmocka_unit_test(test_cut),
         cmocka_unit_test(test_run_allocates_nothing)};
     if (!REPLACED) {
         print_message("not with a sanitizer: it has allocators of its own\n");
