@@ -1,10 +1,10 @@
-/* resnet embed: recordings become vectors, as CSV or as one .npy array with the paths beside it. */
+/* resnet embed: recordings become vectors, as CSV, as one .npy array with the paths beside it, or in a store (embed_store.c). */
+#include "embed.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "cli.h"
 
 typedef struct rows {
     const char *path;
@@ -14,6 +14,7 @@ typedef struct rows {
     rn_text_file *text; /* .csv, or the paths of .npy; NULL: CSV to standard output */
     int csv;
     char *line;   /* one line of CSV: 24 bytes a number */
+    float *own;   /* one vector */
     rn_error err; /* of writing */
 } rows;
 
@@ -54,24 +55,24 @@ static int keep_row(rows *r, const rn_answer *a, const float *row)
     return put(r, r->path) || put(r, times);
 }
 
+const float *embedding_of(const rn_answer *a, int size, int l2, float *own)
+{
+    double sum = 0;
+    for (int i = 0; i < size && l2; i++)
+        sum += (double)a->embedding[i] * a->embedding[i];
+    if (!(sum > 0))
+        return a->embedding;
+    for (int i = 0; i < size; i++)
+        own[i] = (float)(a->embedding[i] / sqrt(sum));
+    return own;
+}
+
 static int take_answer(void *context, const rn_answer *a)
 {
     rows *r = context;
-    float *row = (float *)a->embedding;
-    double sum = 0;
-    float *own = NULL;
-    if (r->l2) {
-        if (!(own = malloc((size_t)r->size * sizeof *own)))
-            return 1;
-        for (int i = 0; i < r->size; i++)
-            sum += (double)row[i] * row[i];
-        for (int i = 0; i < r->size; i++)
-            own[i] = sum > 0 ? (float)(row[i] / sqrt(sum)) : row[i];
-        row = own;
-    }
+    const float *row = embedding_of(a, r->size, r->l2, r->own);
     int failed = r->csv ? put_csv(r, a, row) : keep_row(r, a, row);
     r->count += !failed;
-    free(own);
     return failed;
 }
 
@@ -91,7 +92,7 @@ static int open_output(const char *out, rows *r)
     if (!out)
         return 0;
     if (!r->csv && !ends_with(out, ".npy")) {
-        complain("embed: --out %s: want a name that ends in .npy or .csv", out);
+        complain("embed: --out %s: want a name that ends in .npy, .csv or .sqlite", out);
         return EXIT_USE;
     }
     if (r->csv)
@@ -154,42 +155,54 @@ static int embed_all(const command *c, rn_session *session, const rn_listen *lis
     return r->err.code ? fail_with(&r->err) : worst;
 }
 
-int verb_embed(const command *c)
+/* Into a file that is written anew, or to standard output. */
+static int embed_table(const command *c, rn_session *session, const rn_listen *listen, int size, const char *out)
 {
-    rn_model *model = NULL;
-    rn_session *session = NULL;
-    rn_listen listen;
-    rows r = {0};
-    const char *out = option_text(c, "out");
-    int status = listen_options(c, &listen), closing;
-    if (status || (status = open_session(c, c->arguments[0], &model, &session)))
-        goto done;
-    listen.want_embedding = 1;
-    r.size = rn_model_embedding(model);
-    r.l2 = option_flag(c, "l2");
-    if (!r.size) {
-        complain("%s: the network has no embedding (it was made with --embedding 0)", c->arguments[0]);
-        status = EXIT_WORK;
-        goto done;
-    }
-    if (!(r.line = malloc(128 + 24 * (size_t)r.size))) {
+    rows r = {.size = size, .l2 = option_flag(c, "l2")};
+    int status = EXIT_WORK, closing;
+    r.line = malloc(128 + 24 * (size_t)size);
+    r.own = malloc((size_t)size * sizeof *r.own);
+    if (!r.line || !r.own)
         complain("no memory");
-        status = EXIT_WORK;
-        goto done;
+    else if (!(status = open_output(out, &r))) {
+        if (r.csv && put_head(&r))
+            status = r.err.code ? fail_with(&r.err) : EXIT_WORK;
+        else
+            status = embed_all(c, session, listen, &r);
+        if (r.count && !r.err.code && (closing = close_output(out, &r)))
+            status = closing;
     }
-    if ((status = open_output(out, &r)))
-        goto done;
-    if (r.csv && put_head(&r)) {
-        status = r.err.code ? fail_with(&r.err) : EXIT_WORK;
-        goto done;
-    }
-    status = embed_all(c, session, &listen, &r);
-    if (r.count && !r.err.code && (closing = close_output(out, &r)))
-        status = closing;
-done:
     rn_text_file_close(&r.text);
     free(r.data);
     free(r.line);
+    free(r.own);
+    return status;
+}
+
+int verb_embed(const command *c)
+{
+    rn_error err = {0};
+    rn_model *model = NULL;
+    rn_session *session = NULL;
+    rn_listen listen;
+    char hash[33] = "";
+    const char *out = option_text(c, "out"), *path = c->arguments[0];
+    int status = listen_options(c, &listen), stored = out && is_store(out);
+    if (status)
+        return status;
+    if (stored && rn_tools_hash(path, hash, &err))
+        return fail_with(&err);
+    if ((status = open_session(c, path, &model, &session)))
+        goto done;
+    listen.want_embedding = 1;
+    if (!rn_model_embedding(model)) {
+        complain("%s: the network has no embedding (it was made with --embedding 0)", path);
+        status = EXIT_WORK;
+    } else if (stored)
+        status = embed_store(c, session, model, hash, &listen);
+    else
+        status = embed_table(c, session, &listen, rn_model_embedding(model), out);
+done:
     rn_session_close(&session);
     rn_model_close(&model);
     return status;

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cli.h"
 
@@ -159,44 +160,93 @@ static void on_note(void *context, const char *line)
     complain("%s", line);
 }
 
+static void print_result(const json_t *all)
+{
+    print_summary(all);
+    print_classes(all);
+    if (json_array_size(json_object_get(all, "labels")) <= MATRIX_MOST)
+        print_matrix(all);
+    else
+        print_pairs(all);
+    print_worst(all);
+}
+
+/* What else was asked for, behind the figures. */
+static int write_report(const command *c, rn_evaluation *evaluation)
+{
+    const char *path = option_text(c, "report");
+    rn_error err = {0};
+    watching w;
+    char *typed = command_text();
+    struct stat file = {0};
+    progress_start(&w.live, "report");
+    int status = rn_evaluation_report(evaluation, path, typed, on_progress, &w, &err);
+    progress_end(&w.live);
+    free(typed);
+    if (status)
+        return fail_with(&err);
+    if (!option_flag(c, "json")) {
+        char size[32];
+        stat(path, &file);
+        printf("\nreport       %s (%s)\n", path, text_bytes(size, file.st_size));
+    }
+    return EXIT_DONE;
+}
+
+static int calibrate(const command *c, const rn_evaluation *evaluation, const json_t *all)
+{
+    const json_t *calibration = json_object_get(all, "calibration");
+    rn_error err = {0};
+    if (rn_evaluation_calibrate(evaluation, &err))
+        return fail_with(&err);
+    if (!option_flag(c, "json"))
+        printf("\ncalibrated   %s holds temperature %.4f now: loss %.4f (was %.4f), calibration error %.1f %%\n", c->arguments[0], real_of(calibration, "best_temperature"),
+               real_of(calibration, "best_loss"), real_of(all, "loss"), 100 * real_of(calibration, "best_ece"));
+    return EXIT_DONE;
+}
+
+static int judge(const command *c, rn_data *data, const char *options)
+{
+    rn_error err = {0};
+    rn_evaluation *evaluation = NULL;
+    watching w;
+    char *result = NULL;
+    progress_start(&w.live, "judging");
+    int status = rn_evaluation_open(&evaluation, c->arguments[0], data, options, on_progress, on_note, &w, &err);
+    progress_end(&w.live);
+    if (status || rn_evaluation_result(evaluation, &result, &err)) {
+        rn_evaluation_close(&evaluation);
+        return fail_with(&err);
+    }
+    json_t *all = take_result(result);
+    status = all ? EXIT_DONE : EXIT_WORK;
+    if (all && option_flag(c, "json"))
+        print_json(all);
+    else if (all)
+        print_result(all);
+    if (!status && option_text(c, "report"))
+        status = write_report(c, evaluation);
+    if (!status && option_flag(c, "calibrate"))
+        status = calibrate(c, evaluation, all);
+    json_decref(all);
+    rn_evaluation_close(&evaluation);
+    return status;
+}
+
 int verb_eval(const command *c)
 {
     rn_error err = {0};
     rn_data *data = NULL;
     rn_listen listen;
-    watching w;
-    char *result = NULL, *options = NULL;
     int status = listen_options(c, &listen);
     if (status)
         return status;
     if (rn_data_open(&data, c->arguments[1], &listen, &err))
         return fail_with(&err);
-    if (!(options = options_text(c))) {
-        rn_data_close(&data);
-        return EXIT_WORK;
-    }
+    char *options = options_text(c);
     signals_watch();
-    progress_start(&w.live, "judging");
-    status = rn_tools_evaluate(c->arguments[0], data, options, on_progress, on_note, &w, &result, &err);
-    progress_end(&w.live);
+    status = options ? judge(c, data, options) : EXIT_WORK;
     free(options);
     rn_data_close(&data);
-    if (status)
-        return fail_with(&err);
-    json_t *all = take_result(result);
-    if (!all)
-        return EXIT_WORK;
-    if (option_flag(c, "json")) {
-        print_json(all);
-    } else {
-        print_summary(all);
-        print_classes(all);
-        if (json_array_size(json_object_get(all, "labels")) <= MATRIX_MOST)
-            print_matrix(all);
-        else
-            print_pairs(all);
-        print_worst(all);
-    }
-    json_decref(all);
-    return EXIT_DONE;
+    return status;
 }

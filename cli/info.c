@@ -1,4 +1,5 @@
 /* resnet info: what this machine runs with, or what is inside a model file. */
+#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -75,8 +76,8 @@ static void print_model(const json_t *all)
     else
         printf("input        %lld channels, any size\n", json_integer_value(json_array_get(input, 0)));
     print_labels(json_object_get(all, "labels"));
-    static const char *const sections[] = {"features", "training", "split", "thresholds"};
-    for (int i = 0; i < 4; i++)
+    static const char *const sections[] = {"features", "training", "split", "calibration", "thresholds"};
+    for (int i = 0; i < 5; i++)
         if (json_object_get(all, sections[i]))
             print_section(sections[i], json_object_get(all, sections[i]));
 }
@@ -91,6 +92,8 @@ int verb_info(const command *c)
     json_t *all = take_result(result);
     if (!all)
         return EXIT_WORK;
+    if (!model) /* the library does without it */
+        json_array_append_new(json_object_get(all, "features"), json_sprintf("stores: SQLite %s", sqlite3_libversion()));
     if (!model && option_text(c, "threads"))
         json_object_set_new(all, "threads", json_integer(option_integer(c, "threads", 1)));
     if (option_flag(c, "json"))

@@ -260,7 +260,7 @@ static int open_part(journal *j, const char *identity)
     return status;
 }
 
-int journal_open(journal **out_journal, const char *out, const char *identity, int64_t *resumed)
+int journal_open(journal **out_journal, const char *out, const char *identity)
 {
     journal *j = *out_journal = calloc(1, sizeof *j);
     size_t length = strlen(out);
@@ -268,9 +268,7 @@ int journal_open(journal **out_journal, const char *out, const char *identity, i
         return no_memory();
     snprintf(j->part, length + 6, "%s.part", out);
     j->synced = seconds_now();
-    int status = open_part(j, identity);
-    *resumed = j->count;
-    return status;
+    return open_part(j, identity);
 }
 
 void journal_close(journal **out)
@@ -331,21 +329,4 @@ int journal_finish(journal *j, const char *head, const path_list *paths)
     if (!status && !failures && unlink(j->part))
         status = broken(j, strerror(errno));
     return status;
-}
-
-int journal_digest(const char *path, uint64_t *digest)
-{
-    unsigned char piece[1 << 14];
-    FILE *file = fopen(path, "rb");
-    size_t got = 0;
-    *digest = 0xcbf29ce484222325u; /* FNV-1a */
-    while (file && (got = fread(piece, 1, sizeof piece, file)) > 0)
-        for (size_t i = 0; i < got; i++)
-            *digest = (*digest ^ piece[i]) * 0x100000001b3u;
-    int failed = !file || ferror(file);
-    if (failed)
-        complain("%s: %s", path, strerror(errno));
-    if (file)
-        fclose(file);
-    return failed ? EXIT_WORK : 0;
 }

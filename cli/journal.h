@@ -18,9 +18,9 @@ typedef struct recording {
 
 typedef struct journal journal;
 
-/* Begins FILE.part, or goes on with it; *resumed: recordings that it has. `identity`: lines about program, model and options, which must be
+/* Begins FILE.part, or goes on with it. `identity`: lines about program, model and options, which must be
  * those that it was begun with. An exit status, after a message: FILE is there and no journal, another process is writing, another identity. */
-int journal_open(journal **j, const char *out, const char *identity, int64_t *resumed);
+int journal_open(journal **j, const char *out, const char *identity);
 /* What it has of a recording whose size and time are still these, or NULL; without its text. */
 const recording *journal_find(const journal *j, const char *path, int64_t bytes, int64_t time_ns);
 /* Why a recording could not be heard to its end, or NULL; after journal_finish. */
@@ -31,8 +31,5 @@ int journal_add(journal *j, const recording *h);
  * again. An exit status after a message. */
 int journal_finish(journal *j, const char *head, const path_list *paths);
 void journal_close(journal **j);
-
-/* 64 bits over the bytes of a file; an exit status after a message. */
-int journal_digest(const char *path, uint64_t *digest);
 
 #endif

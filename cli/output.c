@@ -260,3 +260,18 @@ int csv_field(const char *text, int (*put)(void *context, const char *piece), vo
     }
     return failed || put(context, "\"");
 }
+
+char *command_text(void)
+{
+    char *text = NULL, buffer[4096];
+    FILE *file = fopen("/proc/self/cmdline", "rb");
+    size_t got = file ? fread(buffer, 1, sizeof buffer - 1, file) : 0;
+    if (file)
+        fclose(file);
+    for (size_t i = 0; i + 1 < got; i++)
+        if (!buffer[i])
+            buffer[i] = ' ';
+    buffer[got] = 0;
+    text = strdup(buffer);
+    return text;
+}

@@ -1,6 +1,5 @@
 /* resnet predict: what is in recordings. One line, or one JSON object, per recording or window, flushed at once; or all of it in a file that an
  * interrupted run goes on with (journal.h). */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -253,7 +252,7 @@ static void sum_up(const tour *t)
 }
 
 /* What must not change between runs that write one file: program, model, and every option but those that change no answer. */
-static char *identity_of(const command *c, uint64_t model)
+static char *identity_of(const command *c, const char *model)
 {
     static const char *const passed[] = {"out", "threads", "cpu"};
     char *text = NULL;
@@ -261,7 +260,7 @@ static char *identity_of(const command *c, uint64_t model)
     FILE *out = open_memstream(&text, &length);
     if (!out)
         return NULL;
-    fprintf(out, "program resnet %s\nmodel %016" PRIx64 "\noptions", rn_version(), model);
+    fprintf(out, "program resnet %s\nmodel %s\noptions", rn_version(), model);
     for (int table = 0; table < 2; table++)
         for (const option_row *row = table ? common_options : c->verb->options; row->name; row++) {
             int skip = 0;
@@ -284,17 +283,16 @@ static char *identity_of(const command *c, uint64_t model)
 
 static int open_journal(const command *c, tour *t)
 {
-    uint64_t model;
-    int64_t resumed;
-    int status = journal_digest(c->arguments[0], &model);
-    if (status)
-        return status;
+    char model[33];
+    rn_error err = {0};
+    if (rn_tools_hash(c->arguments[0], model, &err))
+        return fail_with(&err);
     char *identity = identity_of(c, model);
     if (!identity) {
         complain("no memory for the journal");
         return EXIT_WORK;
     }
-    status = journal_open(&t->j, t->out, identity, &resumed);
+    int status = journal_open(&t->j, t->out, identity);
     free(identity);
     return status;
 }

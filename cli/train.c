@@ -283,22 +283,6 @@ static int run_training(const command *c, rn_training *training, const char *out
     return EXIT_DONE;
 }
 
-/* The command as it was typed, for RUN/run.json. */
-static char *command_text(void)
-{
-    char *text = NULL, buffer[4096];
-    FILE *file = fopen("/proc/self/cmdline", "rb");
-    size_t got = file ? fread(buffer, 1, sizeof buffer - 1, file) : 0;
-    if (file)
-        fclose(file);
-    for (size_t i = 0; i + 1 < got; i++)
-        if (!buffer[i])
-            buffer[i] = ' ';
-    buffer[got] = 0;
-    text = strdup(buffer);
-    return text;
-}
-
 int verb_train(const command *c)
 {
     rn_error err = {0};

@@ -173,6 +173,8 @@ static const option_row eval_options[] = {
     FLAG("skip-bad", 1, "leave out recordings that can't be decoded or are silent, and count them"),
     NUMBER("min-seconds", "S", 1, 0, 3600, "shorter recordings count as bad [as in training]"),
     INTEGER("worst", 1, 0, 100000, "how many of the worst files to name [10]"),
+    PATH("report", "FILE.html", 0, "also write a page: confusion with its recordings, curves, calibration, a map, explanations"),
+    FLAG("calibrate", 0, "store in MODEL the temperature that fits these items best: probabilities then mean what they say"),
     INTEGER("cache-mb", 1, 0, 2147483647.0, "memory for features [1024]"),
     RAW_ROW( "headerless recordings of this kind [the file says]"),
     INTEGER("rate", 0, 1, 1000000, "samples per second of headerless recordings"),
@@ -190,7 +192,7 @@ static const option_row predict_options[] = {
     WINDOW_ROWS, RAW_ROWS, END};
 
 static const option_row embed_options[] = {
-    PATH("out", "FILE", 0, "X.npy (with X.paths.txt beside it) or X.csv; also -o [CSV to standard output]"),
+    PATH("out", "FILE", 0, "X.npy (with X.paths.txt beside it), X.csv, or a store X.sqlite; also -o [CSV to standard output]"),
     FLAG("l2", 0, "scale every embedding to length 1"),
     WINDOW_ROWS, RAW_ROWS, END};
 
@@ -263,8 +265,9 @@ const verb verbs[] = {
     {"eval", "MODEL DATA", "judges a model on recordings that it has not heard",
      "Accuracy with its 95 % interval, macro accuracy, precision, recall and F1 per class, the confusion table,\n"
      "calibration, the worst files, and what the level alone would reach. Reads split.csv beside MODEL, checks that\n"
-     "it is the training's, and judges the test part.",
-     "  resnet eval run/model.safetensors birds\n"
+     "it is the training's, and judges the test part. --report writes all of it as one page to look at and listen to.",
+     "  resnet eval run/model.safetensors birds --report run/report.html\n"
+     "  resnet eval run/model.safetensors birds --part validation --calibrate\n"
      "  resnet eval run/model.safetensors other_birds --part all",
      eval_options, 2, 2, verb_eval},
     {"predict", "MODEL PATH...", "names what is in recordings",
@@ -282,8 +285,11 @@ const verb verbs[] = {
      predict_options, 2, -1, verb_predict},
     {"embed", "MODEL PATH...", "recordings become vectors",
      "Writes the embedding of every recording (of every window of a long one): a CSV with path, start, end and\n"
-     "numbers, or one .npy array with the paths beside it, one a line.",
+     "numbers, one .npy array with the paths beside it, one a line, or rows of a store, an SQLite database (X.sqlite,\n"
+     "X.sqlite3 or X.db; docs/embedding-store.md has its tables). Into a store only what is new or changed is embedded,\n"
+     "and what it said to be stored survives a kill; --json says it recording by recording.",
      "  resnet embed run/model.safetensors birds -o birds.npy      birds.npy and birds.paths.txt\n"
+     "  resnet embed run/model.safetensors archive -o archive.sqlite      again, it adds what is new\n"
      "  resnet embed run/model.safetensors garden.flac --l2",
      embed_options, 2, -1, verb_embed},
     {"explain", "MODEL PATH", "where in a recording the evidence lies",

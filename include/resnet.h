@@ -123,7 +123,7 @@ RN_API int64_t rn_model_parameters(const rn_model *model);         /* trained nu
  * The network takes other heights and widths too. */
 RN_API void rn_model_input(const rn_model *model, int *channels, int *height, int *width);
 
-/* A section of the model file's configuration as JSON text ("features", "training", "split", "thresholds"; NULL: all of it).
+/* A section of the model file's configuration as JSON text ("features", "training", "split", "calibration", "thresholds"; NULL: all of it).
  * The caller frees it with rn_text_free. NULL if there is no such section or no memory. */
 RN_API char *rn_model_config(const rn_model *model, const char *section);
 RN_API void rn_text_free(char *text); /* of every text that is said to be the caller's; NULL is allowed */
@@ -161,7 +161,8 @@ RN_API int64_t rn_session_bytes(const rn_session *session); /* the same of an op
  * The same x gives the same bits for every thread count, CPU with FMA, and way of cutting the batch. */
 RN_API int rn_session_run(rn_session *session, int batch, const float *x, float *logits, float *embedding, rn_error *err);
 
-/* Probabilities of one row of logits: softmax in double, rounded once. */
+/* Probabilities of one row of logits: softmax in double, rounded once. A model that was calibrated divides its logits by its temperature first (section
+ * "calibration"); answers to recordings have that done. */
 RN_API void rn_logits_softmax(const float *logits, int classes, float *probability);
 
 /* ---- Sound to answers ------------------------------------------------------------------------------------------------------ */

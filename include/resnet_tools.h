@@ -22,7 +22,7 @@ RN_API int rn_tools_threads(void); /* the cores that the process may really use 
 RN_API int rn_tools_machine(char **result, rn_error *err);
 
 /* {"path", "bytes", "arithmetic", "arch": {...}, "parameters", "labels": [...], "input": [C,H,W], "session_bytes", and the file's sections
- * "features", "training", "split", "thresholds" where it has them}. */
+ * "features", "training", "split", "calibration", "thresholds" where it has them}. */
 RN_API int rn_tools_model(const char *path, char **result, rn_error *err);
 
 /* ---- Networks -------------------------------------------------------------------------------------------------------------- */
@@ -60,12 +60,21 @@ RN_API int rn_training_plan(rn_training *training, char **result, rn_error *err)
 /* The same without decoding or writing anything, with "step_seconds" and "run_seconds" from a measured step. */
 RN_API int rn_training_estimate(rn_data *data, const char *options, const rn_training_watch *watch, char **result, rn_error *err);
 
-/* Judges a model on a data set: {"accuracy", "macro_accuracy", "items", "correct", "top5", "loss", "ece", "interval": [low, high], "part",
- * "trained_on", "split", "labels", "per_class": [...], "confusion": [[...]], "level": {...}, "worst": [...], "bad"}.
+/* A model judged on a data set, which must outlive it.
  * options: "part" (train, validation, test, all), "split" (a file; otherwise split.csv beside the model), "threads", "cache_mb",
  * "skip_bad", "worst" (how many files), "min_seconds". note receives what the user should know (no split, items unknown to it). */
-RN_API int rn_tools_evaluate(const char *model_path, rn_data *data, const char *options, rn_progress_fn progress, rn_text_fn note,
-                             void *context, char **result, rn_error *err);
+typedef struct rn_evaluation rn_evaluation;
+RN_API int rn_evaluation_open(rn_evaluation **evaluation, const char *model_path, rn_data *data, const char *options, rn_progress_fn progress,
+                              rn_text_fn note, void *context, rn_error *err);
+RN_API void rn_evaluation_close(rn_evaluation **evaluation);
+/* {"accuracy", "macro_accuracy", "items", "correct", "top5", "loss", "ece", "interval": [low, high] (Wilson 1927), "part", "trained_on", "split", "labels",
+ * "per_class": [...], "confusion": [[...]], "level": {...}, "worst": [...], "bad", "calibration": {"temperature" (the model's), "best_temperature", "best_loss",
+ * "best_ece"} (Guo et al. 2017), "suspects": [...] (labels that are likely wrong; Northcutt et al. 2021)}. */
+RN_API int rn_evaluation_result(const rn_evaluation *evaluation, char **result, rn_error *err);
+/* One HTML page that needs no second file, below 5 MB for 1,000 items. command: as it was typed, or NULL. progress counts to 1,000. Atomic. */
+RN_API int rn_evaluation_report(rn_evaluation *evaluation, const char *path, const char *command, rn_progress_fn progress, void *context, rn_error *err);
+/* Stores the best temperature in the model file that was judged. Atomic; its tensors stay as they are. */
+RN_API int rn_evaluation_calibrate(const rn_evaluation *evaluation, rn_error *err);
 
 /* ---- Looking inside -------------------------------------------------------------------------------------------------------- */
 
@@ -117,6 +126,9 @@ typedef struct rn_cut {
 /* Writes parts of a recording, sorted by their start, in one pass over it: 16 bits, one channel (as listen->channel says), the recording's own
  * rate. Parts may overlap; those that are whole when an error comes are written. */
 RN_API int rn_tools_cut(const char *path, const rn_listen *listen, const rn_cut *cuts, int count, rn_error *err);
+
+/* XXH3-128 of a file's bytes in hexadecimal: what split files know an item by, and stores of embeddings a model. */
+RN_API int rn_tools_hash(const char *path, char hash[33], rn_error *err);
 
 /* 1 if the extension is that of a recording which this build decodes, or .npy. */
 RN_API int rn_tools_readable(const char *path);

@@ -16,6 +16,10 @@
 
 #include <cmocka.h>
 
+#include "judge/calibration.h"
+#include "judge/curves.h"
+#include "judge/projection.h"
+#include "judge/suspects.h"
 #include "media/features.h"
 #include "media/sound.h"
 #include "models/model.h"
@@ -241,6 +245,41 @@ static int list_tables(rn_error *err)
     return status;
 }
 
+/* Ten items of two classes that lie on a curve; item 3 has the label of the others. */
+static int judge(rn_error *err)
+{
+    enum { N = 10 };
+    float logits[N][2], p[N][2];
+    double score[N], plane[2 * N], share[2];
+    unsigned char positive[N];
+    int first[N + 1], label[N], count = 0;
+    rn_curve *curve = NULL;
+    rn_suspect *suspects = NULL;
+    for (int i = 0; i <= N; i++)
+        first[i] = i;
+    for (int i = 0; i < N; i++) {
+        label[i] = (i % 2) ^ (i == 3);
+        logits[i][0] = (float)i / 9;
+        logits[i][1] = i % 2 ? 4 : -4;
+        score[i] = logits[i][1];
+        positive[i] = (unsigned char)label[i];
+    }
+    int status = rn_curve_compute(score, positive, N, &curve, err);
+    if (!status)
+        status = rn_temperature_apply(logits[0], first, N, 2, 1, p[0], err);
+    if (!status)
+        status = rn_suspects_find(p[0], label, N, 2, &suspects, &count, err);
+    if (!status)
+        status = rn_pca(logits[0], N, 2, NULL, plane, share, err);
+    if (!status)
+        status = rn_tsne(logits[0], N, 2, NULL, NULL, NULL, plane, NULL, err);
+    if (!status && (count != 1 || suspects[0].index != 3 || curve->points != 3))
+        status = 1;
+    rn_curve_close(&curve);
+    free(suspects);
+    return status;
+}
+
 static int train(rn_error *err)
 {
     static float x[24][8 * 8];
@@ -363,6 +402,11 @@ static void test_list_tables(void **state)
     assert_int_equal(fclose(file), 0);
     fail_each(list_tables, 400);
 }
+static void test_judge(void **state)
+{
+    (void)state;
+    fail_each(judge, 400);
+}
 static void test_train(void **state)
 {
     (void)state;
@@ -441,7 +485,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_make_and_save),        cmocka_unit_test(test_run_tensors), cmocka_unit_test(test_hear_file),
-        cmocka_unit_test(test_hear_stream),          cmocka_unit_test(test_describe),    cmocka_unit_test(test_explain),    cmocka_unit_test(test_train), cmocka_unit_test(test_list_tables), cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_hear_stream),          cmocka_unit_test(test_describe),    cmocka_unit_test(test_explain),    cmocka_unit_test(test_judge),
+        cmocka_unit_test(test_train),                cmocka_unit_test(test_list_tables), cmocka_unit_test(test_cut),
         cmocka_unit_test(test_run_allocates_nothing)};
     if (!REPLACED) {
         print_message("not with a sanitizer: it has allocators of its own\n");

@@ -229,7 +229,7 @@ static void test_points_there(void **state)
     rn_error err;
     double cam = 0, occlusion = 0;
     float heat[H * W];
-    const rn_occlusion o = {.patch_h = 2, .patch_w = 3, .step_h = 1, .step_w = 1};
+    const rn_occlusion o = {.patch_h = 2, .patch_w = 3, .step_h = 1, .step_w = 1, .temperature = 1};
     assert_int_equal(rn_pool_open(&pool, 2, NULL), 0);
     assert_int_equal(rn_infer_open(&engine, m->graph, m->weights, m->stats, pool, &err), 0);
     for (int i = 0; i < ITEMS; i++) {
@@ -295,7 +295,7 @@ static void test_occlusion_stops(void **state)
     rn_infer *engine;
     rn_error err;
     float heat[H * W];
-    const rn_occlusion o = {.patch_h = 20, .patch_w = 1, .step_h = 1, .step_w = 1}; /* taller than the input */
+    const rn_occlusion o = {.patch_h = 20, .patch_w = 1, .step_h = 1, .step_w = 1, .temperature = 1}; /* taller than the input */
     assert_int_equal(rn_pool_open(&pool, 1, NULL), 0);
     assert_int_equal(rn_infer_open(&engine, m->graph, m->weights, m->stats, pool, &err), 0);
     assert_int_equal(rn_occlude(engine, CLASSES, 1, H, W, tensors[0], 0, &o, stop_at_once, NULL, heat, &err), RN_ERR_CANCELLED);

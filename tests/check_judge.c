@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/random.h"
+#include "base/maths.h"
 #include "judge/evaluate.h"
 #include "models/model.h"
 
@@ -130,9 +131,9 @@ static void softmax(void **state)
     (void)state;
     const float z[] = {1000, 1000, 0}, y[] = {0, logf(3)};
     float p[3];
-    rn_softmax(z, 3, p);
+    rn_softmax(z, 3, 1, p, NULL);
     assert_true(p[0] == 0.5f && p[1] == 0.5f && p[2] == 0);
-    rn_softmax(y, 2, p);
+    rn_softmax(y, 2, 1, p, NULL);
     assert_true(fabsf(p[0] - 0.25f) < 1e-7f && fabsf(p[1] - 0.75f) < 1e-7f);
 }
 
@@ -172,23 +173,23 @@ static void answers_equal_engine(void **state)
     assert_int_equal(rn_pool_open(&pool, 2, &err), 0);
     assert_int_equal(rn_infer_open(&infer, model->graph, model->weights, model->stats, pool, &err), 0);
     assert_int_equal(rn_loader_open(&loader, d, NULL, &none, &options, &err), 0);
-    assert_int_equal(rn_answers_collect(&a, infer, loader, d, RN_PART_TEST, NULL, NULL, &err), 0);
+    assert_int_equal(rn_answers_collect(&a, infer, loader, d, RN_PART_TEST, NULL, NULL, NULL, &err), 0);
     assert_int_equal(a->items, N - 9);
     for (int i = 0; i < a->items; i++) {
         float logits[3], p[3];
         assert_int_equal(a->item[i], i + 9);
         assert_int_equal(a->label[i], labels[i + 9]);
         assert_int_equal(rn_infer_run(infer, 1, H, W, x[i + 9], logits, NULL, &err), 0);
-        rn_softmax(logits, 3, p);
+        rn_softmax(logits, 3, 1, p, NULL);
         assert_memory_equal(p, a->probability + 3 * i, sizeof p);
         assert_true(fabs(a->loss[i] + log(p[labels[i + 9]])) < 1e-6);
     }
     rn_answers_close(&a);
-    assert_int_equal(rn_answers_collect(&a, infer, loader, d, RN_PART_VALIDATION, NULL, NULL, &err), 0);
+    assert_int_equal(rn_answers_collect(&a, infer, loader, d, RN_PART_VALIDATION, NULL, NULL, NULL, &err), 0);
     assert_int_equal(a->items, 0);
     rn_answers_close(&a);
     d->items[3].bad = 1;
-    assert_int_equal(rn_answers_collect(&a, infer, loader, d, RN_PART_NONE, NULL, NULL, &err), 0);
+    assert_int_equal(rn_answers_collect(&a, infer, loader, d, RN_PART_NONE, NULL, NULL, NULL, &err), 0);
     assert_int_equal(a->items, N - 1);
     assert_int_equal(a->bad, 1);
     assert_int_equal(a->item[3], 4);
@@ -233,7 +234,7 @@ static void answers_stop(void **state)
     assert_int_equal(rn_model_new(&model, &arch, NULL, RN_INIT_PYTORCH, 0, 1, &err), 0);
     assert_int_equal(rn_infer_open(&infer, model->graph, model->weights, model->stats, NULL, &err), 0);
     assert_int_equal(rn_loader_open(&loader, d, NULL, &none, &options, &err), 0);
-    assert_int_equal(rn_answers_collect(&a, infer, loader, d, RN_PART_NONE, stop_at_once, NULL, &err), RN_ERR_CANCELLED);
+    assert_int_equal(rn_answers_collect(&a, infer, loader, d, RN_PART_NONE, NULL, stop_at_once, NULL, &err), RN_ERR_CANCELLED);
     assert_null(a);
     rn_loader_close(&loader);
     rn_infer_close(&infer);

@@ -29,18 +29,20 @@ static const struct { const char *folder, *may; } layers[] = {
     {"media", " kernels formats base "},
     {"data", " media formats kernels base "},
     {"judge", " models data media graph formats kernels base "},
+    {"report", " judge models data media graph formats kernels base "},
     {"train", " judge models data media graph formats kernels base "},
     {"dist", " train judge models data media graph formats kernels base "},
-    {"api", " dist train judge models data media graph formats kernels base "},
+    {"api", " dist train report judge models data media graph formats kernels base "},
 };
 
 /* Libraries and the only folders that may know them: the core builds with libc and Jansson alone. */
 static const struct { const char *header, *folders; } libraries[] = {
-    {"jansson.h", " formats models media data judge train api "},
+    {"jansson.h", " formats models media data judge report train api "},
     {"sndfile.h", " media api "}, /* api: its version, for "resnet info" */
     {"samplerate.h", " media api "},
     {"xxhash.h", " data train api "},
-    {"cairo.h", " judge api "},
+    {"cairo.h", " judge report api "},
+    {"sqlite3.h", ""}, /* the program's alone */
 };
 
 static int problems;

@@ -101,11 +101,5 @@ int rn_session_run(rn_session *s, int batch, const float *x, float *logits, floa
 
 void rn_logits_softmax(const float *logits, int classes, float *probability)
 {
-    double top = logits[0], sum = 0;
-    for (int i = 1; i < classes; i++)
-        top = logits[i] > top ? logits[i] : top;
-    for (int i = 0; i < classes; i++)
-        sum += rn_exp(logits[i] - top);
-    for (int i = 0; i < classes; i++)
-        probability[i] = (float)(rn_exp(logits[i] - top) / sum);
+    rn_softmax(logits, classes, 1, probability, NULL);
 }

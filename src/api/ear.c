@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "base/cpu.h"
-#include "judge/evaluate.h"
+#include "base/maths.h"
 
 #define WHOLE_S 30.0 /* as RN_WHOLE_S of data/supply.h; check_api compares the two */
 
@@ -185,7 +185,7 @@ static int answer_at(rn_hearing *h, int at, double start_s, double end_s, rn_err
         if (!isfinite(logits[i]))
             return rn_error_set(err, RN_ERR_NUMBER,
                                 "%s: the network's answer is not a finite number; `resnet dump` shows the layer where it begins", h->name);
-    rn_softmax(logits, classes, ear->probability);
+    rn_softmax(logits, classes, model->temperature, ear->probability, NULL);
     for (int i = 1; i < classes; i++)
         if (ear->probability[i] > ear->probability[best])
             best = i;

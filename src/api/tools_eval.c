@@ -2,6 +2,7 @@
  *
  * The split that the model was trained with is known by its digest in the model. A split file with another one is refused: an accuracy on
  * recordings that were heard in training says nothing. */
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,19 +14,23 @@
 #include "api/result.h"
 #include "base/cpu.h"
 #include "data/check.h"
+#include "data/listing.h"
 #include "data/split.h"
-#include "judge/evaluate.h"
+#include "judge/judgement.h"
 #include "models/model.h"
+#include "report/report.h"
 #include "resnet_tools.h"
 
-typedef struct evaluation {
+struct rn_evaluation {
     rn_model *model;
+    char *model_path;
     rn_dataset *dataset;
     rn_pool *pool;
     rn_infer *engine;
     rn_loader *loader;
     rn_answers *answers;
     rn_metrics *metrics;
+    rn_judgement *judgement;
     rn_check *check;
     rn_loader_options loading;
     rn_part part; /* RN_PART_NONE: all */
@@ -35,11 +40,11 @@ typedef struct evaluation {
     rn_progress_fn progress;
     rn_text_fn note;
     void *context;
-} evaluation;
+};
 
-static void say(const evaluation *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void say(const rn_evaluation *e, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-static void say(const evaluation *e, const char *format, ...)
+static void say(const rn_evaluation *e, const char *format, ...)
 {
     char text[1200];
     va_list arguments;
@@ -50,15 +55,19 @@ static void say(const evaluation *e, const char *format, ...)
         e->note(e->context, text);
 }
 
-static void read_given(evaluation *e, rn_given *g)
+static const char *part_name(rn_part part)
 {
-    static const char *const names[] = {"train", "validation", "test", "all"};
+    return part == RN_PART_NONE ? "all" : rn_part_name(part);
+}
+
+static void read_given(rn_evaluation *e, rn_given *g)
+{
     static const rn_part parts[] = {RN_PART_TRAIN, RN_PART_VALIDATION, RN_PART_TEST, RN_PART_NONE};
     const char *text = rn_given_text(g, "part", NULL);
-    int i = 2;
-    for (i = 0; text && i < 4 && strcmp(text, names[i]); i++)
-        ;
-    if (text && i == 4)
+    int i = 0;
+    while (text && i < 4 && strcmp(text, part_name(parts[i])))
+        i++;
+    if (i == 4)
         rn_given_fail(g, RN_ERR_ARG, "--part %s: want train, validation, test or all", text);
     e->part_given = text != NULL;
     e->part = text && i < 4 ? parts[i] : RN_PART_TEST;
@@ -72,7 +81,7 @@ static void read_given(evaluation *e, rn_given *g)
 }
 
 /* What was too short to train on is not judged either, so that eval's figure is the one that train printed. */
-static void resolve_shortest(evaluation *e)
+static void resolve_shortest(rn_evaluation *e)
 {
     const json_t *options = json_object_get(rn_model_section(e->model, "training"), "options");
     const json_t *trained = json_object_get(options, "min_seconds");
@@ -81,7 +90,7 @@ static void resolve_shortest(evaluation *e)
 }
 
 /* The data set's labels become the model's: answers and truth count alike. */
-static int match_labels(evaluation *e, rn_error *err)
+static int match_labels(rn_evaluation *e, rn_error *err)
 {
     rn_dataset *d = e->dataset;
     const rn_model *m = e->model;
@@ -121,7 +130,7 @@ fail:
 }
 
 /* Reads the split, checks whose it is, and decides which items are judged. */
-static int choose_items(evaluation *e, const char *model_path, rn_error *err)
+static int choose_items(rn_evaluation *e, const char *model_path, rn_error *err)
 {
     const char *slash = strrchr(model_path, '/'),
                *known = json_string_value(json_object_get(rn_model_section(e->model, "split"), "digest"));
@@ -168,7 +177,7 @@ static int choose_items(evaluation *e, const char *model_path, rn_error *err)
     return 0;
 }
 
-static int open_parts(evaluation *e, rn_error *err)
+static int open_parts(rn_evaluation *e, rn_error *err)
 {
     const rn_model *m = e->model;
     rn_features features;
@@ -195,18 +204,21 @@ static int open_parts(evaluation *e, rn_error *err)
 
 /* ---- The result ---- */
 
-static json_t *class_list(const evaluation *e)
+static json_t *class_list(const rn_evaluation *e)
 {
     json_t *list = json_array();
     for (int i = 0; i < e->metrics->classes; i++) {
         const rn_class_metrics *c = &e->metrics->per_class[i];
-        rn_result_add(&list, json_pack("{s:s, s:i, s:i, s:f, s:f, s:f}", "label", e->model->labels[i], "items", c->support, "predicted",
-                                       c->predicted, "precision", c->precision, "recall", c->recall, "f1", c->f1));
+        const rn_curve *curve = e->judgement->curves[i];
+        rn_result_add(&list, json_pack("{s:s, s:i, s:i, s:f, s:f, s:f, s:o, s:o}", "label", e->model->labels[i], "items", c->support, "predicted", c->predicted, "precision",
+                                       c->precision, "recall", c->recall, "f1", c->f1, "average_precision",
+                                       curve->positives ? json_real(curve->average_precision) : json_null(), "roc_area",
+                                       isnan(curve->roc_area) ? json_null() : json_real(curve->roc_area)));
     }
     return list;
 }
 
-static json_t *confusion_rows(const evaluation *e)
+static json_t *confusion_rows(const rn_evaluation *e)
 {
     json_t *rows = json_array();
     int n = e->metrics->classes;
@@ -231,7 +243,7 @@ static int compare_ranked(const void *a, const void *b)
 }
 
 /* The items whose true class got the smallest probability. */
-static json_t *worst_list(const evaluation *e)
+static json_t *worst_list(const rn_evaluation *e)
 {
     const rn_answers *a = e->answers;
     json_t *list = json_array();
@@ -254,18 +266,34 @@ static json_t *worst_list(const evaluation *e)
     return list;
 }
 
-static json_t *report(const evaluation *e)
+/* Items whose label is likely wrong, the likeliest first. */
+static json_t *suspect_list(const rn_evaluation *e)
 {
-    static const char *const names[] = {"train", "validation", "test"};
+    const rn_judgement *j = e->judgement;
+    json_t *list = json_array();
+    for (int k = 0; k < j->suspects_count && k < e->worst; k++) {
+        const rn_suspect *s = &j->suspects[k];
+        rn_result_add(&list, json_pack("{s:s, s:s, s:s, s:f}", "path", e->dataset->items[e->answers->item[s->index]].name, "label", e->model->labels[s->label], "likely",
+                                       e->model->labels[s->likely], "probability", s->self_confidence));
+    }
+    return list;
+}
+
+static json_t *summary(const rn_evaluation *e)
+{
     const rn_metrics *m = e->metrics;
+    const rn_judgement *j = e->judgement;
     json_t *labels = json_array();
     for (int i = 0; i < e->model->arch.classes; i++)
         rn_result_add(&labels, json_string(e->model->labels[i]));
     json_t *all = json_pack("{s:f, s:f, s:i, s:i, s:f, s:f, s:f, s:[f,f], s:s, s:i, s:i, s:o, s:o, s:o, s:o}", "accuracy", m->accuracy,
                             "macro_accuracy", m->macro_accuracy, "items", m->items, "correct", m->correct, "top5", m->top5, "loss", m->loss,
                             "ece", m->ece, "interval", m->wilson_low, m->wilson_high, "part",
-                            e->part == RN_PART_NONE ? "all" : names[e->part], "bad", e->answers->bad, "data_items", e->dataset->count,
+                            part_name(e->part), "bad", e->answers->bad, "data_items", e->dataset->count,
                             "labels", labels, "per_class", class_list(e), "confusion", confusion_rows(e), "worst", worst_list(e));
+    rn_result_set(&all, "calibration",
+                  json_pack("{s:f, s:f, s:f, s:f}", "temperature", e->model->temperature, "best_temperature", j->temperature, "best_loss", j->best_loss, "best_ece", j->scaled.ece));
+    rn_result_set(&all, "suspects", suspect_list(e));
     if (all && e->split[0])
         rn_result_set(&all, "split", rn_result_path(e->split));
     if (all && e->trained_on >= 0)
@@ -277,44 +305,96 @@ static json_t *report(const evaluation *e)
     return all;
 }
 
-static void evaluation_close(evaluation *e)
+void rn_evaluation_close(rn_evaluation **evaluation)
 {
+    rn_evaluation *e = *evaluation;
+    if (!e)
+        return;
     rn_check_close(&e->check);
+    rn_judgement_close(&e->judgement);
     rn_metrics_close(&e->metrics);
     rn_answers_close(&e->answers);
     rn_infer_close(&e->engine);
     rn_loader_close(&e->loader);
     rn_pool_close(&e->pool);
     rn_model_close(&e->model);
+    free(e->model_path);
+    free(e);
+    *evaluation = NULL;
 }
 
-int rn_tools_evaluate(const char *model_path, rn_data *data, const char *options, rn_progress_fn progress, rn_text_fn note, void *context,
-                      char **result, rn_error *err)
+static int judge(rn_evaluation *e, const char *model_path, rn_error *err)
+{
+    int status;
+    if ((status = rn_pool_open(&e->pool, e->threads, err)) || (status = rn_model_load(&e->model, model_path, err)) || (status = match_labels(e, err)) ||
+        (status = choose_items(e, model_path, err)) || (status = open_parts(e, err)))
+        return status;
+    const rn_judging judging = {.temperature = e->model->temperature, .windows = 1, .embedding = e->model->arch.embedding};
+    if ((status = rn_answers_collect(&e->answers, e->engine, e->loader, e->dataset, e->part, &judging, e->progress, e->context, err)))
+        return status;
+    if (!e->answers->items)
+        return rn_error_set(err, RN_ERR_DATA, "%s: no item is left to judge", e->dataset->path);
+    if ((status = rn_metrics_compute(e->answers, &e->metrics, err)) || (status = rn_judgement_compute(e->answers, &e->judgement, err)))
+        return status;
+    return e->dataset->c ? 0 : rn_check_run(e->dataset, 0, e->pool, e->progress, e->context, &e->check, err);
+}
+
+int rn_evaluation_open(rn_evaluation **evaluation, const char *model_path, rn_data *data, const char *options, rn_progress_fn progress, rn_text_fn note,
+                       void *context, rn_error *err)
 {
     rn_given given;
-    evaluation e = {.dataset = data->dataset, .progress = progress, .note = note, .context = context};
     int status;
-    unsigned state = rn_fp_enter();
-    *result = NULL;
-    if (!rn_given_open(&given, options, err))
-        read_given(&e, &given);
-    if ((status = rn_given_close(&given)) || (status = rn_pool_open(&e.pool, e.threads, err)) ||
-        (status = rn_model_load(&e.model, model_path, err)) || (status = match_labels(&e, err)) ||
-        (status = choose_items(&e, model_path, err)) || (status = open_parts(&e, err)) ||
-        (status = rn_answers_collect(&e.answers, e.engine, e.loader, e.dataset, e.part, progress, context, err)))
-        goto fail;
-    if (!e.answers->items) {
-        status = rn_error_set(err, RN_ERR_DATA, "%s: no item is left to judge", e.dataset->path);
-        goto fail;
+    *evaluation = NULL;
+    rn_evaluation *e = calloc(1, sizeof *e);
+    if (!e || !(e->model_path = strdup(model_path))) {
+        rn_evaluation_close(&e);
+        return rn_error_memory(err, "an evaluation", sizeof *e);
     }
-    if ((status = rn_metrics_compute(e.answers, &e.metrics, err)))
-        goto fail;
-    if (!e.dataset->c && (status = rn_check_run(e.dataset, 0, e.pool, progress, context, &e.check, err)))
-        goto fail;
-    *result = rn_result_text(report(&e), err);
-    status = *result ? 0 : RN_ERR_MEMORY;
-fail:
-    evaluation_close(&e);
+    e->dataset = data->dataset;
+    e->progress = progress;
+    e->note = note;
+    e->context = context;
+    unsigned state = rn_fp_enter();
+    if (!rn_given_open(&given, options, err))
+        read_given(e, &given);
+    if (!(status = rn_given_close(&given)) && !(status = judge(e, model_path, err))) {
+        *evaluation = e;
+        e = NULL;
+    }
+    rn_evaluation_close(&e);
     rn_fp_leave(state);
+    return status;
+}
+
+int rn_evaluation_result(const rn_evaluation *e, char **result, rn_error *err)
+{
+    *result = rn_result_text(summary(e), err);
+    return *result ? 0 : RN_ERR_MEMORY;
+}
+
+int rn_evaluation_calibrate(const rn_evaluation *e, rn_error *err)
+{
+    return rn_model_rewrite(e->model_path, "calibration",
+                            json_pack("{s:f, s:i, s:s}", "temperature", e->judgement->temperature, "items", e->answers->items, "part", part_name(e->part)), err);
+}
+
+/* RUN/run.json; NULL if there is none that can be read. */
+static json_t *read_run(const rn_evaluation *e)
+{
+    const char *slash = strrchr(e->model_path, '/');
+    char path[4200];
+    snprintf(path, sizeof path, "%.*srun.json", slash ? (int)(slash - e->model_path + 1) : 0, e->model_path);
+    return json_load_file(path, 0, NULL);
+}
+
+int rn_evaluation_report(rn_evaluation *e, const char *path, const char *command, rn_progress_fn progress, void *context, rn_error *err)
+{
+    json_t *run = read_run(e);
+    unsigned state = rn_fp_enter();
+    const rn_report report = {.model = e->model, .part = part_name(e->part), .command = command, .run = run, .trained_on = e->trained_on, .dataset = e->dataset,
+        .answers = e->answers, .metrics = e->metrics, .judgement = e->judgement, .check = e->check, .loader = e->loader, .pool = e->pool, .progress = progress, .context = context};
+    int status = rn_report_write(&report, path, err);
+    rn_fp_leave(state);
+    json_decref(run);
     return status;
 }

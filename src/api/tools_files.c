@@ -1,4 +1,5 @@
 /* Arrays and text files for the verbs. */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +7,7 @@
 
 #include "api/ear.h"
 #include "base/file.h"
+#include "data/listing.h"
 #include "formats/npy.h"
 #include "media/sound.h"
 #include "resnet_tools.h"
@@ -77,6 +79,12 @@ int rn_tools_readable(const char *path)
 {
     const char *dot = strrchr(path, '.');
     return rn_sound_known(path) || (dot && strcasecmp(dot, ".npy") == 0);
+}
+
+int rn_tools_hash(const char *path, char hash[33], rn_error *err)
+{
+    int number = rn_hash_file(path, hash);
+    return number ? rn_error_set(err, number == ENOMEM ? RN_ERR_MEMORY : RN_ERR_IO, "%s: %s", path, rn_errno_text(number)) : 0;
 }
 
 int rn_tools_seconds(const char *path, const rn_listen *listen, double *seconds, rn_error *err)

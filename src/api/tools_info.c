@@ -63,7 +63,7 @@ static json_t *arch_object(const rn_arch *a)
 
 int rn_tools_model(const char *path, char **result, rn_error *err)
 {
-    static const char *const sections[] = {"features", "training", "split", "thresholds"};
+    static const char *const sections[] = {"features", "training", "split", "calibration", "thresholds"};
     rn_model *model = NULL;
     struct stat file = {0};
     int64_t bytes = 0;

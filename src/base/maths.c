@@ -241,3 +241,20 @@ double rn_cos(double x)
     default: return sin_pair(r);
     }
 }
+
+void rn_softmax(const float *logits, int classes, double temperature, float *probability, double *sum)
+{
+    double largest = logits[0], whole = 0;
+    for (int c = 1; c < classes; c++)
+        if (logits[c] > largest)
+            largest = logits[c];
+    for (int c = 0; c < classes; c++)
+        whole += rn_exp((logits[c] - largest) / temperature);
+    for (int c = 0; c < classes; c++) {
+        double p = rn_exp((logits[c] - largest) / temperature) / whole;
+        if (probability)
+            probability[c] = (float)p;
+        if (sum)
+            sum[c] += p;
+    }
+}

@@ -11,4 +11,8 @@ double rn_pow(double x, double y);  /* x >= 0 */
 double rn_sin(double x);            /* |x| up to 2^20 */
 double rn_cos(double x);
 
+/* exp((z_c - max z) / temperature) / the sum of these, in double, classes in order. probability [classes] receives it rounded once, sum [classes]
+ * has it added; either may be NULL. */
+void rn_softmax(const float *logits, int classes, double temperature, float *probability, double *sum);
+
 #endif

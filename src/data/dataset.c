@@ -174,8 +174,7 @@ void rn_hash_text(uint64_t high, uint64_t low, char text[33])
     snprintf(text, 33, "%016llx%016llx", (unsigned long long)high, (unsigned long long)low);
 }
 
-/* Returns 0, or errno. */
-static int hash_file(const char *path, char text[33])
+int rn_hash_file(const char *path, char text[33])
 {
     enum { PIECE = 1 << 18 };
     XXH3_state_t *state = XXH3_createState();
@@ -221,7 +220,7 @@ static void hash_task(void *context, int task, int thread)
         XXH128_hash_t hash = XXH3_128bits(item->tensor, size);
         rn_hash_text(hash.high64, hash.low64, item->hash);
     } else
-        h->failed[task] = hash_file(item->path, item->hash);
+        h->failed[task] = rn_hash_file(item->path, item->hash);
 }
 
 typedef struct rn_path_index {

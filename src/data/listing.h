@@ -79,6 +79,7 @@ int rn_csv_next(rn_csv *csv, int *more, rn_error *err); /* *more = 0 at the end;
 void rn_csv_close(rn_csv *csv);
 
 /* names.c */
+int rn_utf8_next(const unsigned char *s, uint32_t *code); /* bytes of the character at s; 0 if they are not UTF-8 (overlong forms, surrogates) */
 int rn_text_is_clean(const char *text);          /* valid UTF-8 without control characters */
 char *rn_text_printable(const char *text);       /* other bytes as \xNN; malloc'ed, NULL if memory is out */
 char *rn_text_twin_key(const char *text);        /* equal for NFC and NFD spellings; malloc'ed */
@@ -86,6 +87,8 @@ const char *rn_text_extension(const char *path); /* after the last dot of the la
 
 /* A hash of 128 bits as 32 hexadecimal digits, high word first. */
 void rn_hash_text(uint64_t high, uint64_t low, char text[33]);
+/* XXH3-128 of a file's bytes. Returns 0, or errno. */
+int rn_hash_file(const char *path, char text[33]);
 
 /* A part's name in a manifest or split file: train, validation (valid, val, dev), test. */
 int rn_part_parse(const char *text, rn_part *part);

@@ -109,8 +109,7 @@ static const rn_decomposition RN_LETTERS[] = {
 };
 // clang-format on
 
-/* One code point; returns its length in bytes, 0 if the bytes are not UTF-8 (overlong forms and surrogates included). */
-static int utf8_next(const unsigned char *s, uint32_t *code)
+int rn_utf8_next(const unsigned char *s, uint32_t *code)
 {
     int length = s[0] < 0x80 ? 1 : s[0] >= 0xC2 && s[0] < 0xE0 ? 2 : s[0] >= 0xE0 && s[0] < 0xF0 ? 3 : s[0] >= 0xF0 && s[0] < 0xF5 ? 4 : 0;
     uint32_t c = length == 1 ? s[0] : length == 2 ? s[0] & 0x1Fu : length == 3 ? s[0] & 0x0Fu : s[0] & 0x07u;
@@ -129,7 +128,7 @@ int rn_text_is_clean(const char *text)
 {
     for (const unsigned char *s = (const unsigned char *)text; *s;) {
         uint32_t c = 0;
-        int length = utf8_next(s, &c);
+        int length = rn_utf8_next(s, &c);
         if (!length || c < 0x20 || (c >= 0x7F && c < 0xA0))
             return 0;
         s += length;
@@ -145,7 +144,7 @@ char *rn_text_printable(const char *text)
         return NULL;
     for (const unsigned char *s = (const unsigned char *)text; *s;) {
         uint32_t c = 0;
-        int length = utf8_next(s, &c), hide = !length || c < 0x20 || (c >= 0x7F && c < 0xA0);
+        int length = rn_utf8_next(s, &c), hide = !length || c < 0x20 || (c >= 0x7F && c < 0xA0);
         for (int i = 0; i < (length ? length : 1); i++, s++) {
             if (hide) {
                 memcpy(o, "\\x", 2);
@@ -210,7 +209,7 @@ char *rn_text_twin_key(const char *text)
         return NULL;
     for (const unsigned char *s = (const unsigned char *)text; *s;) {
         uint32_t c = 0;
-        int length = utf8_next(s, &c);
+        int length = rn_utf8_next(s, &c);
         if (!length) {
             *o++ = (char)*s++;
             continue;

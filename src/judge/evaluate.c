@@ -30,6 +30,7 @@ typedef struct collector {
     rn_dataset *dataset;
     const int *items; /* items to judge */
     int count;
+    rn_judging judging;
     pthread_mutex_t lock;
     pthread_cond_t ready, room;
     int taken, done, stop; /* next item to decode; next item to be used; producers shall end */
@@ -37,37 +38,12 @@ typedef struct collector {
     slot ring[RING];
     pthread_t threads[PRODUCERS];
     int threads_count;
-    float *x, *logits;           /* the batch being joined, and its answers */
-    int64_t x_room, logits_room; /* floats */
+    float *x, *logits, *embedding; /* the batch being joined, and its answers */
+    int64_t x_room, logits_room, embedding_room, kept_room; /* floats */
     rn_answers *answers;
     int written;  /* answers so far */
-    double *mean; /* [classes] */
+    double *mean; /* [classes], and an embedding's numbers behind them */
 } collector;
-
-/* Adds softmax(z) to sum, in double. */
-static void add_softmax(const float *z, int classes, double *sum)
-{
-    double largest = z[0], whole = 0;
-    for (int c = 1; c < classes; c++)
-        if (z[c] > largest)
-            largest = z[c];
-    for (int c = 0; c < classes; c++)
-        whole += rn_exp(z[c] - largest);
-    for (int c = 0; c < classes; c++)
-        sum[c] += rn_exp(z[c] - largest) / whole;
-}
-
-void rn_softmax(const float *logits, int classes, float *probability)
-{
-    double largest = logits[0], whole = 0;
-    for (int c = 1; c < classes; c++)
-        if (logits[c] > largest)
-            largest = logits[c];
-    for (int c = 0; c < classes; c++)
-        whole += rn_exp(logits[c] - largest);
-    for (int c = 0; c < classes; c++)
-        probability[c] = (float)(rn_exp(logits[c] - largest) / whole);
-}
 
 int rn_answers_open(rn_answers **answers, int items, int classes, rn_error *err)
 {
@@ -97,6 +73,9 @@ void rn_answers_close(rn_answers **answers)
     free((*answers)->label);
     free((*answers)->probability);
     free((*answers)->loss);
+    free((*answers)->first);
+    free((*answers)->logits);
+    free((*answers)->embedding);
     free(*answers);
     *answers = NULL;
 }
@@ -204,14 +183,39 @@ static int room(float **data, int64_t *have, int64_t want, rn_error *err)
     return 0;
 }
 
-/* The answer of one item from its windows' logits. */
-static void answer(collector *c, int item, const float *logits, int windows)
+/* Logits and embedding of an item's windows, from window `from` of the batch, are kept with its answer. */
+static int keep(collector *c, int at, int from, int windows, rn_error *err)
+{
+    rn_answers *a = c->answers;
+    int classes = a->classes, size = a->embedding_size, first = a->first[at], status = 0;
+    double *mean = c->mean + classes;
+    if (c->judging.windows) {
+        if ((int64_t)first + windows > INT32_MAX)
+            return rn_error_set(err, RN_ERR_DATA, "more than %d windows are too many to be kept: judge a part of the data", INT32_MAX);
+        if (((int64_t)first + windows) * classes > c->kept_room)
+            status = room(&a->logits, &c->kept_room, (2 * (int64_t)first + windows) * classes, err);
+        if (status)
+            return status;
+        memcpy(a->logits + (int64_t)first * classes, c->logits + (int64_t)from * classes, (size_t)windows * (size_t)classes * sizeof(float));
+        a->first[at + 1] = first + windows;
+    }
+    memset(mean, 0, (size_t)size * sizeof *mean);
+    for (int w = 0; w < windows; w++)
+        for (int k = 0; k < size; k++)
+            mean[k] += c->embedding[((int64_t)from + w) * size + k];
+    for (int k = 0; k < size; k++)
+        a->embedding[(int64_t)at * size + k] = (float)(mean[k] / windows);
+    return 0;
+}
+
+/* The answer of one item from its windows' logits, which begin with window `from` of the batch. */
+static int answer(collector *c, int item, int from, int windows, rn_error *err)
 {
     rn_answers *a = c->answers;
     int classes = a->classes, label = c->dataset->items[item].label, at = c->written++;
     memset(c->mean, 0, (size_t)classes * sizeof *c->mean);
     for (int w = 0; w < windows; w++)
-        add_softmax(logits + (int64_t)w * classes, classes, c->mean);
+        rn_softmax(c->logits + ((int64_t)from + w) * classes, classes, c->judging.temperature, NULL, c->mean);
     a->item[at] = item;
     a->label[at] = label;
     for (int k = 0; k < classes; k++) {
@@ -222,18 +226,21 @@ static void answer(collector *c, int item, const float *logits, int windows)
     /* Below the smallest normal double the loss stays at 708.4 instead of becoming infinite. */
     double p = c->mean[label];
     a->loss[at] = -rn_log(p < 0x1p-1022 ? 0x1p-1022 : p);
+    return keep(c, at, from, windows, err);
 }
 
-/* Runs all windows of `views`-sized input in x, `windows` of them, in batches; logits of all into c->logits. */
+/* Runs all windows of `views`-sized input in x, `windows` of them, in batches; logits and embeddings of all into the collector's. */
 static int run(collector *c, int windows, const rn_views *size, const float *x, rn_error *err)
 {
-    int classes = c->answers->classes, status;
+    int classes = c->answers->classes, numbers = c->answers->embedding_size, status;
     int64_t one = (int64_t)size->c * size->h * size->w;
-    if ((status = room(&c->logits, &c->logits_room, (int64_t)windows * classes, err)))
+    if ((status = room(&c->logits, &c->logits_room, (int64_t)windows * classes, err)) ||
+        (status = room(&c->embedding, &c->embedding_room, (int64_t)windows * numbers, err)))
         return status;
     for (int at = 0; at < windows; at += BATCH) {
         int n = windows - at < BATCH ? windows - at : BATCH;
-        status = rn_infer_run(c->engine, n, size->h, size->w, x + at * one, c->logits + (int64_t)at * classes, NULL, err);
+        status = rn_infer_run(c->engine, n, size->h, size->w, x + at * one, c->logits + (int64_t)at * classes,
+                              numbers ? c->embedding + (int64_t)at * numbers : NULL, err);
         if (status)
             return status;
     }
@@ -282,7 +289,8 @@ static int group(collector *c, int first, rn_error *err)
     if (joined && (status = run(c, windows, &size, c->x, err)))
         return status;
     for (int i = 0, at = 0; i < joined; at += counts[i++])
-        answer(c, members[i], c->logits + (int64_t)at * c->answers->classes, counts[i]);
+        if ((status = answer(c, members[i], at, counts[i], err)))
+            return status;
     return taken;
 }
 
@@ -316,7 +324,18 @@ static int *list_items(const rn_dataset *dataset, rn_part part, int *count, int 
     return items;
 }
 
-int rn_answers_collect(rn_answers **answers, rn_infer *engine, rn_loader *loader, rn_dataset *dataset, rn_part part,
+/* Room for what is kept beside the probabilities. */
+static int open_kept(rn_answers *a, int count, const rn_judging *judging, rn_error *err)
+{
+    a->embedding_size = judging->embedding;
+    a->first = calloc((size_t)count + 1, sizeof *a->first);
+    a->embedding = judging->embedding ? malloc(((size_t)count * (size_t)judging->embedding + 1) * sizeof *a->embedding) : NULL;
+    return a->first && (a->embedding || !judging->embedding)
+               ? 0
+               : rn_error_memory(err, "the embeddings", (unsigned long long)count * (unsigned long long)judging->embedding * sizeof(float));
+}
+
+int rn_answers_collect(rn_answers **answers, rn_infer *engine, rn_loader *loader, rn_dataset *dataset, rn_part part, const rn_judging *judging,
                        rn_progress_fn progress, void *context, rn_error *err)
 {
     int bad = 0, status;
@@ -327,7 +346,8 @@ int rn_answers_collect(rn_answers **answers, rn_infer *engine, rn_loader *loader
         pthread_mutex_init(&c->lock, NULL);
         pthread_cond_init(&c->ready, NULL);
         pthread_cond_init(&c->room, NULL);
-        c->mean = calloc((size_t)dataset->classes + 1, sizeof *c->mean);
+        c->judging = judging ? *judging : (rn_judging){.temperature = 1};
+        c->mean = calloc((size_t)dataset->classes + (size_t)c->judging.embedding + 1, sizeof *c->mean);
     }
     if (!c || !items || !c->mean) {
         status = rn_error_memory(err, "judging", (unsigned long long)dataset->count * sizeof *items);
@@ -337,7 +357,8 @@ int rn_answers_collect(rn_answers **answers, rn_infer *engine, rn_loader *loader
     c->loader = loader;
     c->dataset = dataset;
     c->items = items;
-    if ((status = rn_answers_open(&c->answers, c->count, dataset->classes, err)))
+    if ((status = rn_answers_open(&c->answers, c->count, dataset->classes, err)) ||
+        (status = open_kept(c->answers, c->count, &c->judging, err)))
         goto fail;
     c->answers->bad = bad;
     if (!(status = producers_open(c, err)))
@@ -355,6 +376,7 @@ fail:
         pthread_cond_destroy(&c->room);
         free(c->x);
         free(c->logits);
+        free(c->embedding);
         free(c->mean);
     }
     free(items);

@@ -11,19 +11,31 @@ typedef struct rn_answers {
     int *label;         /* [items] true class */
     float *probability; /* [items][classes], mean over the item's windows */
     double *loss;       /* [items] -log of the true class's probability (before it was rounded to float) */
+    int *first;         /* [items + 1] item i has windows first[i] to first[i + 1] - 1; zeros unless windows were asked for */
+    float *logits;      /* [windows][classes], or NULL */
+    int embedding_size; /* 0 unless embeddings were asked for */
+    float *embedding;   /* [items][embedding_size], mean over the item's windows */
     int bad;            /* items that could not be decoded and were skipped: those marked in the data set, and ... */
     int failed;         /* ... those found now, */
     rn_error failure;   /* of which this is the first one's sentence */
 } rn_answers;
 
+/* What is wanted of the answers; NULL stands for probabilities at temperature 1. */
+typedef struct rn_judging {
+    double temperature; /* that logits are divided by */
+    int windows;        /* 1: keep every window's logits */
+    int embedding;      /* the network's, if an item's is to be kept; 0: not */
+} rn_judging;
+
 /* Runs the engine on every item of `part` (RN_PART_NONE: all), items decoded ahead on threads of its own. In item order; the same
  * bits for any number of threads. An item that can't be read or decoded is skipped and counted. */
-int rn_answers_collect(rn_answers **answers, rn_infer *engine, rn_loader *loader, rn_dataset *dataset, rn_part part,
+int rn_answers_collect(rn_answers **answers, rn_infer *engine, rn_loader *loader, rn_dataset *dataset, rn_part part, const rn_judging *judging,
                        rn_progress_fn progress, void *context, rn_error *err);
 void rn_answers_close(rn_answers **answers);
 /* Room for answers of somebody else's making (tests, other engines): fields are zero. */
 int rn_answers_open(rn_answers **answers, int items, int classes, rn_error *err);
-/* The likeliest class of answer i, the first of equals. */
+/* The likeliest class of one row, of answer i: the first of equals. */
+int rn_likeliest(const float *probability, int classes);
 int rn_answers_best(const rn_answers *answers, int i);
 /* The n answers with the largest loss, worst first, equal ones in item order, into order[n] (indices into the answers); returns
  * how many. */
@@ -38,7 +50,7 @@ typedef struct rn_metrics {
     double accuracy, macro_accuracy; /* macro: mean of recalls over classes present */
     double top5;
     double loss;                    /* mean */
-    double ece;                     /* expected calibration error, 15 equal bins (Guo et al. 2017) */
+    double ece;                     /* expected calibration error (judge/calibration.h) */
     double wilson_low, wilson_high; /* 95 % interval of accuracy (Wilson 1927); 0 and 1 without items */
     rn_class_metrics *per_class;    /* [classes] */
     int *confusion;                 /* [classes true][classes predicted] */
@@ -49,8 +61,5 @@ void rn_metrics_close(rn_metrics **metrics);
 
 /* 95 % interval of a share of `correct` among `items`. */
 void rn_wilson(int correct, int items, double *low, double *high);
-
-/* Softmax of one row in double, rounded once; the class order is the order of summation. */
-void rn_softmax(const float *logits, int classes, float *probability);
 
 #endif

@@ -1,23 +1,25 @@
 /* What answers say about a network: accuracy with its interval, per-class figures, confusion, calibration, the worst items.
  *
  * Wilson 1927: centre (p + z^2 / 2n) / (1 + z^2 / n), half width z sqrt(p (1 - p) / n + z^2 / 4n^2) / (1 + z^2 / n), z = 1.96 to 16 digits.
- * Expected calibration error, Guo et al. 2017: 15 bins ((b - 1) / 15, b / 15] of the largest probability; the sum over bins of
- * |sum of probabilities - correct answers|, divided by the items. All sums are double, in item order. */
+ * All sums are double, in item order. */
 #include <math.h>
 #include <stdlib.h>
 
+#include "judge/calibration.h"
 #include "judge/evaluate.h"
 
-#define BINS 15
+int rn_likeliest(const float *probability, int classes)
+{
+    int best = 0;
+    for (int c = 1; c < classes; c++)
+        if (probability[c] > probability[best])
+            best = c;
+    return best;
+}
 
 int rn_answers_best(const rn_answers *answers, int i)
 {
-    const float *p = answers->probability + (int64_t)i * answers->classes;
-    int best = 0;
-    for (int c = 1; c < answers->classes; c++)
-        if (p[c] > p[best])
-            best = c;
-    return best;
+    return rn_likeliest(answers->probability + (int64_t)i * answers->classes, answers->classes);
 }
 
 void rn_wilson(int correct, int items, double *low, double *high)
@@ -43,17 +45,9 @@ static int rank(const float *p, int classes, int label)
     return above;
 }
 
-static int bin(double confidence)
-{
-    double at = confidence * BINS, whole = floor(at);
-    int b = (int)whole - (at == whole);
-    return b < 0 ? 0 : b >= BINS ? BINS - 1 : b;
-}
-
 static void count_answers(const rn_answers *a, rn_metrics *m)
 {
-    double sums[BINS] = {0};
-    int hits[BINS] = {0}, in_top5 = 0;
+    int in_top5 = 0;
     for (int i = 0; i < a->items; i++) {
         const float *p = a->probability + (int64_t)i * a->classes;
         int best = rn_answers_best(a, i), label = a->label[i], right = best == label;
@@ -63,18 +57,14 @@ static void count_answers(const rn_answers *a, rn_metrics *m)
         m->per_class[best].predicted++;
         in_top5 += rank(p, a->classes, label) < 5;
         m->loss += a->loss[i];
-        if (isfinite(p[best])) {
-            sums[bin(p[best])] += p[best];
-            hits[bin(p[best])] += right;
-        }
     }
-    for (int b = 0; b < BINS; b++)
-        m->ece += fabs(sums[b] - hits[b]);
+    rn_reliability reliability;
+    rn_reliability_measure(a->probability, a->label, a->items, a->classes, &reliability);
+    m->ece = reliability.ece;
     if (a->items) {
         m->accuracy = (double)m->correct / a->items;
         m->top5 = (double)in_top5 / a->items;
         m->loss /= a->items;
-        m->ece /= a->items;
     }
 }
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "judge/explain.h"
-#include "judge/evaluate.h"
+#include "base/maths.h"
 
 enum { BATCH = 16 };
 
@@ -63,7 +63,7 @@ static int allocate(occluding *d, rn_error *err)
 
 static double probability(occluding *d, const float *logits)
 {
-    rn_softmax(logits, d->classes, d->probability);
+    rn_softmax(logits, d->classes, d->o->temperature, d->probability, NULL);
     return (double)d->probability[d->label];
 }
 

@@ -46,14 +46,12 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The values that become white and black. 0, or an error without memory. */
-static int grey_range(const rn_picture *p, float *low, float *high, rn_error *err)
+int rn_grey_range(const float *values, size_t count, float *low, float *high, rn_error *err)
 {
-    size_t count = (size_t)p->h * (size_t)p->w;
     float *sorted = malloc(count * sizeof *sorted);
     if (!sorted)
         return rn_error_memory(err, "a picture", count * sizeof *sorted);
-    memcpy(sorted, p->input, count * sizeof *sorted);
+    memcpy(sorted, values, count * sizeof *sorted);
     qsort(sorted, count, sizeof *sorted, by_value);
     *low = sorted[count / 50];
     *high = sorted[count - 1 - count / 50];
@@ -70,6 +68,13 @@ static void put_pixel(unsigned char *pixel, const double rgba[4])
     pixel[3] = (unsigned char)floor(255 * rgba[3] + 0.5);
 }
 
+void rn_heat_colour(double heat, unsigned char pixel[4])
+{
+    double rgba[4];
+    heat_colour(heat, rgba);
+    put_pixel(pixel, rgba);
+}
+
 /* NULL without memory. */
 static cairo_surface_t *surface_of(const rn_picture *p, int heat, float low, float high)
 {
@@ -83,11 +88,13 @@ static cairo_surface_t *surface_of(const rn_picture *p, int heat, float low, flo
     for (int r = 0; r < p->h; r++)
         for (int c = 0; c < p->w; c++) {
             double rgba[4] = {0, 0, 0, 1}, v = (double)(heat ? p->heat : p->input)[(long)r * p->w + c];
-            if (heat)
-                heat_colour(v, rgba);
-            else
-                rgba[0] = rgba[1] = rgba[2] = high > low ? 1 - within((v - (double)low) / ((double)high - (double)low)) : 1;
-            put_pixel(data + (long)(p->h - 1 - r) * stride + 4L * c, rgba);
+            unsigned char *pixel = data + (long)(p->h - 1 - r) * stride + 4L * c;
+            if (heat) {
+                rn_heat_colour(v, pixel);
+                continue;
+            }
+            rgba[0] = rgba[1] = rgba[2] = high > low ? 1 - within((v - (double)low) / ((double)high - (double)low)) : 1;
+            put_pixel(pixel, rgba);
         }
     cairo_surface_mark_dirty(surface);
     return surface;
@@ -298,7 +305,7 @@ int rn_picture_write(const rn_picture *p, const char *path, rn_error *err)
     float low = 0, high = 0;
     if (p->w > MOST || p->h > MOST)
         return rn_error_set(err, RN_ERR_ARG, "%s: %d x %d values are more than a picture holds (%d on a side): take a shorter --window, or --npy", path, p->h, p->w, MOST);
-    int status = grey_range(p, &low, &high, err);
+    int status = rn_grey_range(p->input, (size_t)p->h * (size_t)p->w, &low, &high, err);
     if (status)
         return status;
     cairo_surface_t *input = surface_of(p, 0, low, high), *heat = surface_of(p, 1, low, high), *page = cairo_image_surface_create(CAIRO_FORMAT_RGB24, WIDTH, HEIGHT);

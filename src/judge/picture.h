@@ -2,6 +2,7 @@
 #ifndef RN_JUDGE_PICTURE_H
 #define RN_JUDGE_PICTURE_H
 
+#include <stddef.h>
 #include "base/error.h"
 
 /* The input as it is, and below it the same with the heat laid over it, with axes and a colour bar. Rows run upwards. */
@@ -13,6 +14,11 @@ typedef struct rn_picture {
     double start_s, end_s;        /* of the columns; end_s 0: no time */
     const double *hz;             /* [h], rising: of the rows; NULL: row numbers */
 } rn_picture;
+
+/* A heat from 0 to 1 as a pixel of Cairo's ARGB32, premultiplied: from nothing over yellow to a dense dark red. */
+void rn_heat_colour(double heat, unsigned char pixel[4]);
+/* The values that become white and black: the 2nd and the 98th percentile. */
+int rn_grey_range(const float *values, size_t count, float *low, float *high, rn_error *err);
 
 /* Atomic. RN_ERR_IO if the file cannot be written. */
 int rn_picture_write(const rn_picture *picture, const char *path, rn_error *err);

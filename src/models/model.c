@@ -40,6 +40,8 @@ void rn_model_close(rn_model **model)
 static rn_model *empty(void)
 {
     rn_model *m = calloc(1, sizeof *m);
+    if (m)
+        m->temperature = 1;
     if (m && pthread_mutex_init(&m->lock, NULL)) {
         free(m);
         return NULL;
@@ -292,6 +294,17 @@ static int read_config(const char *name, const rn_tensors *tensors, json_t **con
     return 0;
 }
 
+static int read_temperature(rn_model *m, const char *name, rn_error *err)
+{
+    const json_t *section = json_object_get(m->config, "calibration"), *value = json_object_get(section, "temperature");
+    if (!section)
+        return 0;
+    m->temperature = json_number_value(value);
+    if (!(m->temperature >= 1e-3 && m->temperature <= 1e3))
+        return rn_error_set(err, RN_ERR_FORMAT, "%s: its calibration has no temperature between 0.001 and 1000; `resnet eval --calibrate` writes it anew", name);
+    return 0;
+}
+
 int rn_model_from_tensors(rn_model **model, const char *name, const rn_tensors *tensors, rn_error *err)
 {
     int status, averaged;
@@ -304,7 +317,8 @@ int rn_model_from_tensors(rn_model **model, const char *name, const rn_tensors *
         return rn_error_memory(err, "a model", sizeof *m);
     }
     if ((status = read_config(name, tensors, &m->config, err)) ||
-        (status = rn_arch_from_json(&m->arch, name, json_object_get(m->config, "arch"), err)))
+        (status = rn_arch_from_json(&m->arch, name, json_object_get(m->config, "arch"), err)) ||
+        (status = read_temperature(m, name, err)))
         goto fail;
     if ((status = rn_arch_graph(&m->arch, &m->graph, &why))) {
         status = rn_error_set(err, status == RN_ERR_ARG ? RN_ERR_FORMAT : status, "%s: %s", name, why.text);
@@ -404,6 +418,26 @@ int rn_model_save(const rn_model *model, const char *path, rn_error *err)
         status = rn_model_tensors(model, &tensors, err);
     if (!status)
         status = rn_safetensors_write(path, &tensors, err);
+    rn_tensors_free(&tensors);
+    return status;
+}
+
+int rn_model_rewrite(const char *path, const char *section, json_t *value, rn_error *err)
+{
+    rn_tensors tensors = {0};
+    json_t *config = NULL;
+    char *text = NULL;
+    int status = value ? rn_safetensors_read(path, &tensors, err) : rn_error_memory(err, "a model's description", 1);
+    if (!status)
+        status = read_config(path, &tensors, &config, err);
+    if (!status && json_object_set(config, section, value))
+        status = rn_error_memory(err, "a model's description", 1);
+    if (!status && !(status = rn_json_dump(config, JSON_COMPACT | JSON_SORT_KEYS, &text, err)) &&
+        !(status = rn_tensors_set_metadata(&tensors, CONFIG_KEY, text, err)))
+        status = rn_safetensors_write(path, &tensors, err);
+    free(text);
+    json_decref(config);
+    json_decref(value);
     rn_tensors_free(&tensors);
     return status;
 }

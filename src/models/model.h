@@ -1,7 +1,7 @@
 /* The model file: one .safetensors with weights and a `resnet.config` metadata entry (JSON).
  *
  * The config's sections: "arithmetic" (RN_ARITHMETIC), "arch", "labels", "features" (media reads it), "training" (record without time, host, path,
- * threads), "split" (digest, counts), "thresholds". Sections this build does not know are kept and written back. */
+ * threads), "split" (digest, counts), "calibration" ({"temperature": T}), "thresholds". Sections this build does not know are kept and written back. */
 #ifndef RN_MODELS_MODEL_H
 #define RN_MODELS_MODEL_H
 
@@ -22,6 +22,7 @@ typedef struct rn_model {
     rn_arena memory;
     json_t *config;       /* object with the sections; arch and labels inside it are rewritten on saving */
     char **labels;        /* [arch.classes], UTF-8 */
+    double temperature;   /* that logits are divided by before the softmax (section "calibration"); 1 where the file has none */
     char *source;         /* the file that it was read from, for messages; NULL: none */
     pthread_mutex_t lock; /* over packed, the one thing that is made later */
     rn_packed *packed;    /* weights as the engine wants them, made on first use; NULL before */
@@ -45,6 +46,8 @@ int rn_model_weights(const rn_graph *graph, const char *network, const char *nam
 /* BN entries are written as PyTorch names them, num_batches_tracked (I64, always 0) included. NaN or infinite weights are refused by name
  * on loading (RN_ERR_NUMBER) and saving. Same model, same bytes. */
 int rn_model_save(const rn_model *model, const char *path, rn_error *err);
+/* Writes one section of a model file or checkpoint anew; its tensors and the other sections stay as they are. Takes the value. Atomic. */
+int rn_model_rewrite(const char *path, const char *section, json_t *value, rn_error *err);
 /* Appends the model's tensors and metadata to `out` for a checkpoint; the data point into the model. */
 int rn_model_tensors(const rn_model *model, rn_tensors *out, rn_error *err);
 void rn_model_close(rn_model **model);

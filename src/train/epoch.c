@@ -28,7 +28,7 @@ int rn_trainer_judge(rn_trainer *t, rn_part part, rn_train_stage stage, rn_metri
     relay r = {t, stage};
     *metrics = NULL;
     rn_infer_load(t->infer, t->model->weights, t->model->stats);
-    int status = rn_answers_collect(&answers, t->infer, t->loader, t->dataset, part, relay_progress, &r, err);
+    int status = rn_answers_collect(&answers, t->infer, t->loader, t->dataset, part, NULL, relay_progress, &r, err);
     /* Every item was decoded when the run began: a figure over fewer of them would not be the run's. */
     if (!status && answers->failed)
         status = rn_error_set(err, answers->failure.code, "%s (it could be read when training began)", answers->failure.text);

@@ -56,6 +56,13 @@ if [ "$(id -u)" -eq 0 ] && mount -t tmpfs -o size=1m none "$work/disk" 2>/dev/nu
     mount -o remount,size=$(($(df -B1 --output=used "$work/disk" | tail -1) + 4096)) "$work/disk"
     refused 1 'space' "$program" embed "$work/whole/model.safetensors" "$work/data" -o "$work/disk/x.npy"
     [ ! -e "$work/disk/x.npy" ] || wrong "half an x.npy"
+    # A store that finds no more room keeps what it said, and goes on when there is some.
+    mount -o remount,size=$(($(df -B1 --output=used "$work/disk" | tail -1) + 150000)) "$work/disk"
+    refused 1 'space' "$program" embed "$work/whole/model.safetensors" "$work/data" --window 0.2 --hop 0.01 -o "$work/disk/x.sqlite"
+    mount -o remount,size=$((8 * all + 8000000)) "$work/disk"
+    accepted "$program" embed "$work/whole/model.safetensors" "$work/data" --window 0.2 --hop 0.01 -o "$work/disk/x.sqlite"
+    accepted "$program" embed "$work/whole/model.safetensors" "$work/data" --window 0.2 --hop 0.01 -o "$work/disk/x.sqlite"
+    grep -q '0 stored, 32 unchanged, 0 failed' "$work/err" || wrong "after a full disk: not the whole store"
 else
     (
         trap '' XFSZ

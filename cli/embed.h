@@ -1,0 +1,16 @@
+/* What the kinds of output of `resnet embed` share. */
+#ifndef RESNET_CLI_EMBED_H
+#define RESNET_CLI_EMBED_H
+
+#include "cli.h"
+
+/* The embedding of an answer; with l2 scaled to length 1, in own[size] (one of length 0 stays as it is). */
+const float *embedding_of(const rn_answer *a, int size, int l2, float *own);
+
+/* 1 if the name is that of a store: X.sqlite, X.sqlite3, X.db. */
+int is_store(const char *out);
+
+/* Embeds what the store of --out does not have yet. `hash` is that of the model's file before it was read. Returns an exit status. */
+int embed_store(const command *c, rn_session *session, const rn_model *model, const char *hash, const rn_listen *listen);
+
+#endif

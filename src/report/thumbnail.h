@@ -1,0 +1,20 @@
+/* Small pictures for pages, as PNG in memory. */
+#ifndef RN_REPORT_THUMBNAIL_H
+#define RN_REPORT_THUMBNAIL_H
+
+#include <stddef.h>
+#include "base/error.h"
+
+typedef struct rn_png {
+    unsigned char *data; /* malloc'ed, the caller's */
+    size_t size, room;
+} rn_png;
+
+enum { RN_THUMBNAIL_H = 64, RN_THUMBNAIL_W = 200 }; /* pixels at most */
+
+/* x [h][w] in 16 greys, high is dark, from the 2nd to the 98th percentile; rows run upwards. Larger inputs are averaged down. */
+int rn_thumbnail_grey(const float *x, int h, int w, rn_png *png, rn_error *err);
+/* A map [h][w] with values from 0 to 1 as a sheet of rn_heat_colour, a pixel a value; rows run upwards. */
+int rn_thumbnail_heat(const float *map, int h, int w, rn_png *png, rn_error *err);
+
+#endif
