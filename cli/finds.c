@@ -19,7 +19,7 @@ static const char *format_of_name(const char *out)
 
 int finds_wanted(const command *c)
 {
-    return (format_of_name(option_text(c, "out")) && !option_flag(c, "json")) || option_text(c, "extract") || option_text(c, "format") || option_text(c, "merge-gap") || option_text(c, "keep-prob");
+    return (format_of_name(option_text(c, "out")) && !option_flag(c, "json")) || option_text(c, "extract") || option_text(c, "report") || option_text(c, "format") || option_text(c, "merge-gap") || option_text(c, "keep-prob");
 }
 
 /* --- the clock in a name ------------------------------------------------------------------------------------------------------------- */
@@ -54,6 +54,12 @@ int clock_of_name(const char *path, long long *seconds)
     return 0;
 }
 
+long long clock_or_none(const char *path)
+{
+    long long seconds;
+    return clock_of_name(path, &seconds) ? seconds : -1;
+}
+
 /* The time of day at which a find begins, "2026-11-24T06:34:05"; empty where the name has none. */
 static void clock_text(const char *path, double start_s, char text[32])
 {
@@ -84,6 +90,42 @@ static void fail(finds *f, int code, const char *path, const char *why)
 {
     f->failed = f->why.code = code;
     snprintf(f->why.text, sizeof f->why.text, "%.800s: %s", path, why);
+}
+
+static void keep_find(finds *f, const rn_find *one)
+{
+    if (f->all_count == f->all_room) {
+        int room = f->all_room ? 2 * f->all_room : 256;
+        rn_find *larger = room > 0 ? realloc(f->all, (size_t)room * sizeof *larger) : NULL;
+        if (!larger) {
+            fail(f, RN_ERR_MEMORY, one->path, "no memory for its finds");
+            return;
+        }
+        f->all = larger;
+        f->all_room = room;
+    }
+    f->all[f->all_count++] = *one;
+}
+
+int finds_write(const finds *f, int first, FILE *out)
+{
+    for (int i = first; i < f->all_count; i++)
+        fprintf(out, "%d %.17g %.17g %.9g\n", rn_model_find_label(f->model, f->all[i].label), f->all[i].start_s, f->all[i].end_s, f->all[i].probability);
+    return ferror(out);
+}
+
+int finds_parse(finds *f, const char *path, const char *text)
+{
+    rn_find one = {.path = path, .clock_s = clock_or_none(path)};
+    int label, used;
+    for (; *text; text += used) {
+        if (sscanf(text, "%d %lf %lf %lf%n", &label, &one.start_s, &one.end_s, &one.probability, &used) != 4 || text[used++] != '\n' || label < 0 ||
+            label >= rn_model_classes(f->model))
+            return 1;
+        one.label = rn_model_label(f->model, label);
+        keep_find(f, &one);
+    }
+    return 0;
 }
 
 static void drop_cuts(finds *f)
@@ -180,6 +222,7 @@ static void put_find(finds *f, int label)
     char clock[32];
     clock_text(f->path, at->start_s, clock);
     f->count++;
+    keep_find(f, &(rn_find){f->path, name, at->start_s, at->end_s, (double)at->most, clock_or_none(f->path)});
     if (f->extract)
         note_cut(f, label);
     switch (f->format) {
@@ -290,6 +333,7 @@ int finds_start(finds *f, const command *c, const rn_model *model, const rn_list
 void finds_close(finds *f)
 {
     drop_cuts(f);
+    free(f->all);
     free(f->cuts);
     free(f->open);
     memset(f, 0, sizeof *f);

@@ -27,6 +27,8 @@ typedef struct finds {
     const rn_listen *listen;
     rn_cut *cuts; /* of this recording; their names are ours */
     int cuts_count, cuts_room;
+    rn_find *all; /* of all recordings, for the journal and the page; paths are those of `path`, labels the model's */
+    int all_count, all_room;
     int failed;   /* a find could not be cut out; */
     rn_error why; /* because of this */
 } finds;
@@ -38,8 +40,13 @@ int finds_start(finds *f, const command *c, const rn_model *model, const rn_list
 const char *finds_head(const finds *f); /* what such a table begins with */
 void finds_answer(finds *f, const rn_answer *a);
 void finds_end(finds *f); /* of a recording */
+/* Finds `first` and on as lines of text, and back; finds_parse gives 1 if the text is none. */
+int finds_write(const finds *f, int first, FILE *out);
+int finds_parse(finds *f, const char *path, const char *text);
 void finds_close(finds *f);
 
+/* When a recording began, or -1. */
+long long clock_or_none(const char *path);
 /* Seconds since 1970 that a name such as SM4_20261124_063400.wav says, as if it were UTC; 0 where it says none. */
 int clock_of_name(const char *path, long long *seconds);
 

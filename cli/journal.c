@@ -1,7 +1,7 @@
 /* FILE.part: a line with the format's number, the lines of the identity, an empty line, then one record after the other:
  *
- *     recording BYTES TIME_NS FINDS MICROSECONDS PATH TEXT ERROR \n    numbers; the last three are lengths
- *     the path, the text, the error, \n
+ *     recording BYTES TIME_NS FINDS MICROSECONDS PATH TEXT FOUND ERROR \n    numbers; the last four are lengths
+ *     the path, the text, the finds, the error, \n
  *
  * A record is appended when a recording is done, so a process that is killed loses at most the recording it is at; what is left of a record
  * at the end is cut off by the next run. A later record of the same path goes before an earlier one: recordings that failed are heard again.
@@ -66,15 +66,16 @@ static int keep(journal *j, const recording *h, off_t text_at)
     *e = (entry){.h = *h, .text_at = text_at, .order = j->count};
     e->h.path = strdup(h->path);
     e->h.error = strdup(h->error);
+    e->h.found = strdup(h->found);
     e->h.text = NULL;
     j->count++;
-    return e->h.path && e->h.error ? 0 : no_memory();
+    return e->h.path && e->h.error && e->h.found ? 0 : no_memory();
 }
 
 /* `length` bytes as a text of their own; NULL at the file's end, or where the length is beyond reason. */
 static char *read_text(FILE *file, size_t length)
 {
-    char *text = length < 1 << 20 ? malloc(length + 1) : NULL;
+    char *text = length < 1 << 28 ? malloc(length + 1) : NULL;
     if (text && fread(text, 1, length, file) != length) {
         free(text);
         return NULL;
@@ -89,25 +90,28 @@ static int read_record(journal *j, off_t end)
 {
     recording h = {0};
     int64_t microseconds;
-    size_t path_length, error_length;
-    int found = 0;
-    if (fscanf(j->file, "recording %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %zu %zu %zu", &h.bytes, &h.time_ns, &h.finds,
-               &microseconds, &path_length, &h.length, &error_length) != 7 ||
+    size_t path_length, found_length, error_length;
+    int whole = 0;
+    if (fscanf(j->file, "recording %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %zu %zu %zu %zu", &h.bytes, &h.time_ns, &h.finds,
+               &microseconds, &path_length, &h.length, &found_length, &error_length) != 8 ||
         fgetc(j->file) != '\n')
         return 0;
-    char *path = read_text(j->file, path_length), *error = NULL;
+    char *path = read_text(j->file, path_length), *found = NULL, *error = NULL;
     off_t text_at = ftello(j->file);
-    if (path && h.length <= (size_t)(end - text_at) && !fseeko(j->file, (off_t)h.length, SEEK_CUR))
+    if (path && h.length <= (size_t)(end - text_at) && !fseeko(j->file, (off_t)h.length, SEEK_CUR) &&
+        (found = read_text(j->file, found_length)))
         error = read_text(j->file, error_length);
     if (error && fgetc(j->file) == '\n') {
         h.path = path;
+        h.found = found;
         h.error = error;
         h.seconds = 1e-6 * (double)microseconds;
-        found = keep(j, &h, text_at) ? -1 : 1;
+        whole = keep(j, &h, text_at) ? -1 : 1;
     }
     free(path);
+    free(found);
     free(error);
-    return found;
+    return whole;
 }
 
 static int compare_entries(const void *a, const void *b)
@@ -120,6 +124,7 @@ static int compare_entries(const void *a, const void *b)
 static void free_entry(entry *e)
 {
     free((char *)e->h.path);
+    free((char *)e->h.found);
     free((char *)e->h.error);
 }
 
@@ -166,11 +171,11 @@ const char *journal_failure(const journal *j, const char *path)
 
 int journal_add(journal *j, const recording *h)
 {
-    size_t path_length = strlen(h->path), error_length = strlen(h->error);
-    int head = fprintf(j->file, "recording %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %zu %zu %zu\n%s", h->bytes, h->time_ns, h->finds,
-                       (int64_t)(h->seconds * 1e6 + 0.5), path_length, h->length, error_length, h->path);
-    int failed = head < 0 || (h->length && fwrite(h->text, 1, h->length, j->file) != h->length) || fprintf(j->file, "%s\n", h->error) < 0 ||
-                 fflush(j->file);
+    size_t path_length = strlen(h->path), found_length = strlen(h->found), error_length = strlen(h->error);
+    int head = fprintf(j->file, "recording %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %zu %zu %zu %zu\n%s", h->bytes, h->time_ns,
+                       h->finds, (int64_t)(h->seconds * 1e6 + 0.5), path_length, h->length, found_length, error_length, h->path);
+    int failed = head < 0 || (h->length && fwrite(h->text, 1, h->length, j->file) != h->length) ||
+                 fprintf(j->file, "%s%s\n", h->found, h->error) < 0 || fflush(j->file);
     if (!failed && seconds_now() - j->synced > 1) {
         failed = fsync(fileno(j->file));
         j->synced = seconds_now();
@@ -183,7 +188,7 @@ int journal_add(journal *j, const recording *h)
         return broken(j, strerror(number));
     }
     off_t text_at = j->size + head;
-    j->size = text_at + (off_t)(h->length + error_length + 1);
+    j->size = text_at + (off_t)(h->length + found_length + error_length + 1);
     return keep(j, h, text_at);
 }
 
@@ -312,21 +317,22 @@ int journal_finish(journal *j, const char *head, const path_list *paths)
 {
     rn_text_file *to = NULL;
     rn_error err = {0};
-    int failures = 0, status = 0;
+    int status = 0;
     sort_entries(j);
     if (rn_text_file_open(&to, j->out, &err) || rn_text_file_write(to, head, strlen(head), &err))
         status = fail_with(&err);
     for (int i = 0; i < paths->count && !status; i++) {
         const entry *e = find_entry(j, paths->paths[i]);
-        if (e) {
-            failures += *e->h.error != 0;
+        if (e)
             status = copy_text(j, e, to);
-        }
     }
     if (!status && rn_text_file_commit(&to, &err))
         status = fail_with(&err);
     rn_text_file_close(&to);
-    if (!status && !failures && unlink(j->part))
-        status = broken(j, strerror(errno));
     return status;
+}
+
+int journal_remove(journal *j)
+{
+    return unlink(j->part) ? broken(j, strerror(errno)) : 0;
 }

@@ -12,6 +12,7 @@ typedef struct recording {
     int64_t finds;
     double seconds;    /* of sound */
     const char *error; /* a sentence if it could not be heard to its end, else "" */
+    const char *found; /* its finds as finds_write has them, or "" */
     const char *text;  /* its part of FILE: `length` bytes, also where it failed */
     size_t length;
 } recording;
@@ -27,9 +28,10 @@ const recording *journal_find(const journal *j, const char *path, int64_t bytes,
 const char *journal_failure(const journal *j, const char *path);
 /* Adds one; when it returns 0, killing the process does not lose it. An exit status after a message. */
 int journal_add(journal *j, const recording *h);
-/* Writes FILE: `head`, and the texts of these recordings in this order. Then FILE.part goes, unless one of them failed, which the next run tries
- * again. An exit status after a message. */
+/* Writes FILE: `head`, and the texts of these recordings in this order. An exit status after a message. */
 int journal_finish(journal *j, const char *head, const path_list *paths);
+/* FILE and all that belongs to it is whole: removes FILE.part. An exit status after a message. */
+int journal_remove(journal *j);
 void journal_close(journal **j);
 
 #endif

@@ -70,6 +70,7 @@ typedef struct tour {
     double heard_s, known_s;          /* of all recordings, and of those that were known */
     int64_t count;                    /* finds */
     int done;
+    rn_recording *heard; /* [done] for the page; NULL: none is wanted */
 } tour;
 
 /* "hearing  231 of 1,204 recordings   12 h of sound   412 times real time   1.3 h left": by bytes, since only headers tell durations. */
@@ -129,6 +130,13 @@ static int hear_one(tour *t, const char *path, int64_t bytes, rn_error *err)
     return failed;
 }
 
+static void note_heard(tour *t, const char *path, double seconds, const char *error)
+{
+    char *copy = t->heard && *error ? strdup(error) : NULL; /* ours where it is not "" */
+    if (t->heard)
+        t->heard[t->done - 1] = (rn_recording){path, copy ? copy : "", seconds, clock_or_none(path)};
+}
+
 /* To standard output. The worst exit status. */
 static int hear_all(tour *t)
 {
@@ -137,7 +145,10 @@ static int hear_all(tour *t)
     int worst = 0;
     for (int i = 0; i < t->paths->count && !output_failed() && worst != EXIT_USE; i++) {
         const char *path = t->paths->paths[i];
-        if (hear_one(t, path, stat(path, &info) ? 0 : info.st_size, &err) && !ferror(stdout))
+        double before = t->heard_s;
+        int failed = hear_one(t, path, stat(path, &info) ? 0 : info.st_size, &err);
+        note_heard(t, path, t->heard_s - before, failed ? err.text : "");
+        if (failed && !ferror(stdout))
             worst = fail_with(&err); /* a full disk is said once, at the end */
     }
     if (t->f && t->f->failed && fail_with(&t->f->why) > worst)
@@ -146,12 +157,52 @@ static int hear_all(tour *t)
     return worst;
 }
 
+/* Counts a recording that an earlier run has heard. An exit status. */
+static int take_over(tour *t, const recording *old)
+{
+    t->known++;
+    t->done++;
+    t->count += old->finds;
+    t->heard_s += old->seconds;
+    t->known_s += old->seconds;
+    t->bytes_done += old->bytes;
+    t->before += old->bytes;
+    note_heard(t, t->p->path, old->seconds, "");
+    if (t->f && t->heard && finds_parse(t->f, t->p->path, old->found)) {
+        complain("%s.part: the finds of %s can't be read: remove it to begin anew", t->out, old->path);
+        return EXIT_WORK;
+    }
+    return 0;
+}
+
+/* What became of a recording, into the journal. An exit status. */
+static int write_down(tour *t, recording *h, int first_find)
+{
+    char *found = NULL;
+    size_t length;
+    FILE *out = open_memstream(&found, &length);
+    int lost = !out;
+    if (out && t->f)
+        lost = finds_write(t->f, first_find, out);
+    if (out)
+        lost |= fclose(out);
+    h->found = found;
+    if (lost)
+        complain("no memory for the journal");
+    int status = lost ? EXIT_WORK : journal_add(t->j, h);
+    t->count += h->finds;
+    t->failures += *h->error != 0;
+    note_heard(t, h->path, h->seconds, h->error);
+    free(found);
+    return status;
+}
+
 /* One recording into the journal. An exit status: EXIT_STOPPED, EXIT_USE, or the journal's. */
 static int hear_into_journal(tour *t, const char *path)
 {
     struct stat info = {0};
     rn_error err = {0};
-    int64_t before = t->f ? t->f->count : 0;
+    int first_find = t->f ? t->f->all_count : 0, status;
     double sound_before = t->heard_s;
     recording h = {.path = path, .error = ""};
     char *text = NULL;
@@ -160,23 +211,16 @@ static int hear_into_journal(tour *t, const char *path)
         h.time_ns = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
     }
     const recording *old = journal_find(t->j, path, h.bytes, h.time_ns);
-    if (old && !*old->error) {
-        t->known++;
-        t->done++;
-        t->count += old->finds;
-        t->heard_s += old->seconds;
-        t->known_s += old->seconds;
-        t->bytes_done += h.bytes;
-        t->before += h.bytes;
-        return 0;
-    }
+    t->p->path = path;
+    if (old && !*old->error)
+        return take_over(t, old);
     if (!(t->p->out = open_memstream(&text, &h.length))) {
         complain("no memory for an answer");
         return EXIT_WORK;
     }
     if (t->f)
         t->f->failed = t->f->why.code = 0;
-    int failed = hear_one(t, path, h.bytes, &err), status = 0;
+    int failed = hear_one(t, path, h.bytes, &err);
     if (t->f && t->f->failed && !failed)
         failed = (err = t->f->why).code;
     int lost = ferror(t->p->out) | fclose(t->p->out);
@@ -192,10 +236,8 @@ static int hear_into_journal(tour *t, const char *path)
         h.text = text;
         h.error = failed ? err.text : "";
         h.seconds = t->heard_s - sound_before;
-        h.finds = t->f ? t->f->count - before : 0;
-        t->count += h.finds;
-        t->failures += failed != 0;
-        status = journal_add(t->j, &h);
+        h.finds = t->f ? t->f->all_count - first_find : 0;
+        status = write_down(t, &h, first_find);
     }
     free(text);
     return status;
@@ -231,6 +273,17 @@ static int hear_to_file(tour *t)
     return status;
 }
 
+/* --report. An exit status. */
+static int write_page(const command *c, const tour *t)
+{
+    const char *path = option_text(c, "report");
+    rn_error err = {0};
+    char *typed = command_text();
+    int failed = rn_tools_find_page(c->arguments[0], typed ? typed : "", t->f->all, t->f->all_count, t->heard, t->done, path, &err);
+    free(typed);
+    return failed ? fail_with(&err) : 0;
+}
+
 /* What was heard, and how fast. */
 static void sum_up(const tour *t)
 {
@@ -254,7 +307,7 @@ static void sum_up(const tour *t)
 /* What must not change between runs that write one file: program, model, and every option but those that change no answer. */
 static char *identity_of(const command *c, const char *model)
 {
-    static const char *const passed[] = {"out", "threads", "cpu"};
+    static const char *const passed[] = {"out", "report", "threads", "cpu"};
     char *text = NULL;
     size_t length = 0;
     FILE *out = open_memstream(&text, &length);
@@ -358,6 +411,11 @@ int verb_predict(const command *c)
     }
     if (t.out && (status = open_journal(c, &t)))
         goto done;
+    if (option_text(c, "report") && !(t.heard = calloc((size_t)paths.count + 1, sizeof *t.heard))) {
+        complain("no memory for the report");
+        status = EXIT_WORK;
+        goto done;
+    }
     progress_start(&t.live, "hearing");
     t.live.live &= t.out || !isatty(STDOUT_FILENO); /* there the answers themselves are seen */
     weigh(&t);
@@ -365,10 +423,18 @@ int verb_predict(const command *c)
         fputs(finds_head(&f), stdout);
     status = t.out ? hear_to_file(&t) : hear_all(&t);
     status = status > worst ? status : worst;
+    if (t.heard && status < EXIT_USE && (worst = write_page(c, &t)))
+        status = worst;
+    if (t.j && !status) /* else the next run tries again what failed */
+        status = journal_remove(t.j);
     if ((t.f || t.out) && !ferror(stdout) && status < EXIT_USE)
         sum_up(&t);
 done:
     journal_close(&t.j);
+    for (int i = 0; t.heard && i < t.done; i++)
+        if (*t.heard[i].error)
+            free((char *)t.heard[i].error);
+    free(t.heard);
     finds_close(&f);
     free(p.order);
     path_list_free(&paths);

@@ -118,6 +118,23 @@ RN_API int rn_text_file_write(rn_text_file *file, const char *text, size_t size,
 RN_API int rn_text_file_commit(rn_text_file **file, rn_error *err); /* closes it */
 RN_API void rn_text_file_close(rn_text_file **file);                /* drops what was not committed */
 
+/* A find: a stretch of a recording in which a class was heard. */
+typedef struct rn_find {
+    const char *path, *label;
+    double start_s, end_s; /* in the recording */
+    double probability;    /* the largest of its windows */
+    long long clock_s;     /* when the recording begins, in seconds since 1970, as its recorder's clock had it; negative: not known */
+} rn_find;
+/* A recording that was heard. */
+typedef struct rn_recording {
+    const char *path, *error; /* error: why it was not heard to its end, else "" */
+    double seconds;
+    long long clock_s; /* as of rn_find */
+} rn_recording;
+/* Writes finds as one HTML page: by class, over the hours of the day, and each; atomic. `command`: as typed. */
+RN_API int rn_tools_find_page(const char *model, const char *command, const rn_find *finds, int count, const rn_recording *recordings,
+                              int recordings_count, const char *page, rn_error *err);
+
 /* A part of a recording, to be written as WAV. */
 typedef struct rn_cut {
     double start_s, end_s;

@@ -234,6 +234,15 @@ static int cut(rn_error *err)
     return status ? status : rn_tools_seconds(sound_path, NULL, &seconds, err);
 }
 
+static int write_finds(rn_error *err)
+{
+    char path[96];
+    const rn_find finds[2] = {{"a", "x", 0, 1, 0.5, 100}, {"a", "y", 2, 3, 0.7, 100}};
+    const rn_recording recordings[1] = {{"a", "broken", 10, 100}};
+    snprintf(path, sizeof path, "%s/finds.html", folder);
+    return rn_tools_find_page("m", "c", finds, 2, recordings, 1, path, err);
+}
+
 /* A folder with a recording, its table, and a table of nothing. */
 static int list_tables(rn_error *err)
 {
@@ -385,6 +394,7 @@ static void test_cut(void **state)
 {
     (void)state;
     fail_each(cut, 400);
+    fail_each(write_finds, 400);
 }
 static void test_list_tables(void **state)
 {

@@ -18,7 +18,7 @@ cd "$work" || exit 1
 # ./hear NAME [THREADS]: as a user would type it, again and again. (A program, so that its process is the one that is killed.)
 cat >hear <<END
 #!/bin/sh
-exec "$program" predict run/model.safetensors night --hop 0.15 --min-prob 0.345 --keep-prob 0.34 --out "\$1.csv" --extract "\$1" --threads "\${2:-2}"
+exec "$program" predict run/model.safetensors night --hop 0.15 --min-prob 0.345 --keep-prob 0.34 --out "\$1.csv" --extract "\$1" --report "\$1.html" --threads "\${2:-2}"
 END
 chmod +x hear
 
@@ -27,10 +27,12 @@ run ./hear whole
 [ "$status" -eq 0 ] || { wrong "exit status $status of the whole run"; finish; }
 milliseconds=$((($(date +%s%N) - start) / 1000000))
 [ "$(wc -l <whole.csv)" -gt 10 ] || wrong "too few finds to tell anything: $(wc -l <whole.csv)"
+sed '/<pre>/d' whole.html >page # without the command
 
 same() {
     checks=$((checks + 1))
     cmp -s whole.csv "$1.csv" || wrong "$2: $1.csv differs"
+    sed '/<pre>/d' "$1.html" | cmp -s - page || wrong "$2: the page differs"
     [ ! -e "$1.csv.part" ] || wrong "$2: $1.csv.part is left"
     diff -r -x '*.tmp.*' whole "$1" >"$work/err" || wrong "$2: the cuts differ"
 }
