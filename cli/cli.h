@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "options.h"
 #include "resnet.h"
@@ -36,6 +37,9 @@ typedef struct progress {
 void progress_start(progress *p, const char *what);
 int progress_step(void *context, int64_t done, int64_t total); /* an rn_progress_fn */
 void progress_end(progress *p);
+/* A live line of another shape: 1 if it is time for one; its text. */
+int progress_due(const progress *p);
+void progress_show(progress *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 double seconds_now(void); /* monotonic */
 
@@ -53,6 +57,7 @@ int output_is_utf8(void);
 void print_json(const json_t *value);
 /* The same on one line. */
 void print_json_line(const json_t *value);
+void write_json_line(FILE *out, const json_t *value);
 
 /* A member of an object: 0, or "", where there is none. */
 json_int_t number_of(const json_t *object, const char *key);
@@ -72,6 +77,8 @@ json_t *take_result(char *text);
 
 /* Flushes stdout; 1 if something could not be written, now or before. */
 int output_failed(void);
+/* The same of any stream that is written to; only stdout is flushed. */
+int stream_failed(FILE *out);
 /* Flushes stdout; the exit status is `status`, or 1 with a message if something could not be written. */
 int finish_output(int status);
 
@@ -82,6 +89,7 @@ char *options_text(const command *c);
 typedef struct path_list {
     int count, room;
     char **paths;
+    const char *skip; /* a folder that is not searched, where it lies in another: what the command writes to; NULL */
 } path_list;
 int path_list_add(path_list *list, const char *path, rn_error *err);
 void path_list_free(path_list *list);

@@ -9,11 +9,17 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
+
+/* --out finds.csv says the format, too. */
+static const char *format_of_name(const char *out)
+{
+    const char *dot = out ? strrchr(out, '.') : NULL;
+    return dot && !strcmp(dot, ".csv") ? "csv" : NULL;
+}
 
 int finds_wanted(const command *c)
 {
-    return option_text(c, "extract") || option_text(c, "format") || option_text(c, "merge-gap") || option_text(c, "keep-prob");
+    return (format_of_name(option_text(c, "out")) && !option_flag(c, "json")) || option_text(c, "extract") || option_text(c, "report") || option_text(c, "format") || option_text(c, "merge-gap") || option_text(c, "keep-prob");
 }
 
 /* --- the clock in a name ------------------------------------------------------------------------------------------------------------- */
@@ -48,6 +54,12 @@ int clock_of_name(const char *path, long long *seconds)
     return 0;
 }
 
+long long clock_or_none(const char *path)
+{
+    long long seconds;
+    return clock_of_name(path, &seconds) ? seconds : -1;
+}
+
 /* The time of day at which a find begins, "2026-11-24T06:34:05"; empty where the name has none. */
 static void clock_text(const char *path, double start_s, char text[32])
 {
@@ -74,48 +86,123 @@ static void name_part(char *out, size_t size, const char *text, size_t length)
         out[0] = '_';
 }
 
+static void fail(finds *f, int code, const char *path, const char *why)
+{
+    f->failed = f->why.code = code;
+    snprintf(f->why.text, sizeof f->why.text, "%.800s: %s", path, why);
+}
+
+static void keep_find(finds *f, const rn_find *one)
+{
+    if (f->all_count == f->all_room) {
+        int room = f->all_room ? 2 * f->all_room : 256;
+        rn_find *larger = room > 0 ? realloc(f->all, (size_t)room * sizeof *larger) : NULL;
+        if (!larger) {
+            fail(f, RN_ERR_MEMORY, one->path, "no memory for its finds");
+            return;
+        }
+        f->all = larger;
+        f->all_room = room;
+    }
+    f->all[f->all_count++] = *one;
+}
+
+int finds_write(const finds *f, int first, FILE *out)
+{
+    for (int i = first; i < f->all_count; i++)
+        fprintf(out, "%d %.17g %.17g %.9g\n", rn_model_find_label(f->model, f->all[i].label), f->all[i].start_s, f->all[i].end_s, f->all[i].probability);
+    return ferror(out);
+}
+
+int finds_parse(finds *f, const char *path, const char *text)
+{
+    rn_find one = {.path = path, .clock_s = clock_or_none(path)};
+    int label, used;
+    for (; *text; text += used) {
+        if (sscanf(text, "%d %lf %lf %lf%n", &label, &one.start_s, &one.end_s, &one.probability, &used) != 4 || text[used++] != '\n' || label < 0 ||
+            label >= rn_model_classes(f->model))
+            return 1;
+        one.label = rn_model_label(f->model, label);
+        keep_find(f, &one);
+    }
+    return 0;
+}
+
+static void drop_cuts(finds *f)
+{
+    for (int i = 0; i < f->cuts_count; i++)
+        free((char *)f->cuts[i].out);
+    f->cuts_count = 0;
+}
+
 /* DIR/LABEL/RECORDING_START_LABEL_PROBABILITY.wav: folders of classes, as training reads them. RECORDING is the whole path, since recorders
  * give the same names in every folder. */
-static void cut_out(finds *f, int label)
+static void note_cut(finds *f, int label)
 {
     const find *at = &f->open[label];
     const char *from = strncmp(f->path, "./", 2) ? f->path : f->path + 2, *base = strrchr(from, '/'), *name = rn_model_label(f->model, label);
     const char *dot = strrchr(base ? base : from, '.');
-    char recording[160], class[60], folder[1200], path[1600];
-    rn_error err = {0};
+    char recording[160], class[60], path[1600];
     name_part(recording, sizeof recording, from, dot ? (size_t)(dot - from) : strlen(from));
     name_part(class, sizeof class, name, strlen(name));
-    snprintf(folder, sizeof folder, "%s/%s", f->extract, class);
-    snprintf(path, sizeof path, "%s/%s_%09.3f_%s_%03.0f.wav", folder, recording, at->start_s, class, 100 * (double)at->most);
-    if ((mkdir(f->extract, 0777) && errno != EEXIST) || (mkdir(folder, 0777) && errno != EEXIST)) {
-        complain("%s: %s", folder, strerror(errno));
-        f->failed = EXIT_WORK;
-    } else if (rn_tools_cut(f->path, f->listen, at->start_s, at->end_s, path, &err)) {
-        f->failed = fail_with(&err);
+    snprintf(path, sizeof path, "%.1200s/%s/%s_%09.3f_%s_%03.0f.wav", f->extract, class, recording, at->start_s, class, 100 * (double)at->most);
+    if (f->cuts_count == f->cuts_room) {
+        int room = f->cuts_room ? 2 * f->cuts_room : 64;
+        rn_cut *larger = realloc(f->cuts, (size_t)room * sizeof *larger);
+        if (larger) {
+            f->cuts = larger;
+            f->cuts_room = room;
+        }
     }
+    char *copy = f->cuts_count < f->cuts_room ? strdup(path) : NULL;
+    if (copy)
+        f->cuts[f->cuts_count++] = (rn_cut){at->start_s, at->end_s, copy};
+    else
+        fail(f, RN_ERR_MEMORY, f->path, "no memory for its finds");
+}
+
+static int compare_cuts(const void *a, const void *b)
+{
+    const rn_cut *x = a, *y = b;
+    return (x->start_s > y->start_s) - (x->start_s < y->start_s);
+}
+
+/* The folders of the cuts, then all of them in one pass over the recording. */
+static void cut_out(finds *f)
+{
+    char folder[1600];
+    for (int i = 0; i < f->cuts_count && !f->failed; i++) {
+        snprintf(folder, sizeof folder, "%s", f->cuts[i].out);
+        *strrchr(folder, '/') = 0;
+        if ((mkdir(f->extract, 0777) && errno != EEXIST) || (mkdir(folder, 0777) && errno != EEXIST))
+            fail(f, RN_ERR_IO, folder, strerror(errno));
+    }
+    if (f->cuts_count && !f->failed) { /* one reason is enough: the disk is full, or the folder may not be written */
+        qsort(f->cuts, (size_t)f->cuts_count, sizeof *f->cuts, compare_cuts);
+        f->failed = rn_tools_cut(f->path, f->listen, f->cuts, f->cuts_count, &f->why);
+    }
+    drop_cuts(f);
 }
 
 /* --- writing ----------------------------------------------------------------------------------------------------------------------------- */
 
-static void put_head(const finds *f)
+const char *finds_head(const finds *f)
 {
-    if (f->format == FINDS_CSV)
-        printf("path,start_s,end_s,clock,label,probability,mean_probability,windows\n");
-    if (f->format == FINDS_RAVEN)
-        printf("Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tAnnotation\tConfidence\tBegin Path\n");
+    return f->format == FINDS_CSV     ? "path,start_s,end_s,clock,label,probability,mean_probability,windows\n"
+           : f->format == FINDS_RAVEN ? "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tAnnotation\tConfidence\tBegin Path\n"
+                                      : "";
 }
 
 static int put_text(void *context, const char *text)
 {
-    (void)context;
-    return fputs(text, stdout) < 0;
+    return fputs(text, context) < 0;
 }
 
 /* A field between tabs: what would end it is written as a blank. */
-static void put_cell(const char *text)
+static void put_cell(FILE *out, const char *text)
 {
     for (; *text; text++)
-        putchar((unsigned char)*text < ' ' ? ' ' : *text);
+        fputc((unsigned char)*text < ' ' ? ' ' : *text, out);
 }
 
 static void put_json(const finds *f, const find *at, const char *label, const char *clock)
@@ -124,7 +211,7 @@ static void put_json(const finds *f, const find *at, const char *label, const ch
                              "mean_probability", at->sum / at->windows, "windows", at->windows);
     if (clock[0])
         json_object_set_new(line, "clock", json_string(clock));
-    print_json_line(line);
+    write_json_line(f->out, line);
     json_decref(line);
 }
 
@@ -135,39 +222,39 @@ static void put_find(finds *f, int label)
     char clock[32];
     clock_text(f->path, at->start_s, clock);
     f->count++;
-    if (f->extract && !f->failed) /* one reason is enough: the disk is full, or the folder may not be written */
-        cut_out(f, label);
+    keep_find(f, &(rn_find){f->path, name, at->start_s, at->end_s, (double)at->most, clock_or_none(f->path)});
+    if (f->extract)
+        note_cut(f, label);
     switch (f->format) {
     case FINDS_JSONL: put_json(f, at, name, clock); break;
     case FINDS_CSV:
-        csv_field(f->path, put_text, NULL);
-        printf(",%.3f,%.3f,%s,", at->start_s, at->end_s, clock);
-        csv_field(name, put_text, NULL);
-        printf(",%.4f,%.4f,%d\n", (double)at->most, at->sum / at->windows, at->windows);
+        csv_field(f->path, put_text, f->out);
+        fprintf(f->out, ",%.3f,%.3f,%s,", at->start_s, at->end_s, clock);
+        csv_field(name, put_text, f->out);
+        fprintf(f->out, ",%.4f,%.4f,%d\n", (double)at->most, at->sum / at->windows, at->windows);
         break;
     case FINDS_AUDACITY:
-        printf("%.6f\t%.6f\t", at->start_s, at->end_s);
-        put_cell(name);
-        printf(" %.0f%%\n", 100 * (double)at->most);
+        fprintf(f->out, "%.6f\t%.6f\t", at->start_s, at->end_s);
+        put_cell(f->out, name);
+        fprintf(f->out, " %.0f%%\n", 100 * (double)at->most);
         break;
     case FINDS_RAVEN:
-        printf("%lld\tSpectrogram 1\t1\t%.6f\t%.6f\t", (long long)f->count, at->start_s, at->end_s);
-        put_cell(name);
-        printf("\t%.4f\t", (double)at->most);
-        put_cell(f->path);
-        putchar('\n');
+        fprintf(f->out, "%lld\tSpectrogram 1\t1\t%.6f\t%.6f\t", (long long)f->count, at->start_s, at->end_s);
+        put_cell(f->out, name);
+        fprintf(f->out, "\t%.4f\t", (double)at->most);
+        put_cell(f->out, f->path);
+        fputc('\n', f->out);
         break;
     case FINDS_TABLE:
-        printf("%s   %.1f - %4.1f s%s%s   %s %.1f %%\n", f->path, at->start_s, at->end_s, clock[0] ? "   " : "", clock, name, 100 * (double)at->most);
+        fprintf(f->out, "%s   %.1f - %4.1f s%s%s   %s %.1f %%\n", f->path, at->start_s, at->end_s, clock[0] ? "   " : "", clock, name, 100 * (double)at->most);
         break;
     }
 }
 
 /* --- joining -------------------------------------------------------------------------------------------------------------------------------- */
 
-int finds_answer(void *context, const rn_answer *a)
+void finds_answer(finds *f, const rn_answer *a)
 {
-    finds *f = context;
     for (int k = 0; k < a->classes; k++) {
         find *at = &f->open[k];
         double p = (double)a->probability[k];
@@ -186,15 +273,9 @@ int finds_answer(void *context, const rn_answer *a)
         at->most = a->probability[k] > at->most ? a->probability[k] : at->most;
         at->windows++;
     }
-    f->last_s = a->end_s;
-    if (f->recordings > 1)
-        progress_step(&f->live, f->done, f->recordings);
-    else
-        progress_step(&f->live, (int64_t)f->last_s, 0);
-    return output_failed();
 }
 
-int finds_end(finds *f)
+void finds_end(finds *f)
 {
     for (;;) { /* in the order of their beginnings */
         int first = -1;
@@ -206,10 +287,7 @@ int finds_end(finds *f)
         put_find(f, first);
         f->open[first].open = 0;
     }
-    f->heard_s += f->last_s;
-    f->last_s = 0;
-    f->done++;
-    return output_failed();
+    cut_out(f);
 }
 
 int finds_start(finds *f, const command *c, const rn_model *model, const rn_listen *listen, int recordings)
@@ -217,7 +295,10 @@ int finds_start(finds *f, const command *c, const rn_model *model, const rn_list
     static const char *const names[] = {"table", "jsonl", "csv", "audacity", "raven"};
     const char *format = option_text(c, "format");
     memset(f, 0, sizeof *f);
+    f->out = stdout;
     f->model = model;
+    if (!format)
+        format = format_of_name(option_text(c, "out"));
     for (int i = 0; format && i < 5; i++)
         if (strcmp(format, names[i]) == 0)
             f->format = (find_format)i;
@@ -246,16 +327,14 @@ int finds_start(finds *f, const command *c, const rn_model *model, const rn_list
         complain("no memory");
         return EXIT_WORK;
     }
-    put_head(f);
-    f->recordings = recordings;
-    progress_start(&f->live, recordings > 1 ? "hearing" : "hearing, seconds:");
-    f->live.live &= !isatty(STDOUT_FILENO); /* there the finds themselves are seen */
     return 0;
 }
 
 void finds_close(finds *f)
 {
-    progress_end(&f->live);
+    drop_cuts(f);
+    free(f->all);
+    free(f->cuts);
     free(f->open);
-    f->open = NULL;
+    memset(f, 0, sizeof *f);
 }

@@ -15,6 +15,7 @@ typedef struct find {
 /* A find of a class begins with a window that has at least the probability `begin`, and goes on with every window of at least `keep` that
  * does not begin later than `gap` seconds behind the last one's end. */
 typedef struct finds {
+    FILE *out;
     const rn_model *model;
     const char *path;
     find_format format;
@@ -24,21 +25,28 @@ typedef struct finds {
     int64_t count;
     const char *extract; /* a folder that gets every find as a recording; NULL */
     const rn_listen *listen;
-    int failed;     /* a find could not be cut out */
-    double heard_s; /* of all recordings so far */
-    double last_s;  /* of this one */
-    progress live;  /* recordings, or the seconds of a single one */
-    int recordings, done;
+    rn_cut *cuts; /* of this recording; their names are ours */
+    int cuts_count, cuts_room;
+    rn_find *all; /* of all recordings, for the journal and the page; paths are those of `path`, labels the model's */
+    int all_count, all_room;
+    int failed;   /* a find could not be cut out; */
+    rn_error why; /* because of this */
 } finds;
 
 /* 1 if the command asks for finds. */
 int finds_wanted(const command *c);
 /* An exit status. `recordings`: how many will come; the labels of Audacity and Raven are those of one. */
 int finds_start(finds *f, const command *c, const rn_model *model, const rn_listen *listen, int recordings);
-int finds_answer(void *context, const rn_answer *a); /* an rn_answer_fn */
-int finds_end(finds *f);                             /* of a recording; 1 if the output failed */
+const char *finds_head(const finds *f); /* what such a table begins with */
+void finds_answer(finds *f, const rn_answer *a);
+void finds_end(finds *f); /* of a recording */
+/* Finds `first` and on as lines of text, and back; finds_parse gives 1 if the text is none. */
+int finds_write(const finds *f, int first, FILE *out);
+int finds_parse(finds *f, const char *path, const char *text);
 void finds_close(finds *f);
 
+/* When a recording began, or -1. */
+long long clock_or_none(const char *path);
 /* Seconds since 1970 that a name such as SM4_20261124_063400.wav says, as if it were UTC; 0 where it says none. */
 int clock_of_name(const char *path, long long *seconds);
 

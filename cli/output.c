@@ -69,25 +69,38 @@ void progress_start(progress *p, const char *what)
     p->live = isatty(STDERR_FILENO);
 }
 
+int progress_due(const progress *p)
+{
+    double now = seconds_now();
+    return p && p->live && now - p->started >= 2 && now - p->shown >= 0.2;
+}
+
+void progress_show(progress *p, const char *format, ...)
+{
+    va_list arguments;
+    p->shown = seconds_now();
+    p->visible = 1;
+    fputs("\r\033[K", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fflush(stderr);
+}
+
 int progress_step(void *context, int64_t done, int64_t total)
 {
     progress *p = context;
-    double now = seconds_now(), spent = now - p->started;
-    char a[32], b[32], left[32] = "";
+    char a[32], b[32], left[32], speed[32] = "", end[48] = "";
     if (stopped)
         return 1;
-    if (!p || !p->live || spent < 2 || now - p->shown < 0.2)
+    if (!progress_due(p))
         return 0;
-    p->shown = now;
-    p->visible = 1;
-    double rate = (double)(done - p->first) / spent;
-    if (total > 0)
-        fprintf(stderr, "\r\033[K%s  %s of %s", p->what, text_count(a, done), text_count(b, total));
-    else /* nobody knows how many there will be */
-        fprintf(stderr, "\r\033[K%s  %s   %.*f/s", p->what, text_count(a, done), rate < 10 ? 1 : 0, rate);
+    double rate = (double)(done - p->first) / (seconds_now() - p->started);
+    if (total <= 0 || (rate > 0 && total > done))
+        snprintf(speed, sizeof speed, "   %.*f/s", rate < 10 ? 1 : 0, rate);
     if (rate > 0 && total > done)
-        fprintf(stderr, "   %.*f/s   %s left", rate < 10 ? 1 : 0, rate, text_duration(left, (double)(total - done) / rate));
-    fflush(stderr);
+        snprintf(end, sizeof end, "   %s left", text_duration(left, (double)(total - done) / rate));
+    progress_show(p, "%s  %s%s%s%s%s", p->what, text_count(a, done), total > 0 ? " of " : "", total > 0 ? text_count(b, total) : "", speed, end);
     return 0;
 }
 
@@ -141,25 +154,31 @@ const char *text_duration(char buffer[32], double seconds)
     return buffer;
 }
 
-static void print_with(const json_t *value, size_t flags)
+static void print_with(FILE *out, const json_t *value, size_t flags)
 {
     char *text = json_dumps(value, flags | JSON_ENCODE_ANY | JSON_REAL_PRECISION(10));
     if (!text) {
         complain("no memory to print the result");
         return;
     }
-    puts(text);
+    fputs(text, out);
+    fputc('\n', out);
     free(text);
 }
 
 void print_json(const json_t *value)
 {
-    print_with(value, JSON_INDENT(2));
+    print_with(stdout, value, JSON_INDENT(2));
 }
 
 void print_json_line(const json_t *value)
 {
-    print_with(value, JSON_COMPACT);
+    print_with(stdout, value, JSON_COMPACT);
+}
+
+void write_json_line(FILE *out, const json_t *value)
+{
+    print_with(out, value, JSON_COMPACT);
 }
 
 json_t *take_result(char *text)
@@ -181,6 +200,11 @@ int output_failed(void)
     if (failed && !output_errno)
         output_errno = errno ? errno : before;
     return failed;
+}
+
+int stream_failed(FILE *out)
+{
+    return out == stdout ? output_failed() : ferror(out);
 }
 
 int finish_output(int status)

@@ -53,6 +53,12 @@ static int visible(const struct dirent *entry)
     return entry->d_name[0] != '.';
 }
 
+static int is_skipped(const path_list *list, const struct stat *folder)
+{
+    struct stat skip;
+    return list->skip && stat(list->skip, &skip) == 0 && skip.st_dev == folder->st_dev && skip.st_ino == folder->st_ino;
+}
+
 /* Adds what is readable below a folder; a folder that is one of its own ancestors (a link upwards) is left out. */
 static int add_folder(path_list *list, const char *folder, place *above, int depth, rn_error *err)
 {
@@ -77,7 +83,7 @@ static int add_folder(path_list *list, const char *folder, place *above, int dep
         if (!status) {
             snprintf(path, size, "%s%s%s", folder, folder[strlen(folder) - 1] == '/' ? "" : "/", entries[i]->d_name);
             if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
-                status = add_folder(list, path, above, depth + 1, err);
+                status = is_skipped(list, &info) ? 0 : add_folder(list, path, above, depth + 1, err);
             else if (rn_tools_readable(path))
                 status = add_path(list, path, err);
         }

@@ -194,6 +194,8 @@ static const option_row predict_options[] = {
     {"format", "X", OPTION_CHOICE, 0, 0, 0, "table|jsonl|csv|audacity|raven", "finds instead of windows: neighbouring windows of one class as one", NULL},
     NUMBER("merge-gap", "S", 0, 0, 86400, "finds of one class that are so near are one [0]"),
     NUMBER("keep-prob", "P", 0, 0, 1, "a find goes on while its class has this probability [0.7 of --min-prob]"),
+    PATH("out", "FILE", 0, "write to FILE; when interrupted, the same command goes on; .csv means --format csv; also -o"),
+    PATH("report", "FILE.html", 0, "the finds as a page: by class, over the hours of the day, and each"),
     PATH("extract", "DIR", 0, "cut every find out as DIR/LABEL/RECORDING_START_LABEL_PROBABILITY.wav"),
     TEXT("background", "LABEL", 0, "a label that counts as nothing heard: the answer is \"none\""),
     WINDOW_ROWS, RAW_ROWS, END};
@@ -294,12 +296,14 @@ const verb verbs[] = {
     {"predict", "MODEL PATH...", "names what is in recordings",
      "Names what is in recordings. PATH is a file, a folder (searched), or - for standard input.\n"
      "Recordings up to 30 s are answered whole; longer ones and standard input window by window.\n"
-     "--format, --merge-gap, --keep-prob or --extract join the windows to finds, for a table, a script, or the label\n"
-     "tracks of Audacity and Raven; where a recording's name has its date and time (20261124_063400.wav), they say at\n"
-     "what time of day. A find is written when it has ended.",
+     "--format, --merge-gap, --keep-prob, --report or --extract join the windows to finds, for a table, a script, a\n"
+     "page, or the label tracks of Audacity and Raven; where a recording's name has its date and time\n"
+     "(20261124_063400.wav), they say at what time of day. A find is written when it has ended. With --out FILE, what is\n"
+     "done is kept in FILE.part until all is: stopped by Ctrl-C or anything else, the same command goes on, and ends with\n"
+     "the same FILE. Recordings that can't be read are named at the end, and the same command tries them again.",
      "  resnet predict run/model.safetensors garden.flac\n"
      "  garden.flac   0.0 -  3.0 s   robin 97.1 %   wren 1.9 %   unknown 0.6 %\n"
-     "  resnet predict run/model.safetensors nights --hop 0.5 --merge-gap 2 --background noise --format csv >finds.csv\n"
+     "  resnet predict run/model.safetensors nights --hop 0.5 --merge-gap 2 --out finds.csv --report finds.html\n"
      "  arecord -q -t raw -f S16_LE -r 16000 | resnet predict run/model.safetensors - --raw s16le --rate 16000",
      predict_options, 2, -1, verb_predict},
     {"embed", "MODEL PATH...", "recordings become vectors",

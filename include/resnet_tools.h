@@ -125,14 +125,39 @@ RN_API int rn_text_file_write(rn_text_file *file, const char *text, size_t size,
 RN_API int rn_text_file_commit(rn_text_file **file, rn_error *err); /* closes it */
 RN_API void rn_text_file_close(rn_text_file **file);                /* drops what was not committed */
 
-/* Seconds start_s to end_s of a recording, written as WAV: 16 bits, one channel (as listen->channel says), the recording's own rate. */
-RN_API int rn_tools_cut(const char *path, const rn_listen *listen, double start_s, double end_s, const char *out, rn_error *err);
+/* A find: a stretch of a recording in which a class was heard. */
+typedef struct rn_find {
+    const char *path, *label;
+    double start_s, end_s; /* in the recording */
+    double probability;    /* the largest of its windows */
+    long long clock_s;     /* when the recording begins, in seconds since 1970, as its recorder's clock had it; negative: not known */
+} rn_find;
+/* A recording that was heard. */
+typedef struct rn_recording {
+    const char *path, *error; /* error: why it was not heard to its end, else "" */
+    double seconds;
+    long long clock_s; /* as of rn_find */
+} rn_recording;
+/* Writes finds as one HTML page: by class, over the hours of the day, and each; atomic. `command`: as typed. */
+RN_API int rn_tools_find_page(const char *model, const char *command, const rn_find *finds, int count, const rn_recording *recordings,
+                              int recordings_count, const char *page, rn_error *err);
+
+/* A part of a recording, to be written as WAV. */
+typedef struct rn_cut {
+    double start_s, end_s;
+    const char *out;
+} rn_cut;
+/* Writes parts of a recording, sorted by their start, in one pass over it: 16 bits, one channel (as listen->channel says), the recording's own
+ * rate. Parts may overlap; those that are whole when an error comes are written. */
+RN_API int rn_tools_cut(const char *path, const rn_listen *listen, const rn_cut *cuts, int count, rn_error *err);
 
 /* XXH3-128 of a file's bytes in hexadecimal: what split files know an item by, and stores of embeddings a model. */
 RN_API int rn_tools_hash(const char *path, char hash[33], rn_error *err);
 
 /* 1 if the extension is that of a recording which this build decodes, or .npy. */
 RN_API int rn_tools_readable(const char *path);
+/* How long a recording is as its header has it; 0 where that tells nothing. */
+RN_API int rn_tools_seconds(const char *path, const rn_listen *listen, double *seconds, rn_error *err);
 
 #ifdef __cplusplus
 }

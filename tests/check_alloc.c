@@ -224,6 +224,25 @@ static int describe(rn_error *err)
     return status;
 }
 
+static int cut(rn_error *err)
+{
+    char path[96];
+    double seconds;
+    snprintf(path, sizeof path, "%s/cut.wav", folder);
+    rn_cut cuts[2] = {{0, 0.5, path}, {0.25, 1, path}};
+    int status = rn_tools_cut(sound_path, NULL, cuts, 2, err);
+    return status ? status : rn_tools_seconds(sound_path, NULL, &seconds, err);
+}
+
+static int write_finds(rn_error *err)
+{
+    char path[96];
+    const rn_find finds[2] = {{"a", "x", 0, 1, 0.5, 100}, {"a", "y", 2, 3, 0.7, 100}};
+    const rn_recording recordings[1] = {{"a", "broken", 10, 100}};
+    snprintf(path, sizeof path, "%s/finds.html", folder);
+    return rn_tools_find_page("m", "c", finds, 2, recordings, 1, path, err);
+}
+
 /* A folder with a recording, its table, and a table of nothing. */
 static int list_tables(rn_error *err)
 {
@@ -382,6 +401,12 @@ static void test_describe(void **state)
     fail_each(describe, 400);
     fail_each(look_inside, 800);
 }
+static void test_cut(void **state)
+{
+    (void)state;
+    fail_each(cut, 400);
+    fail_each(write_finds, 400);
+}
 static void test_list_tables(void **state)
 {
     char path[400];
@@ -482,7 +507,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_make_and_save),        cmocka_unit_test(test_run_tensors), cmocka_unit_test(test_hear_file),
         cmocka_unit_test(test_hear_stream),          cmocka_unit_test(test_describe),    cmocka_unit_test(test_explain),    cmocka_unit_test(test_judge),
-        cmocka_unit_test(test_train),                cmocka_unit_test(test_list_tables),
+        cmocka_unit_test(test_train),                cmocka_unit_test(test_list_tables), cmocka_unit_test(test_cut),
         cmocka_unit_test(test_run_allocates_nothing)};
     if (!REPLACED) {
         print_message("not with a sanitizer: it has allocators of its own\n");

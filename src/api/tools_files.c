@@ -1,5 +1,6 @@
 /* Arrays and text files for the verbs. */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -86,18 +87,84 @@ int rn_tools_hash(const char *path, char hash[33], rn_error *err)
     return number ? rn_error_set(err, number == ENOMEM ? RN_ERR_MEMORY : RN_ERR_IO, "%s: %s", path, rn_errno_text(number)) : 0;
 }
 
-int rn_tools_cut(const char *path, const rn_listen *listen, double start_s, double end_s, const char *out, rn_error *err)
+int rn_tools_seconds(const char *path, const rn_listen *listen, double *seconds, rn_error *err)
 {
     rn_sound_options options;
-    rn_sound sound = {0};
+    rn_sound_info info = {0};
     int status = rn_listen_sound(listen, NULL, &options, err);
-    if (status)
-        return status;
-    options.start_s = start_s;
-    options.end_s = end_s;
-    status = rn_sound_read(path, &options, &sound, err);
     if (!status)
-        status = rn_sound_write_wav(out, sound.samples, sound.count, sound.rate, err);
-    rn_sound_free(&sound);
+        status = rn_sound_probe(path, &options, &info, err);
+    *seconds = status ? 0 : info.seconds;
+    return status;
+}
+
+/* A part that the pass has begun. */
+typedef struct open_cut {
+    float *samples;
+    int64_t start, end, have; /* samples of the recording */
+} open_cut;
+
+/* Takes over what a piece [at, at + got) has of a part, and writes the part when it is whole, or `last`. */
+static int fill_cut(open_cut *o, const rn_cut *cut, const float *piece, int64_t at, int64_t got, int rate, int last, rn_error *err)
+{
+    int64_t from = o->start > at ? o->start : at, to = o->end < at + got ? o->end : at + got;
+    int status = 0;
+    if (!o->samples && !(o->samples = malloc((size_t)(o->end - o->start) * sizeof *piece)))
+        return rn_error_memory(err, cut->out, (unsigned long long)(o->end - o->start) * sizeof *piece);
+    if (to > from) {
+        memcpy(o->samples + (from - o->start), piece + (from - at), (size_t)(to - from) * sizeof *piece);
+        o->have = to - o->start;
+    }
+    if (o->have < o->end - o->start && !last)
+        return 0;
+    if (o->have)
+        status = rn_sound_write_wav(cut->out, o->samples, o->have, rate, err);
+    free(o->samples);
+    o->samples = NULL;
+    o->end = o->start; /* done */
+    return status;
+}
+
+/* One pass: `open` has room for all cuts. */
+static int cut_all(rn_sound_stream *stream, const rn_cut *cuts, open_cut *open, int count, rn_error *err)
+{
+    enum { PIECE = 4096 };
+    float piece[PIECE];
+    int rate = rn_sound_stream_rate(stream), first = 0, status = 0;
+    int64_t at = 0, got = 1;
+    for (int i = 0; i < count; i++) {
+        double start = floor(cuts[i].start_s * rate + 0.5), end = floor(cuts[i].end_s * rate + 0.5);
+        if (!(start >= 0 && end > start && end - start < (double)((int64_t)1 << 30)))
+            return rn_error_set(err, RN_ERR_ARG, "%s: from %.3f to %.3f s is no part that can be cut out", cuts[i].out, cuts[i].start_s, cuts[i].end_s);
+        open[i].start = (int64_t)start;
+        open[i].end = (int64_t)end;
+    }
+    for (; !status && first < count && got > 0; at += got > 0 ? got : 0) {
+        got = rn_sound_stream_read(stream, piece, PIECE, err);
+        for (int i = first; i < count && !status && got >= 0 && (open[i].start < at + got || !got); i++)
+            if (open[i].end > open[i].start)
+                status = fill_cut(&open[i], &cuts[i], piece, at, got, rate, !got, err);
+        while (first < count && open[first].end == open[first].start)
+            first++;
+    }
+    return got < 0 ? (int)got : status;
+}
+
+int rn_tools_cut(const char *path, const rn_listen *listen, const rn_cut *cuts, int count, rn_error *err)
+{
+    rn_sound_options options;
+    rn_sound_stream *stream = NULL;
+    open_cut *open = NULL;
+    int status = rn_listen_sound(listen, NULL, &options, err);
+    if (!status)
+        status = rn_sound_stream_open(&stream, path, &options, err);
+    if (!status && !(open = calloc((size_t)count + 1, sizeof *open)))
+        status = rn_error_memory(err, path, ((unsigned long long)count + 1) * sizeof *open);
+    if (!status)
+        status = cut_all(stream, cuts, open, count, err);
+    for (int i = 0; open && i < count; i++)
+        free(open[i].samples);
+    free(open);
+    rn_sound_stream_close(&stream);
     return status;
 }
