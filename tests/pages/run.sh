@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Looks at the training page in headless Chromium: a real run, several runs, one of 100,000 steps, and one whose names, labels and metadata try to
-# become part of the page. Usage: tests/pages/run.sh BUILD [FOLDER FOR PICTURES]
+# Looks at the pages in headless Chromium. The training page: a real run, several runs, one of 100,000 steps, and one whose names, labels and metadata
+# try to become part of the page. The report of an evaluation and the page of finds: over the same hostile names. Usage: tests/pages/run.sh BUILD [FOLDER FOR PICTURES]
 set -euo pipefail
 source=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 build=$(cd "$1" && pwd)
@@ -79,4 +79,12 @@ runs=(forged)
 look forged --expect "<script>alert(5)</script>"
 runs=(long)
 look long --wait 6 --expect "100 of 100" --expect "Of 40 classes"
-echo "the training page: well"
+
+read_page() {
+    "$venv/bin/python" "$source/tests/pages/check.py" ${shots:+--shots "$shots"} --name "$@"
+}
+"$build/resnet" eval "$out/model.safetensors" any --part all --report report.html >eval.txt 2>&1 || { cat eval.txt; exit 1; }
+read_page report --expect "<img src=x onerror=alert(1)>" --expect "alert(2)" report.html
+"$build/resnet" predict "$out/model.safetensors" any --format csv --min-prob 0.2 --out finds.csv --report finds.html >predict.txt 2>&1 || { cat predict.txt; exit 1; }
+read_page finds --expect "alert(1)" --expect "alert(2)" finds.html
+echo "the pages: well"
