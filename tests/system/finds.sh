@@ -87,10 +87,16 @@ fi
 same stopped "after Ctrl-C"
 
 # A record cut off at any byte, and nonsense behind the last: as if it had never been written.
-run timeout -s INT 1 ./hear torn
+for share in 2 3 4 6 8 12; do # a machine that has become faster since the whole run was timed needs an earlier stop
+    rm -f torn.csv
+    run timeout -s INT "$(awk "BEGIN { print $milliseconds / $share / 1000 }")" ./hear torn
+    [ ! -e torn.csv.part ] || break
+done
 if [ -e torn.csv.part ]; then
     head -c $(($(size_of torn.csv.part) - 7)) torn.csv.part >spare && printf 'recording 1 2 3 4 5 6' >>spare
     mv spare torn.csv.part
+else
+    wrong "no run could be stopped half way"
 fi
 run ./hear torn
 [ "$status" -eq 0 ] || wrong "exit status $status on a torn journal"
