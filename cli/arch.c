@@ -4,12 +4,6 @@
 
 #include "cli.h"
 
-static void shape_text(char buffer[48], const json_t *shape)
-{
-    snprintf(buffer, 48, "%lldx%lldx%lld", json_integer_value(json_array_get(shape, 0)), json_integer_value(json_array_get(shape, 1)),
-             json_integer_value(json_array_get(shape, 2)));
-}
-
 static void print_list(const json_t *list)
 {
     size_t i;
@@ -17,7 +11,7 @@ static void print_list(const json_t *list)
     printf("%-10s  %-10s  %12s  %10s   at its default width and input\n", "name", "input", "parameters", "GMAC");
     json_array_foreach(list, i, row)
     {
-        char shape[48], count[32];
+        char shape[64], count[32];
         shape_text(shape, json_object_get(row, "input"));
         printf("%-10s  %-10s  %12s  %10.3f   width %lld, shortcut %s\n", text_of(row, "arch"), shape,
                text_count(count, number_of(row, "parameters")), 1e-9 * (double)number_of(row, "macs"), number_of(row, "width"),
@@ -29,7 +23,7 @@ static void print_table(const json_t *table)
 {
     size_t i;
     json_t *row;
-    char shape[48], count[32], macs[32];
+    char shape[64], count[32], macs[32];
     shape_text(shape, json_object_get(table, "input"));
     printf("%s   width %lld, shortcut %s, stem %s, pool %s, input %s, %lld classes, embedding %lld\n\n", text_of(table, "arch"),
            number_of(table, "width"), text_of(table, "shortcut"), text_of(table, "stem"), text_of(table, "pool"), shape,

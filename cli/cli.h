@@ -48,6 +48,11 @@ const char *text_count(char buffer[32], int64_t n);         /* 11,694,537 */
 const char *text_bytes(char buffer[32], int64_t n);         /* 46.8 MB */
 const char *text_duration(char buffer[32], double seconds); /* 6 s, 3 min, 1.9 h */
 
+/* "16x1x3x3" of a list of sizes. */
+void shape_text(char buffer[64], const json_t *shape);
+/* 1 if the locale of the environment is one of UTF-8: then bars may be drawn with its blocks. */
+int output_is_utf8(void);
+
 /* Prints an object with sorted keys left as they are, two blanks of indentation. */
 void print_json(const json_t *value);
 /* The same on one line. */
@@ -106,6 +111,7 @@ int verb_embed(const command *c);
 int verb_run(const command *c);
 int verb_dump(const command *c);
 int verb_explain(const command *c);
+int verb_watch(const command *c);
 int verb_bench(const command *c);
 
 #endif

@@ -4,14 +4,6 @@
 
 #include "cli.h"
 
-static void shape_text(char buffer[64], const json_t *shape)
-{
-    size_t at = 0;
-    buffer[0] = 0;
-    for (size_t i = 0; i < json_array_size(shape) && at < 48; i++)
-        at += (size_t)snprintf(buffer + at, 64 - at, "%s%lld", i ? "x" : "", json_integer_value(json_array_get(shape, i)));
-}
-
 static int list_stages(const command *c, const rn_model *model)
 {
     rn_error err = {0};
@@ -57,7 +49,7 @@ int verb_dump(const command *c)
         status = list_stages(c, model);
         goto done;
     }
-    if (rn_tools_dump(model, c->arguments[1], &listen, stage, out, &result, &err)) {
+    if (rn_tools_dump(model, c->arguments[1], &listen, option_number(c, "start", -1), stage, out, &result, &err)) {
         status = fail_with(&err);
         goto done;
     }

@@ -28,7 +28,8 @@ typedef struct storing {
     float *own;
     outcome *kept; /* but not committed */
     int kept_count;
-    double committed_s; /* when */
+    int pending;    /* files to commit, with those whose time alone is new */
+    double since_s; /* when the first of them was done */
     int64_t stored, unchanged, failed, windows;
     double sound_s;
     progress live;
@@ -99,10 +100,17 @@ static void say_stored(const storing *s, const outcome *o)
     json_decref(line);
 }
 
+/* One more to commit. The time that was spent waiting for another embed does not count. */
+static void await_commit(storing *s)
+{
+    if (!s->pending++)
+        s->since_s = seconds_now();
+}
+
 /* What is kept goes to the disk, and is then counted and said. */
 static int commit(storing *s)
 {
-    s->committed_s = seconds_now();
+    s->pending = 0;
     if (store_commit(s->store, &s->err))
         return 1;
     for (int i = 0; i < s->kept_count; i++) {
@@ -164,17 +172,19 @@ static int embed_one(storing *s, rn_session *session, const rn_listen *listen, c
             return say_failed(s, &err);
         if (strcmp(known.hash, s->file.hash)) {
             if (rn_session_file(session, path, listen, take_answer, s, &err)) {
-                if (!s->err.code && s->begun)
-                    store_drop(s->store, &s->err);
+                if (!s->err.code && s->begun && !store_drop(s->store, &s->err))
+                    await_commit(s);
                 return s->err.code ? EXIT_WORK : signals_stopped() ? EXIT_STOPPED : say_failed(s, &err);
             }
             if (store_keep(s->store, &s->err))
                 return EXIT_WORK;
             s->kept[s->kept_count++] = s->now;
+            await_commit(s);
             return 0;
         }
         if (store_touch(s->store, &s->file, &s->err)) /* copied, or only touched */
             return EXIT_WORK;
+        await_commit(s);
     }
     s->unchanged++;
     s->todo--;
@@ -206,12 +216,11 @@ static int choose(storing *s, path_list *paths)
 static int embed_chosen(storing *s, rn_session *session, const rn_listen *listen, const path_list *paths)
 {
     int worst = 0, status = 0, stop = 0;
-    s->committed_s = seconds_now();
     progress_start(&s->live, paths->count == 1 ? "embedding, seconds:" : "embedding");
     for (int i = 0; i < paths->count && !stop; i++) {
         status = embed_one(s, session, listen, paths->paths[i]);
         worst = status > worst ? status : worst;
-        stop = s->err.code || status == EXIT_USE || (seconds_now() - s->committed_s >= COMMIT_S && commit(s)) || show_progress(s);
+        stop = s->err.code || status == EXIT_USE || (s->pending && seconds_now() - s->since_s >= COMMIT_S && commit(s)) || show_progress(s);
     }
     if (!s->err.code)
         commit(s);

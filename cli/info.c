@@ -61,6 +61,53 @@ static void print_labels(const json_t *labels)
     printf("\n");
 }
 
+/* A histogram as a row of bars, the highest bin as high as a line. */
+static void print_bars(const json_t *bins)
+{
+    static const char *const blocks[] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+    static const char *const signs[] = {" ", ".", ":", "-", "=", "+", "*", "#", "@"};
+    const char *const *bars = output_is_utf8() ? blocks : signs;
+    json_int_t most = 1;
+    size_t i;
+    json_t *bin;
+    json_array_foreach((json_t *)bins, i, bin) most = json_integer_value(bin) > most ? json_integer_value(bin) : most;
+    json_array_foreach((json_t *)bins, i, bin)
+    {
+        double height = 8 * (double)json_integer_value(bin) / (double)most;
+        fputs(bars[height > 0 && height < 1 ? 1 : (int)(height + 0.5)], stdout);
+    }
+}
+
+/* One line for each layer: its weights. Biases and running statistics are in --json. */
+static void print_weights(const json_t *weights)
+{
+    size_t i;
+    json_t *row;
+    printf("\n%-26s  %-14s  %9s  %9s  %9s  %-24s  %9s  %6s\n", "weights of", "shape", "mean", "std", "min", "distribution", "max",
+           "near 0");
+    json_array_foreach((json_t *)weights, i, row)
+    {
+        const char *name = text_of(row, "name"), *end = strrchr(name, '.');
+        char shape[64];
+        if (!end || strcmp(end, ".weight"))
+            continue;
+        shape_text(shape, json_object_get(row, "shape"));
+        printf("%-26.*s  %-14s  %9.3g  %9.3g  %9.3g  ", (int)(end - name), name, shape, real_of(row, "mean"), real_of(row, "std"),
+               real_of(row, "min"));
+        print_bars(json_object_get(row, "histogram"));
+        printf("  %9.3g  %4.1f %%\n", real_of(row, "max"), 100 * real_of(row, "near_zero"));
+    }
+}
+
+/* Last, so that they are seen. */
+static void print_warnings(const json_t *warnings)
+{
+    size_t i;
+    json_t *warning;
+    printf("\n%s\n", json_array_size(warnings) ? "warnings" : "warnings     none: every number is finite, and no channel dead or constant");
+    json_array_foreach((json_t *)warnings, i, warning) printf("  %s\n", text_of(warning, "text"));
+}
+
 static void print_model(const json_t *all)
 {
     const json_t *arch = json_object_get(all, "arch"), *input = json_object_get(all, "input");
@@ -80,6 +127,8 @@ static void print_model(const json_t *all)
     for (int i = 0; i < 5; i++)
         if (json_object_get(all, sections[i]))
             print_section(sections[i], json_object_get(all, sections[i]));
+    print_weights(json_object_get(all, "weights"));
+    print_warnings(json_object_get(all, "warnings"));
 }
 
 int verb_info(const command *c)

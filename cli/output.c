@@ -275,3 +275,22 @@ char *command_text(void)
     text = strdup(buffer);
     return text;
 }
+
+void shape_text(char buffer[64], const json_t *shape)
+{
+    size_t at = 0;
+    buffer[0] = 0;
+    for (size_t i = 0; i < json_array_size(shape) && at < 48; i++)
+        at += (size_t)snprintf(buffer + at, 64 - at, "%s%lld", i ? "x" : "", json_integer_value(json_array_get(shape, i)));
+}
+
+int output_is_utf8(void)
+{
+    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+    for (int i = 0; i < 3; i++) {
+        const char *value = getenv(names[i]);
+        if (value && *value)
+            return strcasestr(value, "utf-8") || strcasestr(value, "utf8");
+    }
+    return 0;
+}

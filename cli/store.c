@@ -9,15 +9,18 @@
 #include "store.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define APPLICATION 0x524E656D /* "RNem" */
 #define SCHEMA 1
-#define WAIT_MS 10000
+#define WAIT_MS 30000
+#define PAUSE_US 3000 /* after a commit, so that whoever waits gets a turn */
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error vectors are stored little endian, as they lie in memory
@@ -92,7 +95,7 @@ static int failed(store *s, int code, rn_error *err)
         {SQLITE_NOTADB, RN_ERR_FORMAT, "no SQLite database; it is left as it is: name another file for the embeddings"},
         {SQLITE_CORRUPT, RN_ERR_FORMAT,
          "the database is damaged: move it away and embed again, or save what can be read with sqlite3's .recover"},
-        {SQLITE_READONLY, RN_ERR_IO, "may not be written, or not its folder"},
+        {SQLITE_READONLY, RN_ERR_IO, "may not be written: the file, or its folder"},
         {SQLITE_FULL, RN_ERR_IO, "No space left on device: free some, and the same command goes on"},
         {SQLITE_NOMEM, RN_ERR_MEMORY, "no memory for the database"},
     };
@@ -155,7 +158,7 @@ static int recognise(store *s, int *empty, rn_error *err)
     int status;
     if ((status = ask_number(s, "PRAGMA application_id", &application, err)) ||
         (status = ask_number(s, "PRAGMA user_version", &schema, err)) ||
-        (status = ask_number(s, "SELECT count(*) FROM sqlite_schema", &objects, err)))
+        (status = ask_number(s, "SELECT count(*) FROM sqlite_master", &objects, err)))
         return status;
     *empty = !application && !schema && !objects;
     if (*empty)
@@ -180,6 +183,25 @@ static int found_store(store *s, rn_error *err)
     return (status = execute(s, tables, err)) ? status : execute(s, mark, err);
 }
 
+/* SQLite's own way to wait looks ten times a second, and would not see the pause between another embed's transactions. */
+static int wait_for_lock(void *context, int tries)
+{
+    (void)context;
+    usleep(1000);
+    return tries < WAIT_MS;
+}
+
+/* An empty file where there is none: SQLite would not say why it can't make one. */
+static int make_file(store *s, rn_error *err)
+{
+    int file = open(s->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666), number = errno;
+    if (file >= 0)
+        close(file);
+    else if (access(s->path, F_OK)) /* else SQLite can read it, or says what it is */
+        return refuse(s, RN_ERR_IO, number == ENOENT ? "No such file or folder" : strerror(number), err);
+    return 0;
+}
+
 int store_open(store **out, const char *path, rn_error *err)
 {
     store *s = calloc(1, sizeof *s);
@@ -192,11 +214,13 @@ int store_open(store **out, const char *path, rn_error *err)
         goto fail;
     }
     sprintf(name, "%s%s", *path == '/' ? "" : "./", path); /* or "file:..." would be an address */
+    if ((status = make_file(s, err)))
+        goto fail;
     if ((code = sqlite3_open_v2(name, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL))) {
         status = failed(s, code, err);
         goto fail;
     }
-    sqlite3_busy_timeout(s->db, WAIT_MS);
+    sqlite3_busy_handler(s->db, wait_for_lock, NULL);
     if ((status = execute(s, "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; PRAGMA synchronous = EXTRA", err)) ||
         (status = recognise(s, &empty, err)) || (empty && (status = found_store(s, err))))
         goto fail;
@@ -333,7 +357,11 @@ int store_touch(store *s, const store_file *file, rn_error *err)
 
 int store_commit(store *s, rn_error *err)
 {
-    return sqlite3_get_autocommit(s->db) ? 0 : execute(s, "COMMIT", err);
+    if (sqlite3_get_autocommit(s->db))
+        return 0;
+    int status = execute(s, "COMMIT", err);
+    usleep(PAUSE_US);
+    return status;
 }
 
 void store_close(store **out)
@@ -344,7 +372,7 @@ void store_close(store **out)
     for (int i = 0; i < STATEMENTS; i++)
         sqlite3_finalize(s->statements[i]);
     if (s->model) { /* else it may be another's; whoever still has it open keeps the log */
-        sqlite3_busy_timeout(s->db, 0);
+        sqlite3_busy_handler(s->db, NULL, NULL);
         sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
         sqlite3_exec(s->db, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL);
     }

@@ -34,7 +34,7 @@ int store_use(store *s, const store_model *model, rn_error *err);
 /* Fills `known` but for its path, and sets *found, if vectors of that path are stored that this model made with these options. */
 int store_find(store *s, const char *path, store_file *known, int *found, rn_error *err);
 
-/* Begins a file, whose vectors under this model are to replace those stored before. Waits up to 10 s for another writer. */
+/* Begins a file, whose vectors under this model are to replace those stored before. Waits up to 30 s for another writer. */
 int store_begin(store *s, const store_file *file, rn_error *err);
 int store_window(store *s, double start_s, double end_s, const float *vector, rn_error *err);
 int store_keep(store *s, rn_error *err); /* the file is whole */

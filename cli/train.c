@@ -1,15 +1,21 @@
-/* resnet train: a data set becomes a model. One line per epoch; on a terminal a live line under it. */
+/* resnet train: a data set becomes a model. One line per epoch; on a terminal a live line under it. With --seeds several models, with --watch
+ * a page, with --compare a word on every epoch about another run. */
 #include <math.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli.h"
+#include "compare.h"
+#include "serve/watch.h"
 
 typedef struct watcher {
     const command *c;
-    progress live; /* decoding, validation and test */
+    comparison *against; /* NULL: no --compare */
+    long long seed;      /* of --seeds; -1: one run */
+    progress live;       /* decoding, validation and test */
     rn_training_stage stage;
     int terminal, visible, json;
     double shown;
@@ -31,7 +37,17 @@ static void on_note(void *context, const char *line)
 
 /* ---- Epochs ---- */
 
-static void print_epoch(const rn_training_progress *p)
+static void print_verdict(const char *name, const verdict *v)
+{
+    if (isnan(v->other))
+        printf("   %s: no figure so early", name);
+    else if (v->by_loss)
+        printf("   %s: loss %.3f%s, lowest %.3f: %s", name, v->other, v->past ? " at its end" : " here", v->best, v->word);
+    else
+        printf("   %s: %.1f %%%s, best %.1f %%: %s", name, 100 * v->other, v->past ? " at its end" : " here", 100 * v->best, v->word);
+}
+
+static void print_epoch(const rn_training_progress *p, const char *other, const verdict *v)
 {
     char seconds[32], left[32], width[16];
     int digits = snprintf(width, sizeof width, "%d", p->epochs);
@@ -41,10 +57,18 @@ static void print_epoch(const rn_training_progress *p)
     printf("  lr %.3g   %.0f items/s   %s", p->lr, p->items_per_second, text_duration(seconds, p->seconds));
     if (p->epoch < p->epochs && p->seconds_left >= 0)
         printf(", %s left", text_duration(left, p->seconds_left));
-    printf("%s\n", p->best && !isnan(p->validation_macro) ? "   best so far" : "");
+    printf("%s", p->best && !isnan(p->validation_macro) ? "   best so far" : "");
+    if (other)
+        print_verdict(other, v);
+    printf("\n");
 }
 
-static json_t *epoch_object(const rn_training_progress *p)
+static json_t *real_or_null(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+static json_t *epoch_object(const rn_training_progress *p, const char *other, const verdict *v)
 {
     json_t *line = json_pack("{s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:b}", "event", "epoch", "epoch", p->epoch, "epochs", p->epochs,
                              "loss", p->loss, "accuracy", p->accuracy, "lr", p->lr, "items_per_second", p->items_per_second, "seconds",
@@ -54,7 +78,31 @@ static json_t *epoch_object(const rn_training_progress *p)
         json_object_set_new(line, "validation_accuracy", json_real(p->validation_accuracy));
         json_object_set_new(line, "validation_macro_accuracy", json_real(p->validation_macro));
     }
+    if (other)
+        json_object_set_new(line, "compare",
+                            json_pack("{s:o, s:s, s:o, s:o, s:o, s:b}", "run", path_value(other), "by",
+                                      v->by_loss ? "loss" : "validation_accuracy", "other", real_or_null(v->other), "other_best",
+                                      real_or_null(v->best), "verdict", v->word ? json_string(v->word) : json_null(), "past_its_end",
+                                      v->past));
     return line;
+}
+
+static void end_epoch(watcher *w, const rn_training_progress *p)
+{
+    rn_error err;
+    verdict v = {0};
+    const char *other = w->against && !compare_epoch(w->against, &v, &err) ? w->against->other.folder : NULL;
+    hide_live(w);
+    if (w->json) {
+        json_t *line = epoch_object(p, other, &v);
+        if (w->seed >= 0)
+            json_object_set_new(line, "seed", json_integer(w->seed));
+        print_json_line(line);
+        json_decref(line);
+    } else {
+        print_epoch(p, other, &v);
+    }
+    fflush(stdout);
 }
 
 /* The live line: only on a terminal, five times a second. */
@@ -80,15 +128,7 @@ static int on_progress(void *context, const rn_training_progress *p)
     if (p->stage == RN_TRAINING_STEP) {
         show_step(w, p);
     } else if (p->stage == RN_TRAINING_EPOCH) {
-        hide_live(w);
-        if (w->json) {
-            json_t *line = epoch_object(p);
-            print_json_line(line);
-            json_decref(line);
-        } else {
-            print_epoch(p);
-        }
-        fflush(stdout);
+        end_epoch(w, p);
     } else {
         if (w->stage != p->stage || p->done <= 1) {
             hide_live(w);
@@ -191,8 +231,8 @@ static json_t *result_object(const char *out, const rn_training_result *r)
     return line;
 }
 
-/* The library's options: the passed rows, --no-augment spelt out, and the file of --config. */
-static char *training_options(const command *c)
+/* The library's options: the passed rows, --no-augment spelt out, and the file of --config. NULL after a message. */
+static json_t *training_options(const command *c)
 {
     static const char *const off[] = {"augment.gain_db",   "augment.shift_s",        "augment.speed", "augment.noise_probability",
                                       "augment.mask_time", "augment.mask_frequency", "augment.mixup"};
@@ -202,11 +242,9 @@ static char *training_options(const command *c)
             json_object_set_new(object, off[i], json_integer(0));
     if (option_text(c, "config"))
         json_object_set_new(object, "config", json_string(option_text(c, "config")));
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-    json_decref(object);
-    if (!text)
+    if (!object)
         complain("no memory for the options");
-    return text;
+    return object;
 }
 
 static int open_training_data(const command *c, rn_data **data)
@@ -254,16 +292,14 @@ static int dry_run(const command *c, rn_data *data, const char *options, const r
     return EXIT_DONE;
 }
 
-static int run_training(const command *c, rn_training *training, const char *out)
+static int print_training_plan(const command *c, rn_training *training)
 {
     rn_error err = {0};
-    rn_training_result r;
     char *text = NULL;
     json_t *plan = rn_training_plan(training, &text, &err) ? NULL : take_result(text);
-    int json = option_flag(c, "json");
     if (!plan)
         return fail_with(&err);
-    if (json) {
+    if (option_flag(c, "json")) {
         json_object_set_new(plan, "event", json_string("plan"));
         print_json_line(plan);
     } else {
@@ -271,59 +307,302 @@ static int run_training(const command *c, rn_training *training, const char *out
     }
     fflush(stdout);
     json_decref(plan);
-    if (rn_training_run(training, &r, &err))
-        return fail_training(c, &err);
-    if (json) {
-        json_t *line = result_object(out, &r);
+    return 0;
+}
+
+/* What every run of one command shares. */
+typedef struct session {
+    const command *c;
+    rn_data *data;
+    rn_training_watch watch;
+    watcher *w;
+    int resume;
+} session;
+
+/* One run, from its plan to its result. */
+static int train_run(session *s, const char *options, const char *out, rn_training_result *r)
+{
+    rn_error err = {0};
+    rn_training *training = NULL;
+    comparison against;
+    const char *other = option_text(s->c, "compare");
+    int status = 0;
+    if (other && compare_start(&against, other, out, &err)) {
+        compare_free(&against);
+        return fail_with(&err);
+    }
+    s->w->against = other ? &against : NULL;
+    s->w->stage = RN_TRAINING_TEST;
+    progress_start(&s->w->live, "reading");
+    if (rn_training_open(&training, s->data, options, out, s->resume, &s->watch, &err)) {
+        hide_live(s->w);
+        status = fail_training(s->c, &err);
+        goto done;
+    }
+    hide_live(s->w);
+    if ((status = print_training_plan(s->c, training)))
+        goto done;
+    if (other)
+        compare_notes(&against, complain);
+    if (rn_training_run(training, r, &err)) {
+        hide_live(s->w);
+        status = fail_training(s->c, &err);
+        goto done;
+    }
+    hide_live(s->w);
+    if (s->w->json) {
+        json_t *line = result_object(out, r);
+        if (s->w->seed >= 0)
+            json_object_set_new(line, "seed", json_integer(s->w->seed));
         print_json_line(line);
         json_decref(line);
     } else {
-        print_result(c, out, &r);
+        print_result(s->c, out, r);
+        if (other)
+            compare_print_end(&against);
     }
+done:
+    rn_training_close(&training);
+    if (other)
+        compare_free(&against);
+    s->w->against = NULL;
+    return status;
+}
+
+/* ---- Several seeds ---- */
+
+enum { SEEDS_MOST = 26 /* as many as `watch` tells apart */ };
+
+/* The first seed: --seed, or what the file of --config says, or 0. */
+static long long first_seed(const command *c)
+{
+    long long seed = option_integer(c, "seed", -1);
+    if (seed < 0 && option_text(c, "config")) {
+        json_t *config = json_load_file(option_text(c, "config"), 0, NULL);
+        seed = (long long)number_of(config, "seed");
+        json_decref(config);
+    }
+    return seed < 0 ? 0 : seed;
+}
+
+typedef struct seed_run {
+    char folder[4200];
+    rn_training_result result;
+} seed_run;
+
+/* Mean and deviation of a sample (n - 1); what is no number is left out of neither: it makes both NaN. */
+static void mean_of(const double *values, int count, double *mean, double *deviation)
+{
+    double sum = 0, squares = 0;
+    for (int i = 0; i < count; i++)
+        sum += values[i];
+    *mean = sum / count;
+    for (int i = 0; i < count; i++)
+        squares += (values[i] - *mean) * (values[i] - *mean);
+    *deviation = sqrt(squares / (count - 1));
+}
+
+static void print_seeds(const seed_run *runs, long long first, int count, int json)
+{
+    double validation[SEEDS_MOST], test[SEEDS_MOST], mean[2], deviation[2];
+    json_t *rows = json_array();
+    for (int i = 0; i < count; i++) {
+        const rn_training_result *r = &runs[i].result;
+        validation[i] = r->validation_accuracy;
+        test[i] = r->test_items ? r->test_accuracy : NAN;
+        json_array_append_new(rows, json_pack("{s:I, s:o, s:i, s:o, s:o}", "seed", (json_int_t)(first + i), "run",
+                                              path_value(runs[i].folder), "best_epoch", r->best_epoch, "validation_accuracy",
+                                              real_or_null(validation[i]), "test_accuracy", real_or_null(test[i])));
+    }
+    mean_of(validation, count, &mean[0], &deviation[0]);
+    mean_of(test, count, &mean[1], &deviation[1]);
+    json_t *all = json_pack("{s:s, s:o, s:{s:o, s:o}, s:{s:o, s:o}}", "event", "seeds", "seeds", rows, "validation_accuracy", "mean",
+                            real_or_null(mean[0]), "deviation", real_or_null(deviation[0]), "test_accuracy", "mean", real_or_null(mean[1]),
+                            "deviation", real_or_null(deviation[1]));
+    if (json) {
+        print_json_line(all);
+    } else {
+        printf("\n%-10s", "seed");
+        printf("%s%s  best of epoch\n", isnan(mean[0]) ? "" : "  validation", isnan(mean[1]) ? "" : "     test");
+        for (int i = 0; i < count; i++) {
+            printf("%-10lld", first + i);
+            if (!isnan(mean[0]))
+                printf("  %8.1f %%", 100 * validation[i]);
+            if (!isnan(mean[1]))
+                printf("  %5.1f %%", 100 * test[i]);
+            printf("  %13d\n", runs[i].result.best_epoch);
+        }
+        static const char *const names[] = {"mean", "deviation"};
+        for (int k = 0; k < 2; k++) {
+            const double *row = k ? deviation : mean;
+            printf("%-10s", names[k]);
+            if (!isnan(mean[0]))
+                printf("  %8.1f %%", 100 * row[0]);
+            if (!isnan(mean[1]))
+                printf("  %5.1f %%", 100 * row[1]);
+            printf("\n");
+        }
+    }
+    json_decref(all);
+}
+
+/* RUN/seed-S, ...; 0, or an exit status after a message. */
+static int name_seed_runs(const command *c, seed_run *runs, long long first, int count)
+{
+    char path[4300];
+    const char *out = option_text(c, "out");
+    snprintf(path, sizeof path, "%s/log.jsonl", out);
+    if (access(path, F_OK) == 0) {
+        complain("%s holds a single run: name another folder with --out for the runs of --seeds", out);
+        return EXIT_WORK;
+    }
+    for (int i = 0; i < count; i++) {
+        if (snprintf(runs[i].folder, sizeof runs[i].folder, "%s/seed-%lld", out, first + i) >= (int)sizeof runs[i].folder) {
+            complain("--out %.100s...: the name is too long", out);
+            return EXIT_USE;
+        }
+        snprintf(path, sizeof path, "%s/log.jsonl", runs[i].folder);
+        if (!option_flag(c, "resume") && !option_flag(c, "resume-arithmetic") && access(path, F_OK) == 0) {
+            complain("%s holds a run already: go on with --resume, or name another folder with --out", runs[i].folder);
+            return EXIT_WORK;
+        }
+    }
+    return 0;
+}
+
+static int train_seeds(session *s, json_t *options, seed_run *runs, long long first, int count)
+{
+    for (int i = 0; i < count; i++) {
+        json_object_set_new(options, "seed", json_integer(first + i));
+        char *text = json_dumps(options, JSON_COMPACT);
+        s->w->seed = first + i;
+        if (!s->w->json)
+            printf("%sseed      %lld (%d of %d)\n", i ? "\n" : "", first + i, i + 1, count);
+        int status = text ? train_run(s, text, runs[i].folder, &runs[i].result) : EXIT_WORK;
+        free(text);
+        if (status == EXIT_STOPPED)
+            complain("of %d seeds, %d are done; the same command with --resume goes on with all of them", count, i);
+        if (status)
+            return status;
+    }
+    print_seeds(runs, first, count, s->w->json);
     return EXIT_DONE;
 }
 
-int verb_train(const command *c)
+/* ---- The verb ---- */
+
+/* Options that do not go together. */
+static int check_options(const command *c)
 {
-    rn_error err = {0};
-    rn_data *data = NULL;
-    rn_training *training = NULL;
-    watcher w = {.c = c, .terminal = isatty(STDERR_FILENO), .json = option_flag(c, "json"), .stage = RN_TRAINING_TEST};
-    char *options = NULL, *typed = NULL;
-    const char *out = option_text(c, "out");
-    int resume = option_flag(c, "resume-arithmetic") ? RN_TRAINING_RESUME_ARITHMETIC
-                 : option_flag(c, "resume")          ? RN_TRAINING_RESUME
-                                                     : 0,
-        status;
+    static const char *const watching[] = {"watch", "compare", "seeds"};
+    const char *out = option_text(c, "out"), *other = option_text(c, "compare");
     if (!out && !option_flag(c, "dry-run")) {
         complain("train: say where the model goes: resnet train %s --out RUN", c->arguments[0]);
         return EXIT_USE;
     }
-    if ((status = open_training_data(c, &data)))
+    for (int i = 0; i < 3 && option_flag(c, "dry-run"); i++)
+        if (option_text(c, watching[i])) {
+            complain("train: --dry-run trains nothing: leave --%s out", watching[i]);
+            return EXIT_USE;
+        }
+    if (option_text(c, "listen") && !option_flag(c, "watch")) {
+        complain("train: --listen is for the page of --watch: give both or neither");
+        return EXIT_USE;
+    }
+    if (other && strcmp(other, out) == 0) {
+        complain("train: --compare %s: that is this run: name another", other);
+        return EXIT_USE;
+    }
+    return 0;
+}
+
+/* The page outlives the training where somebody sits before it; a script goes on. */
+static void keep_page(const watch_page *page)
+{
+    if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO) || signals_stopped())
+        return;
+    fprintf(stderr, "page      %s stays until Ctrl-C\n", watch_url(page));
+    while (!signals_stopped())
+        poll(NULL, 0, 200);
+}
+
+/* 0 and the page, if one is wanted; else an exit status after a message. */
+static int open_page(const command *c, const seed_run *runs, int count, watch_page **page)
+{
+    rn_error err = {0};
+    const char *folders[SEEDS_MOST + 2];
+    int total = 0;
+    if (!option_flag(c, "watch"))
+        return 0;
+    if (!count)
+        folders[total++] = option_text(c, "out");
+    while (total < count) {
+        folders[total] = runs[total].folder;
+        total++;
+    }
+    if (option_text(c, "compare"))
+        folders[total++] = option_text(c, "compare");
+    if (watch_open(page, option_text(c, "listen"), folders, total, &err))
+        return fail_with(&err);
+    fprintf(stderr, "page      %s\n", watch_url(*page));
+    return 0;
+}
+
+static int train_all(session *s, json_t *options)
+{
+    const command *c = s->c;
+    int count = (int)option_integer(c, "seeds", 0), status = 0;
+    long long first = first_seed(c);
+    seed_run *runs = calloc((size_t)count + 1, sizeof *runs);
+    watch_page *page = NULL;
+    if (!runs) {
+        complain("no memory for %d runs", count);
+        return EXIT_WORK;
+    }
+    if (count)
+        status = name_seed_runs(c, runs, first, count);
+    if (!status)
+        status = open_page(c, runs, count, &page);
+    if (!status && count) {
+        status = train_seeds(s, options, runs, first, count);
+    } else if (!status) {
+        char *text = json_dumps(options, JSON_COMPACT);
+        status = text ? train_run(s, text, option_text(c, "out"), &runs[0].result) : EXIT_WORK;
+        free(text);
+    }
+    if (page && !status)
+        keep_page(page);
+    watch_close(&page);
+    free(runs);
+    return status;
+}
+
+int verb_train(const command *c)
+{
+    rn_data *data = NULL;
+    watcher w = {.c = c, .terminal = isatty(STDERR_FILENO), .json = option_flag(c, "json"), .stage = RN_TRAINING_TEST, .seed = -1};
+    int resume = option_flag(c, "resume-arithmetic") ? RN_TRAINING_RESUME_ARITHMETIC
+                 : option_flag(c, "resume")          ? RN_TRAINING_RESUME
+                                                     : 0,
+        status;
+    if ((status = check_options(c)) || (status = open_training_data(c, &data)))
         return status;
-    typed = command_text();
-    rn_training_watch watch = {on_progress, on_note, &w, typed, c->arguments[0]};
+    char *typed = command_text();
+    session s = {c, data, {on_progress, on_note, &w, typed, c->arguments[0]}, &w, resume};
+    json_t *options = training_options(c);
     status = EXIT_WORK;
-    if (!(options = training_options(c)))
-        goto done;
-    signals_watch();
-    progress_start(&w.live, "reading");
-    if (option_flag(c, "dry-run")) {
-        status = dry_run(c, data, options, &watch);
-        goto done;
+    if (options && option_flag(c, "dry-run")) {
+        char *text = json_dumps(options, JSON_COMPACT);
+        signals_watch();
+        progress_start(&w.live, "reading");
+        status = text ? dry_run(c, data, text, &s.watch) : EXIT_WORK;
+        free(text);
+    } else if (options) {
+        signals_watch();
+        status = train_all(&s, options);
     }
-    if (rn_training_open(&training, data, options, out, resume, &watch, &err)) {
-        hide_live(&w);
-        status = fail_training(c, &err);
-        goto done;
-    }
-    hide_live(&w);
-    status = run_training(c, training, out);
-    hide_live(&w);
-done:
-    rn_training_close(&training);
     rn_data_close(&data);
-    free(options);
+    json_decref(options);
     free(typed);
     return status;
 }

@@ -74,6 +74,10 @@ static const option_row train_options[] = {
     FLAG("resume", 0, "go on with RUN where it stopped"),
     FLAG("resume-arithmetic", 0, "as --resume, also from a checkpoint made under another arithmetic"),
     FLAG("dry-run", 0, "print defaults, parts, memory and estimated time, and stop"),
+    INTEGER("seeds", 0, 2, 26, "train so many times, with seeds from --seed on, into RUN/seed-S; mean and deviation"),
+    FLAG("watch", 0, "serve a page with the curves while it trains; see `resnet help watch`"),
+    TEXT("listen", "ADDRESS", 0, "where the page of --watch is served; port 0: any free one [127.0.0.1:8090]"),
+    PATH("compare", "RUN", 0, "say after every epoch whether this run is on the track of that one"),
     PATH("config", "FILE", 0, "options from a JSON file such as RUN/config.json; the command line goes before"),
     /* network */
     KEYED("arch", "NAME", OPTION_TEXT, 0, 0, NULL, "arch.name", "network [resnet18]"),
@@ -167,6 +171,10 @@ static const option_row train_options[] = {
     INTEGER("loader-threads", 1, 0, 4096, "threads that decode [half of --threads]"),
     INTEGER("log-steps", 1, 1, 2147483647.0, "a line in log.jsonl every so many steps [10]"), END};
 
+static const option_row watch_options[] = {
+    FLAG("text", 0, "curves in the terminal, drawn anew while a run goes on"),
+    TEXT("listen", "ADDRESS", 0, "where the page is served, on this machine; port 0: any free one [127.0.0.1:8090]"), END};
+
 static const option_row eval_options[] = {
     CHOICE("part", 1, "train|validation|test|all", "which part of the split to judge [test; all without a split]"),
     PATH("split", "FILE", 1, "the split of the training [split.csv beside MODEL]"),
@@ -206,6 +214,8 @@ static const option_row dump_options[] = {
     TEXT("stage", "STAGE", 0, "decode, resample, features, or layer:NAME"),
     PATH("out", "X.npy", 0, "where to write it; also -o"),
     FLAG("list", 0, "print the stages and their shapes"),
+    NUMBER("start", "S", 0, 0, 1e9, "of the window that begins here [the whole; layers: up to 30 s]"),
+    NUMBER("window", "S", 0, 0.01, 3600, "seconds of that window [the length trained on]"),
     RAW_ROWS, END};
 
 static const option_row explain_options[] = {
@@ -228,7 +238,9 @@ const verb verbs[] = {
      arch_options, 0, 1, verb_arch},
     {"info", "[MODEL]", "what this machine runs with, or what is inside a model",
      "Without MODEL: version, arithmetic, instruction set, threads, and the libraries in this build.\n"
-     "With MODEL: network, labels, features, training record, and the memory that a session needs.",
+     "With MODEL: network, labels, features, training record, the memory that a session needs, and of each layer's\n"
+     "weights how they are distributed; then warnings of numbers that are not finite, and of channels that are dead (0\n"
+     "for every input) or constant. --json has biases and running statistics too.",
      "  resnet info\n"
      "  resnet info run/model.safetensors",
      info_options, 0, 1, verb_info},
@@ -261,8 +273,18 @@ const verb verbs[] = {
      "  resnet train birds --out run\n"
      "  resnet train birds --out run --epochs 40 --width 32 --mixup 0.2\n"
      "  resnet train birds --out run --resume\n"
-     "  resnet train birds --config run/config.json --out again     the same model, bit for bit",
+     "  resnet train birds --config run/config.json --out again     the same model, bit for bit\n"
+     "  resnet train birds --out wide --width 96 --compare run --watch\n"
+     "  resnet train birds --out three --seeds 3",
      train_options, 1, 1, verb_train},
+    {"watch", "RUN...", "curves of runs, in a browser or in the terminal",
+     "Serves a page with the curves of one or several runs, live while they go on, to this machine alone: loss, accuracy,\n"
+     "learning rate, the gradient by stage, rate and time left, what the network is given (to see and to hear), and the\n"
+     "confusion matrix. Prints its address and goes on until Ctrl-C. --text draws the curves in the terminal instead.\n"
+     "`train --watch` serves the same page from the training itself.",
+     "  resnet watch run\n"
+     "  resnet watch run other/run --text",
+     watch_options, 1, -1, verb_watch},
     {"eval", "MODEL DATA", "judges a model on recordings that it has not heard",
      "Accuracy with its 95 % interval, macro accuracy, precision, recall and F1 per class, the confusion table,\n"
      "calibration, the worst files, and what the level alone would reach. Reads split.csv beside MODEL, checks that\n"
@@ -308,7 +330,8 @@ const verb verbs[] = {
     {"dump", "MODEL [PATH]", "every stage from a file to the answer, as .npy",
      "Writes one stage of the way from a recording to the logits, to compare it with another program's. PATH is a\n"
      "recording, or a .npy array for the network. layer:NAME is what the step of that name writes, after batch\n"
-     "normalisation and ReLU. --list prints the stages.",
+     "normalisation and ReLU. --list prints the stages. Features are normalised over what is asked for, so that with\n"
+     "--start they are those that the network sees of a long recording.",
      "  resnet dump run/model.safetensors --list\n"
      "  resnet dump run/model.safetensors garden.flac --stage features -o features.npy\n"
      "  resnet dump run/model.safetensors garden.flac --stage layer:layer1.0.conv1 -o layer.npy",

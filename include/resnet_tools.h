@@ -22,7 +22,13 @@ RN_API int rn_tools_threads(void); /* the cores that the process may really use 
 RN_API int rn_tools_machine(char **result, rn_error *err);
 
 /* {"path", "bytes", "arithmetic", "arch": {...}, "parameters", "labels": [...], "input": [C,H,W], "session_bytes", and the file's sections
- * "features", "training", "split", "calibration", "thresholds" where it has them}. */
+ * "features", "training", "split", "calibration", "thresholds" where it has them, "weights", "warnings"}. A file with NaN in its weights is read too.
+ *
+ * "weights": [{"name", "shape", "count", "mean", "std", "min", "max", "near_zero", "not_finite", "histogram": [24 counts, min to max]}]
+ * of every array in order of execution, all but "not_finite" over its finite numbers; near_zero is the share of those that are within a
+ * thousandth of the largest magnitude.
+ * "warnings": [{"kind", "name", "text"}]: "not_finite" and "negative_variance" with "count" and "first", of an array; "dead" (always 0
+ * behind a ReLU) and "constant" with "channels": [...] and "of", of a layer, judged by what batch normalisation lets through. */
 RN_API int rn_tools_model(const char *path, char **result, rn_error *err);
 
 /* ---- Networks -------------------------------------------------------------------------------------------------------------- */
@@ -89,9 +95,10 @@ RN_API int rn_evaluation_calibrate(const rn_evaluation *evaluation, rn_error *er
 RN_API int rn_tools_bench(const char *options, rn_progress_fn progress, void *context, char **result, rn_error *err);
 
 /* One stage of the way from a file to the logits, written as .npy: "decode", "resample", "features", or "layer:NAME".
- * result: {"stage", "shape", "min", "max", "mean", "not_finite"}. `out` NULL: nothing is written. */
-RN_API int rn_tools_dump(const rn_model *model, const char *path, const rn_listen *listen, const char *stage, const char *out,
-                         char **result, rn_error *err);
+ * Of the window that begins at start_s, listen->window_s long (0: as the model was trained); with start_s below 0 and no window_s, of
+ * the whole, which for a layer may be up to 30 s. result: {"stage", "shape", "min", "max", "mean", "not_finite"}. `out` NULL: nothing is written. */
+RN_API int rn_tools_dump(const rn_model *model, const char *path, const rn_listen *listen, double start_s, const char *stage,
+                         const char *out, char **result, rn_error *err);
 /* [{"stage", "shape"}] of what rn_tools_dump can write, for the model's own input size. */
 RN_API int rn_tools_dump_list(const rn_model *model, char **result, rn_error *err);
 

@@ -3,7 +3,7 @@ _resnet()
 {
   local word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" verb="${COMP_WORDS[1]}"
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "arch info train eval predict embed explain run dump bench data help completion" -- "$word"))
+    COMPREPLY=($(compgen -W "arch info train watch eval predict embed explain run dump bench data help completion" -- "$word"))
     return
   fi
   if [ "$verb" = data ] && [ "$COMP_CWORD" -eq 2 ]; then
@@ -49,13 +49,14 @@ _resnet()
       "data check") COMPREPLY=($(compgen -W " --raw --rate --channels --channel --min-seconds --threads --cpu --json --help" -- "$word")); return ;;
       "data stats") COMPREPLY=($(compgen -W " --raw --rate --channels --channel --min-seconds --threads --cpu --json --help" -- "$word")); return ;;
       "data split") COMPREPLY=($(compgen -W " --raw --rate --channels --channel --out --split-seed --train --validation --test --threads --cpu --json --help" -- "$word")); return ;;
-      "train") COMPREPLY=($(compgen -W " --out --resume --resume-arithmetic --dry-run --config --arch --width --in-channels --classes --embedding --shortcut --pool --stem --init --init-weights --zero-last --freeze --split --split-seed --split-train --split-validation --split-test --no-validation --no-test --skip-bad --min-seconds --balance --class-weights --raw --raw-rate --raw-channels --rate --seconds --channel --convention --bins --window-ms --hop-ms --fft-window --low-hz --high-hz --preemphasis --amplitude --scale --normalise --no-augment --no-crop --gain-db --shift --speed --noise --noise-snr-low --noise-snr-high --noise-folder --mask-time --mask-frequency --mask-count --mixup --epochs --batch --ghost-batch --lr --optimiser --momentum --no-nesterov --beta1 --beta2 --epsilon --weight-decay --decay-all --schedule --lr-end --step-epochs --step-factor --warmup-epochs --warmup-steps --label-smoothing --clip --ema --seed --patience --checkpoint-minutes --cache-mb --recompute-blocks --loader-threads --log-steps --threads --cpu --json --help" -- "$word")); return ;;
+      "train") COMPREPLY=($(compgen -W " --out --resume --resume-arithmetic --dry-run --seeds --watch --listen --compare --config --arch --width --in-channels --classes --embedding --shortcut --pool --stem --init --init-weights --zero-last --freeze --split --split-seed --split-train --split-validation --split-test --no-validation --no-test --skip-bad --min-seconds --balance --class-weights --raw --raw-rate --raw-channels --rate --seconds --channel --convention --bins --window-ms --hop-ms --fft-window --low-hz --high-hz --preemphasis --amplitude --scale --normalise --no-augment --no-crop --gain-db --shift --speed --noise --noise-snr-low --noise-snr-high --noise-folder --mask-time --mask-frequency --mask-count --mixup --epochs --batch --ghost-batch --lr --optimiser --momentum --no-nesterov --beta1 --beta2 --epsilon --weight-decay --decay-all --schedule --lr-end --step-epochs --step-factor --warmup-epochs --warmup-steps --label-smoothing --clip --ema --seed --patience --checkpoint-minutes --cache-mb --recompute-blocks --loader-threads --log-steps --threads --cpu --json --help" -- "$word")); return ;;
+      "watch") COMPREPLY=($(compgen -W " --text --listen --threads --cpu --json --help" -- "$word")); return ;;
       "eval") COMPREPLY=($(compgen -W " --part --split --skip-bad --min-seconds --worst --report --calibrate --cache-mb --raw --rate --channels --threads --cpu --json --help" -- "$word")); return ;;
       "predict") COMPREPLY=($(compgen -W " --top --min-prob --format --merge-gap --keep-prob --out --report --extract --background --window --hop --raw --rate --channels --channel --threads --cpu --json --help" -- "$word")); return ;;
       "embed") COMPREPLY=($(compgen -W " --out --l2 --window --hop --raw --rate --channels --channel --threads --cpu --json --help" -- "$word")); return ;;
       "explain") COMPREPLY=($(compgen -W " --out --npy --method --layer --class --start --window --patch --raw --rate --channels --channel --threads --cpu --json --help" -- "$word")); return ;;
       "run") COMPREPLY=($(compgen -W " --logits --embedding --batch --threads --cpu --json --help" -- "$word")); return ;;
-      "dump") COMPREPLY=($(compgen -W " --stage --out --list --raw --rate --channels --channel --threads --cpu --json --help" -- "$word")); return ;;
+      "dump") COMPREPLY=($(compgen -W " --stage --out --list --start --window --raw --rate --channels --channel --threads --cpu --json --help" -- "$word")); return ;;
       "bench") COMPREPLY=($(compgen -W " --input --width --in-channels --classes --embedding --shortcut --pool --stem --batch --train --ghost-batch --recompute-blocks --layers --seconds --threads --cpu --json --help" -- "$word")); return ;;
     esac
   fi

@@ -289,6 +289,16 @@ static int judge(rn_error *err)
     return status;
 }
 
+static int look_inside(rn_error *err)
+{
+    char *text = NULL;
+    int status = rn_tools_model(model_path, &text, err);
+    if (!status && (!strstr(text, "histogram") || !strstr(text, "\"warnings\":[]")))
+        status = 1;
+    rn_text_free(text);
+    return status;
+}
+
 static int train(rn_error *err)
 {
     static float x[24][8 * 8];
@@ -389,6 +399,7 @@ static void test_describe(void **state)
 {
     (void)state;
     fail_each(describe, 400);
+    fail_each(look_inside, 800);
 }
 static void test_cut(void **state)
 {

@@ -228,7 +228,7 @@ static void compare_temperature(FILE *file, int items, int classes)
         close_to(p[i], read_number(file), 1e-6, "probability", i);
 }
 
-/* Catches bins closed on the other side, windows averaged before the softmax, and a search that stays at the nearest point of its grid. */
+/* Catches bins of another width, windows averaged before the softmax, and a search that stays at the nearest point of its grid. */
 static void calibration_equals_golden(void **state)
 {
     (void)state;
@@ -380,6 +380,12 @@ static void awkward_suspects(void **state)
     assert_int_equal(rn_suspects_find(p, (const int[]){0, 0, 0, 1, 1, 0}, 6, 3, &s, &count, NULL), 0);
     assert_int_equal(count, 1);
     assert_true(s[0].index == 1 && s[0].label == 0 && s[0].likely == 1 && s[0].self_confidence == (double)0.1f);
+    free(s);
+    /* Class 1's threshold is 0.8, which item 2 misses by less than rounding may, and item 6 by far; class 2's is 0, which 0 does not reach. */
+    const float q[] = {0.95f, 0.05f, 0, 0.95f, 0.05f, 0, 0.2f, 0.7999995f, 0, 0.2f, 0.8f, 0, 0.2f, 0.8f, 0, 0.5f, 0.5f, 0, 0.3f, 0.7f, 0};
+    assert_int_equal(rn_suspects_find(q, (const int[]){0, 0, 0, 1, 1, 2, 0}, 7, 3, &s, &count, NULL), 0);
+    assert_int_equal(count, 1);
+    assert_true(s[0].index == 2 && s[0].likely == 1);
     free(s);
     assert_int_equal(rn_suspects_find(NULL, NULL, 0, 3, &s, &count, NULL), 0);
     assert_true(!s && count == 0);

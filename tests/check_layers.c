@@ -37,12 +37,13 @@ static const struct { const char *folder, *may; } layers[] = {
 
 /* Libraries and the only folders that may know them: the core builds with libc and Jansson alone. */
 static const struct { const char *header, *folders; } libraries[] = {
-    {"jansson.h", " formats models media data judge report train api "},
+    {"jansson.h", " formats models media data judge report train api serve "},
     {"sndfile.h", " media api "}, /* api: its version, for "resnet info" */
     {"samplerate.h", " media api "},
     {"xxhash.h", " data train api "},
     {"cairo.h", " judge report api "},
     {"sqlite3.h", ""}, /* the program's alone */
+    {"microhttpd.h", " serve "},
 };
 
 static int problems;
@@ -85,16 +86,19 @@ static void folder_of(const char *path, char folder[40])
 static void judge_quoted(const char *path, int line, const char *folder, const char *name)
 {
     char target[40];
+    int program = !strcmp(folder, "cli") || !strcmp(folder, "serve");
     int is_public = !strcmp(name, "resnet.h") || !strcmp(name, "resnet_tools.h");
     if (!strchr(name, '/')) {
-        int own = !strcmp(folder, "cli") || !strcmp(folder, "include"); /* beside it */
+        int own = program || !strcmp(folder, "include"); /* beside it */
         if (!own && !is_public)
             complain(path, line, "includes are written from src/, not", name);
         if (!strcmp(name, "resnet_tools.h") && strcmp(folder, "api") && !own)
-            complain(path, line, "only api and cli may include", name);
+            complain(path, line, "only api, cli and serve may include", name);
         return;
     }
     snprintf(target, sizeof target, "%.*s", (int)strcspn(name, "/"), name);
+    if (program && !strcmp(target, "serve"))
+        return;
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++)
         if (!strcmp(layers[i].folder, folder)) {
             if (strcmp(target, folder) && !among(layers[i].may, target))
@@ -107,7 +111,8 @@ static void judge_quoted(const char *path, int line, const char *folder, const c
 static void judge_angled(const char *path, int line, const char *folder, const char *name)
 {
     for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++)
-        if (strstr(name, libraries[i].header) && !among(libraries[i].folders, folder) && strcmp(folder, "cli"))
+        if (strstr(name, libraries[i].header) && !among(libraries[i].folders, folder) &&
+            (strcmp(folder, "cli") || !strcmp(libraries[i].header, "microhttpd.h")))
             complain(path, line, "this folder does without", name);
     if (!strcmp(name, "complex.h") || !strcmp(name, "tgmath.h") || !strcmp(name, "fenv.h"))
         complain(path, line, "arithmetic whose bits are not defined:", name);
@@ -192,6 +197,7 @@ static void test_includes(void **state)
     problems = 0;
     walk("src", read_includes);
     walk("cli", read_includes);
+    walk("serve", read_includes);
     walk("include", read_includes);
     assert_int_equal(problems, 0);
 }
@@ -199,7 +205,7 @@ static void test_includes(void **state)
 static void test_lengths(void **state)
 {
     (void)state;
-    const char *folders[] = {"src", "cli", "include", "examples", "tests"};
+    const char *folders[] = {"src", "serve", "cli", "include", "examples", "tests"};
     problems = 0;
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
         walk(folders[i], read_lengths);

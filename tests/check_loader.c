@@ -317,6 +317,61 @@ static void samples_are_crops(void **state)
     rn_dataset_close(&d);
 }
 
+/* What is heard of a sample is what was made into it: its features are the sample's columns, for crops, augmented stretches, recordings above 30 s,
+ * and (up to where they begin again) short ones. */
+static void sounds_are_samples(void **state)
+{
+    (void)state;
+    put_recordings();
+    rn_features f = small_features();
+    f.normalise = RN_NORMALISE_NONE; /* the rest is a function of each column's own samples */
+    rn_augment plain, noisy;
+    rn_augment_none(&plain);
+    plain.crop = 1;
+    rn_augment_default(&noisy);
+    noisy.mask_time = noisy.mask_frequency = 0;
+    noisy.speed = 0.1;
+    rn_extractor *e = NULL;
+    assert_ok(rn_extractor_open(&e, &f, &err), err);
+    for (int mode = 0; mode < 2; mode++) {
+        rn_dataset *d = open_data(at("d"));
+        rn_loader *l = open_loader(d, &f, mode ? &noisy : &plain, (rn_loader_options){.seed = 5, .batch = 37, .threads = 2, .cache_mb = 8});
+        int c, h, w, whole = 0;
+        rn_batch b;
+        rn_loader_shape(l, &c, &h, &w);
+        assert_ok(rn_loader_start(l, 2, 0, &err), err);
+        assert_ok(rn_loader_next(l, &b, &err), err);
+        assert_int_equal(b.n, 37);
+        for (int i = 0; i < b.n; i++) {
+            rn_sound sound;
+            float *heard = NULL;
+            int64_t frames = 0;
+            int same = 0;
+            assert_ok(rn_loader_sound(l, b.items[i], b.positions[i], 1 << 20, &sound, &err), err);
+            assert_int_equal(sound.rate, 8000);
+            assert_ok(rn_extractor_run(e, sound.samples, sound.count, &heard, &frames, &err), err);
+            assert_int_equal(frames, w);
+            for (int q = 0; q < w; q++) {
+                int equal = 1;
+                for (int r = 0; r < h; r++)
+                    equal &= heard[r * w + q] == b.x[((int64_t)i * h + r) * w + q];
+                same += equal;
+            }
+            whole += same == w;
+            assert_true(same >= w / 2);
+            free(heard);
+            rn_sound_free(&sound);
+            assert_ok(rn_loader_sound(l, b.items[i], b.positions[i], 100, &sound, &err), err);
+            assert_int_equal(sound.count, 100);
+            rn_sound_free(&sound);
+        }
+        assert_true(whole >= 20); /* those of at least half a second */
+        rn_loader_close(&l);
+        rn_dataset_close(&d);
+    }
+    rn_extractor_close(&e);
+}
+
 static int count_progress(void *context, int64_t done, int64_t total)
 {
     int64_t *last = context;
@@ -694,7 +749,7 @@ static void long_recordings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {test(same_batches),      test(an_epoch_is_whole), test(starts_anywhere),   test(last_batch_rule),
-                                       test(balanced),          test(samples_are_crops), test(bad_files),         test(files_that_go_away),
+                                       test(balanced),          test(samples_are_crops), test(sounds_are_samples), test(bad_files),         test(files_that_go_away),
                                        test(views_for_judging), test(views_of_parts),    test(arrays_are_loaded), test(noise_from_a_folder),
                                        test(long_recordings)};
     return cmocka_run_group_tests(tests, NULL, NULL);

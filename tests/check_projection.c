@@ -96,7 +96,7 @@ static void compare_tsne(FILE *file, const float *x, int n, int d)
 }
 
 /* Catches a sign by another rule, variance in other units, the transposed matrix where there are more values than items, and a t-SNE that
- * stops too early, exaggerates for ever or has lost a factor in its gradient. */
+ * exaggerates for ever or pushes items from themselves. */
 static void projections_equal_scikit_learn(void **state)
 {
     (void)state;
@@ -234,6 +234,45 @@ static void any_unit(void **state)
     free(x);
 }
 
+/* What makes components of two columns of coordinates, for 60 sets of many shapes: centred, uncorrelated, with variances that are their
+ * shares, the first not below the second. Items on a slanted line have no second one. */
+static void components(void **state)
+{
+    (void)state;
+    static double plane[MOST];
+    for (int set = 0; set < 60; set++) {
+        int n = 3 + set * 7 % 41, d = 2 + set * 11 % 37;
+        float *x = draw(n, d, 100 + (uint64_t)set);
+        double share[2], all = 0, sums[2] = {0}, squares[2] = {0}, along = 0;
+        for (int k = 0; k < n * d; k++)
+            x[k] = set % 3 ? x[k] : (float)(k / d * (k % d + 1));
+        assert_int_equal(rn_pca(x, n, d, NULL, plane, share, NULL), 0);
+        for (int k = 0; k < d; k++) {
+            double sum = 0;
+            for (int i = 0; i < n; i++)
+                sum += x[i * d + k];
+            for (int i = 0; i < n; i++)
+                all += square(x[i * d + k] - sum / n);
+        }
+        for (int i = 0; i < n; i++) {
+            for (int c = 0; c < 2; c++) {
+                sums[c] += plane[2 * i + c];
+                squares[c] += square(plane[2 * i + c]);
+            }
+            along += plane[2 * i] * plane[2 * i + 1];
+        }
+        for (int c = 0; c < 2; c++) {
+            close_to(squares[c] / all, share[c], 1e-12, "variance of set", set);
+            close_to(sums[c], 0, 1e-11 * sqrt(all * n), "mean of set", set);
+        }
+        close_to(along, 0, 1e-12 * all, "correlation of set", set);
+        assert_true(share[0] >= share[1] && share[0] + share[1] <= 1 + 1e-12);
+        for (int i = 0; set % 3 == 0 && i < n; i++)
+            assert_true(share[1] == 0 && plane[2 * i + 1] == 0);
+        free(x);
+    }
+}
+
 /* Two components of one variance: any pair at a right angle will do, but both must be there. A square, and a cross in 30 dimensions. */
 static void equal_variances(void **state)
 {
@@ -261,6 +300,62 @@ static void equal_variances(void **state)
     close_to(one, 2, 1e-12, "variance", 0);
     close_to(two, 2, 1e-12, "variance", 1);
     close_to(share[1], 1.0 / D, 1e-12, "share", 1);
+}
+
+enum { FEW = 9 };
+
+/* p(j | i) for the perplexity (n - 1) / 3, by halving alone. */
+static void neighbours_of(const float *x, int d, int i, double *p)
+{
+    double low = 0, high = 1e3;
+    for (int round = 0; round < 200; round++) {
+        double precision = (low + high) / 2, whole = 0, moment = 0;
+        for (int j = 0; j < FEW; j++) {
+            double far = 0;
+            for (int k = 0; k < d; k++)
+                far += square((double)x[i * d + k] - x[j * d + k]);
+            p[j] = i == j ? 0 : exp(-far * precision);
+            whole += p[j];
+            moment += p[j] * far;
+        }
+        for (int j = 0; j < FEW; j++)
+            p[j] /= whole;
+        if (log(whole) + precision * moment / whole > log((FEW - 1) / 3.0))
+            low = precision;
+        else
+            high = precision;
+    }
+}
+
+/* The divergence and its gradient, worked out here: the map must lie where pull and push cancel. Catches forces of items that are only
+ * padding (seven of sixteen), neighbours of another perplexity, and a divergence that is not the map's. */
+static void at_the_bottom(void **state)
+{
+    (void)state;
+    enum { D = 4 };
+    float *x = draw(FEW, D, 4);
+    double y[2 * FEW], divergence, whole = 0, direct = 0, given[FEW][FEW], q[FEW][FEW];
+    assert_int_equal(rn_tsne(x, FEW, D, NULL, NULL, NULL, y, &divergence, NULL), 0);
+    for (int i = 0; i < FEW; i++) {
+        neighbours_of(x, D, i, given[i]);
+        for (int j = 0; j < FEW; j++) {
+            q[i][j] = i == j ? 0 : 1 / (1 + square(y[2 * i] - y[2 * j]) + square(y[2 * i + 1] - y[2 * j + 1]));
+            whole += q[i][j];
+        }
+    }
+    for (int i = 0; i < FEW; i++)
+        for (int c = 0; c < 2; c++) {
+            double slope = 0, pull = 0;
+            for (int j = 0; j < FEW; j++) {
+                double p = (given[i][j] + given[j][i]) / (2 * FEW), ahead = y[2 * i + c] - y[2 * j + c];
+                slope += (p - q[i][j] / whole) * q[i][j] * ahead;
+                pull += p * q[i][j] * fabs(ahead);
+                direct += c || p == 0 || i == j ? 0 : p * log(p * whole / q[i][j]);
+            }
+            close_to(slope, 0, 0.01 * pull, "slope of item", i);
+        }
+    close_to(divergence, direct, 1e-4 * direct, "divergence", FEW);
+    free(x);
 }
 
 static int stop_at(void *context, int64_t done, int64_t total)
@@ -298,7 +393,9 @@ int main(void)
         cmocka_unit_test(little_to_project),
         cmocka_unit_test(any_unit),
         cmocka_unit_test(equal_variances),
+        cmocka_unit_test(at_the_bottom),
         cmocka_unit_test(refusals),
+        cmocka_unit_test(components),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

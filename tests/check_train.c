@@ -1,6 +1,7 @@
 /* Loss, options and the trainer: formulas, refusals by name, whole runs. What happens when a run is stopped is in check_resume.c. */
 #include <math.h>
 
+#include "formats/tensors.h"
 #include "train/loss.h"
 #include "train_fixture.h"
 
@@ -603,6 +604,112 @@ static void bad_folders(void **state)
     assert_non_null(strstr(err.text, "last.safetensors"));
 }
 
+static json_t *read_json(const char *folder, const char *name)
+{
+    size_t size;
+    char *data = (char *)read_whole(folder, name, &size);
+    json_t *value = json_loadb(data, size, 0, NULL);
+    free(data);
+    assert_non_null(value);
+    return value;
+}
+
+/* The log, line by line: stages that make up the norm, a matrix that makes up the accuracy. */
+static void check_log(const char *folder)
+{
+    size_t size;
+    char *data = (char *)read_whole(folder, "log.jsonl", &size), *save = NULL;
+    int steps = 0, epochs = 0, starts = 0;
+    for (char *line = strtok_r(data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        json_t *o = json_loads(line, 0, NULL), *norms = json_object_get(o, "gradient_norms"), *rows = json_object_get(o, "confusion"), *norm;
+        const char *kind = json_string_value(json_object_get(o, "kind")), *key;
+        if (strcmp(kind, "start") == 0) {
+            starts++;
+            assert_int_equal(steps + epochs, 0);
+            assert_int_equal(json_array_size(json_object_get(o, "labels")), CLASSES);
+            assert_int_equal(json_integer_value(json_object_get(o, "train")), 60);
+        } else if (strcmp(kind, "step") == 0) {
+            double squares = 0, whole = json_real_value(json_object_get(o, "gradient_norm"));
+            steps++;
+            assert_int_equal(json_object_size(norms), 5); /* resnet20 has three stages */
+            json_object_foreach(norms, key, norm) squares += json_real_value(norm) * json_real_value(norm);
+            near(sqrt(squares), whole, 1e-12 * whole);
+            assert_true(json_real_value(json_object_get(norms, "stem")) > 0 && json_real_value(json_object_get(norms, "head")) > 0);
+        } else if (strcmp(kind, "epoch") == 0) {
+            int all = 0, right = 0;
+            epochs++;
+            assert_int_equal(json_array_size(rows), CLASSES);
+            for (int i = 0; i < CLASSES; i++)
+                for (int j = 0; j < CLASSES; j++) {
+                    int n = (int)json_integer_value(json_array_get(json_array_get(rows, (size_t)i), (size_t)j));
+                    all += n;
+                    right += i == j ? n : 0;
+                }
+            assert_true(all > 0);
+            near((double)right / all, json_number_value(json_object_get(o, "validation_accuracy")), 1e-12);
+        }
+        json_decref(o);
+    }
+    free(data);
+    assert_true(starts == 1 && steps == 9 && epochs == 3);
+}
+
+/* What a page shows: where the run stands, the batch as the network got it; and a file that can't be written stops nothing. */
+static void for_whoever_watches(void **state)
+{
+    (void)state;
+    char run[300], blocked[300], path[400];
+    rn_train_options o;
+    rn_train_result result;
+    rn_error err = {0};
+    stopper none = {0}, s = {.stage = RN_TRAIN_STEP, .at = 2};
+    small(&o);
+    o.augment.mixup = 0.2;
+    run_path(run, "watched");
+    expect(train_status(&o, run, RN_RESUME_NO, &s, &result, &err), RN_ERR_CANCELLED, &err);
+    json_t *p = read_json(run, "progress.json");
+    assert_string_equal(json_string_value(json_object_get(p, "state")), "stopped");
+    assert_int_equal(json_integer_value(json_object_get(p, "step")), 2);
+    assert_non_null(strstr(json_string_value(json_object_get(p, "error")), "--resume"));
+    json_decref(p);
+    expect(train_status(&o, run, RN_RESUME, &none, &result, &err), 0, &err);
+    p = read_json(run, "progress.json");
+    assert_string_equal(json_string_value(json_object_get(p, "state")), "finished");
+    assert_int_equal(json_integer_value(json_object_get(p, "epoch")), 3);
+    json_decref(p);
+    check_log(run);
+    rn_tensors sample;
+    snprintf(path, sizeof path, "%s/sample.safetensors", run);
+    expect(rn_safetensors_read(path, &sample, &err), 0, &err);
+    json_t *about = json_loads(rn_tensors_metadata(&sample, "resnet.sample"), 0, NULL), *items = json_object_get(about, "items");
+    assert_int_equal(json_array_size(items), 8);
+    assert_int_equal(sample.count, 8); /* arrays have no sound */
+    for (int i = 0; i < 8; i++) {
+        json_t *item = json_array_get(items, (size_t)i);
+        int number = atoi(strchr(json_string_value(json_object_get(item, "name")), ' '));
+        double share = json_real_value(json_object_get(item, "share"));
+        char name[8];
+        snprintf(name, sizeof name, "%d.x", i);
+        const rn_tensor *x = rn_tensors_find(&sample, name);
+        assert_true(x && x->count == H * W);
+        assert_int_equal(atoi(json_string_value(json_object_get(item, "label"))), labels[number]);
+        assert_true(share >= 0 && share <= 1 && json_is_string(json_object_get(item, "mixed_with")));
+        if (share == 1)
+            assert_memory_equal(x->data, tensors[number], H * W * sizeof(float));
+    }
+    json_decref(about);
+    rn_tensors_free(&sample);
+    run_path(blocked, "watched-blocked");
+    mkdir(blocked, 0777);
+    snprintf(path, sizeof path, "%s/progress.json", blocked);
+    mkdir(path, 0777);
+    snprintf(path, sizeof path, "%s/sample.safetensors", blocked);
+    mkdir(path, 0777);
+    expect(train_status(&o, blocked, RN_RESUME_NO, &none, &result, &err), 0, &err);
+    same_file(run, blocked, "log.jsonl");
+    same_file(run, blocked, "model.safetensors");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -614,7 +721,7 @@ int main(void)
         cmocka_unit_test(in_memory),          cmocka_unit_test(frozen),
         cmocka_unit_test(early_stopping),     cmocka_unit_test(starts_from_a_model),
         cmocka_unit_test(not_finite),         cmocka_unit_test(dry_run),
-        cmocka_unit_test(bad_folders),
+        cmocka_unit_test(bad_folders),        cmocka_unit_test(for_whoever_watches),
     };
     return cmocka_run_group_tests_name("train", tests, setup, teardown);
 }

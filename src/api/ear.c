@@ -126,6 +126,15 @@ int rn_listen_sound(const rn_listen *listen, const rn_features *features, rn_sou
     return 0;
 }
 
+void rn_listen_window(const rn_listen *listen, const rn_features *features, double start_s, rn_sound_options *options)
+{
+    double window = listen ? listen->window_s : 0;
+    if (!(start_s >= 0) && !(window > 0))
+        return;
+    options->start_s = start_s >= 0 ? start_s : 0;
+    options->end_s = options->start_s + (window > 0 ? window : features->seconds);
+}
+
 int rn_hearing_start(rn_hearing *h, rn_session *session, const rn_listen *listen, int live, const char *name, rn_answer_fn fn,
                      void *context, rn_error *err)
 {

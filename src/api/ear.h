@@ -71,5 +71,8 @@ int rn_ear_array(const rn_session *session, const char *path, rn_array *array, r
 
 /* How sound is to be read for this listening: rate 0 stays the file's own. */
 int rn_listen_sound(const rn_listen *listen, const rn_features *features, rn_sound_options *options, rn_error *err);
+/* Of it one window: from start_s, or from the beginning if that is below 0, listen->window_s long or as the model was trained. The
+ * whole where neither is given. */
+void rn_listen_window(const rn_listen *listen, const rn_features *features, double start_s, rn_sound_options *options);
 
 #endif

@@ -61,10 +61,13 @@ static int run_layers(rn_session *s, const float *x, int h, int w, catcher *c, r
     return status;
 }
 
-static int read_sound(const char *path, const rn_listen *listen, const rn_features *features, int resample, rn_sound *sound, rn_error *err)
+static int read_sound(const char *path, const rn_listen *listen, double start_s, const rn_features *features, int resample, rn_sound *sound,
+                      rn_error *err)
 {
     rn_sound_options options;
     int status = rn_listen_sound(listen, features, &options, err);
+    if (!status)
+        rn_listen_window(listen, features, start_s, &options);
     if (!resample)
         options.rate = 0;
     return status ? status : rn_sound_read(path, &options, sound, err);
@@ -81,11 +84,30 @@ static int dump_array(rn_session *s, const char *path, const char *layer, dump *
     return status;
 }
 
-static int dump_sound(rn_session *s, const char *path, const rn_listen *listen, const char *stage, dump *out, rn_error *err)
+/* The layers of the one window that was read. */
+static int dump_layer(rn_session *s, const char *path, const rn_ear *ear, const rn_sound *sound, const char *layer, dump *out,
+                      rn_error *err)
+{
+    rn_views views = {0};
+    rn_error inner = {0};
+    catcher c = {layer, out, NULL, 0};
+    int status = rn_views_make(ear->extractor, &ear->features, sound->samples, sound->count, 0, &views, &inner);
+    if (status)
+        rn_error_set(err, status, "%s: %s", path, inner.text);
+    else if (views.windows > 1)
+        status =
+            rn_error_set(err, RN_ERR_ARG, "%s: %.0f s long, which is answered window by window: say which one to dump with --start SECONDS",
+                         path, (double)sound->count / ear->features.rate);
+    else
+        status = run_layers(s, views.x, views.h, views.w, &c, err);
+    rn_views_free(&views);
+    return status;
+}
+
+static int dump_sound(rn_session *s, const char *path, const rn_listen *listen, double start_s, const char *stage, dump *out, rn_error *err)
 {
     rn_ear *ear;
     rn_sound sound = {0};
-    rn_views views = {0};
     rn_error inner = {0};
     int64_t frames = 0;
     int decode = strcmp(stage, "decode") == 0, status = rn_ear_get(s, path, &ear, err);
@@ -93,7 +115,7 @@ static int dump_sound(rn_session *s, const char *path, const rn_listen *listen, 
         return status;
     if (!ear->extractor)
         return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: the model has no sound features: it takes .npy arrays", path);
-    if ((status = read_sound(path, listen, &ear->features, !decode, &sound, err)))
+    if ((status = read_sound(path, listen, start_s, &ear->features, !decode, &sound, err)))
         return status;
     if (decode || strcmp(stage, "resample") == 0) {
         out->data = sound.samples;
@@ -105,13 +127,11 @@ static int dump_sound(rn_session *s, const char *path, const rn_listen *listen, 
         out->dims = 2;
         out->shape[0] = ear->features.bins;
         out->shape[1] = frames;
-    } else if (!(status = rn_views_make(ear->extractor, &ear->features, sound.samples, sound.count, 0, &views, &inner))) {
-        catcher c = {stage + 6, out, NULL, 0};
-        status = run_layers(s, views.x, views.h, views.w, &c, err);
-        rn_views_free(&views);
+        if (status)
+            rn_error_set(err, status, "%s: %s", path, inner.text);
+    } else {
+        status = dump_layer(s, path, ear, &sound, stage + 6, out, err);
     }
-    if (status && inner.code)
-        rn_error_set(err, status, "%s: %s", path, inner.text);
     rn_sound_free(&sound);
     return status;
 }
@@ -138,8 +158,8 @@ static json_t *summary(const char *stage, const dump *d)
                      count > broken ? sum / (double)(count - broken) : 0.0, "not_finite", (json_int_t)broken);
 }
 
-int rn_tools_dump(const rn_model *model, const char *path, const rn_listen *listen, const char *stage, const char *out, char **result,
-                  rn_error *err)
+int rn_tools_dump(const rn_model *model, const char *path, const rn_listen *listen, double start_s, const char *stage, const char *out,
+                  char **result, rn_error *err)
 {
     dump d = {0};
     rn_session *s = NULL;
@@ -157,7 +177,7 @@ int rn_tools_dump(const rn_model *model, const char *path, const rn_listen *list
         goto fail;
     }
     if ((status = rn_session_open(&s, model, NULL, err)) ||
-        (status = array ? dump_array(s, path, stage + 6, &d, err) : dump_sound(s, path, listen, stage, &d, err)) ||
+        (status = array ? dump_array(s, path, stage + 6, &d, err) : dump_sound(s, path, listen, start_s, stage, &d, err)) ||
         (out && (status = rn_npy_write(out, d.data, d.dims, d.shape, err))))
         goto fail;
     *result = rn_result_text(summary(stage, &d), err);

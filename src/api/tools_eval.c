@@ -231,33 +231,15 @@ static json_t *confusion_rows(const rn_evaluation *e)
     return rows;
 }
 
-typedef struct ranked {
-    double loss;
-    int index;
-} ranked;
-
-static int compare_ranked(const void *a, const void *b)
-{
-    const ranked *p = a, *q = b;
-    return p->loss != q->loss ? (p->loss < q->loss) - (p->loss > q->loss) : p->index - q->index;
-}
-
 /* The items whose true class got the smallest probability. */
 static json_t *worst_list(const rn_evaluation *e)
 {
     const rn_answers *a = e->answers;
     json_t *list = json_array();
-    ranked *order = malloc(((size_t)a->items + 1) * sizeof *order);
-    for (int i = 0; order && i < a->items; i++)
-        order[i] = (ranked){a->loss[i], i};
-    if (order)
-        qsort(order, (size_t)a->items, sizeof *order, compare_ranked);
-    for (int k = 0; order && k < a->items && k < e->worst; k++) {
-        int i = order[k].index, best = 0;
+    int *order = malloc(((size_t)e->worst + 1) * sizeof *order), count = order ? rn_answers_worst(a, e->worst, order) : 0;
+    for (int k = 0; k < count; k++) {
+        int i = order[k], best = rn_answers_best(a, i);
         const float *p = a->probability + (size_t)i * (size_t)a->classes;
-        for (int c = 1; c < a->classes; c++)
-            if (p[c] > p[best])
-                best = c;
         rn_result_add(&list, json_pack("{s:s, s:s, s:s, s:f, s:f}", "path", e->dataset->items[a->item[i]].name, "label",
                                        e->model->labels[a->label[i]], "answer", e->model->labels[best], "answer_probability",
                                        (double)p[best], "probability", (double)p[a->label[i]]));

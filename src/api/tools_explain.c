@@ -79,18 +79,13 @@ static int read_sound(explanation *e, const rn_listen *listen, double start_s, r
     rn_sound sound = {0};
     rn_views views = {0};
     rn_error inner = {0};
-    double window = listen && listen->window_s > 0 ? listen->window_s : f->seconds;
-    int cut = start_s >= 0 || (listen && listen->window_s > 0), status = rn_listen_sound(listen, f, &options, err);
+    int status = rn_listen_sound(listen, f, &options, err);
     if (status)
         return status;
-    start_s = start_s < 0 ? 0 : start_s;
-    if (cut) {
-        options.start_s = start_s;
-        options.end_s = start_s + window;
-    }
+    rn_listen_window(listen, f, start_s, &options);
     if ((status = rn_sound_read(e->path, &options, &sound, err)))
         return status;
-    if (!(status = rn_views_make(e->ear->extractor, f, sound.samples, sound.count, start_s, &views, &inner)) && views.windows > 1)
+    if (!(status = rn_views_make(e->ear->extractor, f, sound.samples, sound.count, options.start_s, &views, &inner)) && views.windows > 1)
         status = rn_error_set(err, RN_ERR_ARG, "%s: %.0f s long, which is answered window by window: say which one to explain with --start SECONDS", e->path,
                               (double)sound.count / f->rate);
     else if (status)

@@ -8,6 +8,7 @@
 
 #include "api/given.h"
 #include "api/result.h"
+#include "api/weights.h"
 #include "base/cpu.h"
 #include "base/threads.h"
 #include "data/listing.h"
@@ -69,7 +70,7 @@ int rn_tools_model(const char *path, char **result, rn_error *err)
     int64_t bytes = 0;
     int channels, height, width, status;
     *result = NULL;
-    if ((status = rn_model_load(&model, path, err)))
+    if ((status = rn_model_load_unchecked(&model, path, err)))
         return status;
     stat(path, &file);
     rn_model_input(model, &channels, &height, &width);
@@ -85,6 +86,8 @@ int rn_tools_model(const char *path, char **result, rn_error *err)
     for (size_t i = 0; all && i < sizeof sections / sizeof sections[0]; i++)
         if (rn_model_section(model, sections[i]))
             rn_result_set(&all, sections[i], json_incref(rn_model_section(model, sections[i])));
+    rn_result_set(&all, "weights", rn_weights_describe(model));
+    rn_result_set(&all, "warnings", rn_weights_warn(model));
     *result = rn_result_text(all, err);
     status = *result ? 0 : RN_ERR_MEMORY;
 fail:

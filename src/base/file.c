@@ -250,11 +250,11 @@ static int sync_folder(const char *path)
     return bad ? -1 : 0;
 }
 
-int rn_save_commit(rn_save *save, rn_error *err)
+static int commit(rn_save *save, int durable, rn_error *err)
 {
     int status = 0;
     errno = 0;
-    if (fflush(save->file) || ferror(save->file) || (save->temporary && fsync(fileno(save->file)))) {
+    if (fflush(save->file) || ferror(save->file) || (durable && save->temporary && fsync(fileno(save->file)))) {
         status = save_failed(save, errno ? errno : EIO, err);
         goto fail;
     }
@@ -271,7 +271,7 @@ int rn_save_commit(rn_save *save, rn_error *err)
         }
         free(save->temporary);
         save->temporary = NULL;
-        if (sync_folder(save->path)) {
+        if (durable && sync_folder(save->path)) {
             status = rn_error_set(err, RN_ERR_IO, "%s: written, but its folder could not be flushed to the disk: %s", save->path,
                                   rn_errno_text(errno));
             goto fail;
@@ -280,6 +280,16 @@ int rn_save_commit(rn_save *save, rn_error *err)
 fail:
     rn_save_drop(save);
     return status;
+}
+
+int rn_save_commit(rn_save *save, rn_error *err)
+{
+    return commit(save, 1, err);
+}
+
+int rn_save_replace(rn_save *save, rn_error *err)
+{
+    return commit(save, 0, err);
 }
 
 void rn_save_drop(rn_save *save)

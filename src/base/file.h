@@ -19,6 +19,8 @@ typedef struct rn_save {
 int rn_save_open(rn_save *save, const char *path, rn_error *err);
 int rn_save_write(rn_save *save, const void *data, size_t size, rn_error *err);
 int rn_save_commit(rn_save *save, rn_error *err);
+/* The same without waiting for the disk: for what is of no use after a crash. */
+int rn_save_replace(rn_save *save, rn_error *err);
 void rn_save_drop(rn_save *save); /* after a failure; harmless after a commit */
 
 /* The text of errno for messages ("No space left on device"), without locale. */

@@ -169,6 +169,11 @@ int rn_loader_views(rn_loader *l, int item, rn_views *views, rn_error *err)
     return rn_supply_views(&l->supply, item, views, err);
 }
 
+int rn_loader_sound(rn_loader *l, int item, uint64_t position, int64_t most, rn_sound *sound, rn_error *err)
+{
+    return rn_supply_sound(&l->supply, item, l->options.seed, l->epoch, position, most, sound, err);
+}
+
 /* ---- preparing ---- */
 
 typedef struct rn_visiting {

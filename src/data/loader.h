@@ -45,6 +45,10 @@ int rn_loader_start(rn_loader *loader, uint32_t epoch, int64_t first_step, rn_er
 /* The next batch, augmented (all but mixup, which belongs to ghost batches). n = 0: the epoch is over. */
 int rn_loader_next(rn_loader *loader, rn_batch *batch, rn_error *err);
 
+/* What a sample of the epoch that was started last sounds like after augmentation, cut as its columns are, at features->rate; of the first
+ * `most` samples. position as in rn_batch. Only for recordings: RN_ERR_ARG for arrays. Thread-safe; free with rn_sound_free. */
+int rn_loader_sound(rn_loader *loader, int item, uint64_t position, int64_t most, rn_sound *sound, rn_error *err);
+
 /* One item for judging: the whole recording up to 30 s as one window, longer ones as windows of the trained length (the last ends at the
  * end), never augmented. x [windows][c][h][w]; free with rn_views_free. Thread-safe. */
 typedef struct rn_views {

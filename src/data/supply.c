@@ -12,6 +12,7 @@
 #include "data/noise.h"
 #include "data/reading.h"
 #include "formats/npy.h"
+#include "media/filters.h"
 
 int rn_supply_open(rn_supply *s, rn_dataset *dataset, const rn_features *features, const rn_augment *augment, double min_seconds,
                    int cache_mb, rn_error *err)
@@ -302,12 +303,34 @@ static int copy_stretch(rn_supply *s, int item, rn_random *random, rn_sound *sou
     return status;
 }
 
+/* First column of a sample, out of so many. */
+static int64_t first_column(const rn_supply *s, rn_random *random, int64_t frames)
+{
+    int64_t places = frames >= s->w ? frames - s->w + 1 : frames;
+    return s->augment.crop && places > 1 ? (int64_t)rn_random_below(random, (uint64_t)places) : 0;
+}
+
 static void crop(const rn_supply *s, rn_random *random, const float *data, int64_t frames, float *x)
 {
-    int64_t first = 0, places = frames >= s->w ? frames - s->w + 1 : frames;
-    if (s->augment.crop && places > 1)
-        first = (int64_t)rn_random_below(random, (uint64_t)places);
-    rn_features_crop(data, s->h, frames, first, s->w, x);
+    rn_features_crop(data, s->h, frames, first_column(s, random, frames), s->w, x);
+}
+
+/* The stretch that a sample is drawn from, augmented. */
+static int make_stretch(rn_supply *s, int item, int64_t length, rn_random *random, uint64_t seed, uint32_t epoch, uint64_t position,
+                        rn_sound *sound, rn_error *err)
+{
+    int status = is_long(s, length) ? read_stretch(s, item, length, random, sound, err) : copy_stretch(s, item, random, sound, err);
+    if (status || !rn_augment_changes_samples(&s->augment))
+        return status;
+    const rn_noise *noise = NULL;
+    if (s->noise_count) {
+        rn_random which;
+        /* A stream of its own: 2^40 positions beyond those that the noise itself draws from. */
+        rn_random_start(&which, seed, RN_PURPOSE_NOISE, epoch, position + ((uint64_t)1 << 40));
+        noise = &s->noises[rn_random_below(&which, (uint64_t)s->noise_count)];
+    }
+    return rn_augment_samples(&s->augment, s->features.rate, seed, epoch, position, noise ? noise->samples : NULL, noise ? noise->count : 0,
+                              &sound->samples, &sound->count, err);
 }
 
 static int stretch_sample(rn_supply *s, int item, int64_t length, rn_random *random, uint64_t seed, uint32_t epoch, uint64_t position,
@@ -316,23 +339,52 @@ static int stretch_sample(rn_supply *s, int item, int64_t length, rn_random *ran
     rn_sound sound = {0};
     float *data = NULL;
     int64_t frames = 0;
-    int status = is_long(s, length) ? read_stretch(s, item, length, random, &sound, err) : copy_stretch(s, item, random, &sound, err);
-    if (!status && rn_augment_changes_samples(&s->augment)) {
-        const rn_noise *noise = NULL;
-        if (s->noise_count) {
-            rn_random which;
-            /* A stream of its own: 2^40 positions beyond those that the noise itself draws from. */
-            rn_random_start(&which, seed, RN_PURPOSE_NOISE, epoch, position + ((uint64_t)1 << 40));
-            noise = &s->noises[rn_random_below(&which, (uint64_t)s->noise_count)];
-        }
-        status = rn_augment_samples(&s->augment, s->features.rate, seed, epoch, position, noise ? noise->samples : NULL,
-                                    noise ? noise->count : 0, &sound.samples, &sound.count, err);
-    }
+    int status = make_stretch(s, item, length, random, seed, epoch, position, &sound, err);
     if (!status)
         status = rn_extractor_run(s->extractor, sound.samples, sound.count, &data, &frames, err);
     if (!status)
         crop(s, random, data, frames, x);
     free(data);
+    rn_sound_free(&sound);
+    return status;
+}
+
+/* Draws as rn_supply_sample does, so that what is heard is what the network got. Column j begins j hops into the sound; columns of a short
+ * recording come again, and so does its sound. */
+int rn_supply_sound(rn_supply *s, int item, uint64_t seed, uint32_t epoch, uint64_t position, int64_t most, rn_sound *out, rn_error *err)
+{
+    rn_sound sound = {0};
+    rn_random random;
+    int64_t length = 0;
+    int status;
+    memset(out, 0, sizeof *out);
+    if (!s->extractor)
+        return rn_error_set(err, RN_ERR_ARG, "arrays have no sound");
+    rn_random_start(&random, seed, RN_PURPOSE_CROP, epoch, position);
+    if ((status = item_length(s, item, &length, err)))
+        return status;
+    if (is_long(s, length) || rn_augment_changes_samples(&s->augment))
+        status = make_stretch(s, item, length, &random, seed, epoch, position, &sound, err);
+    else
+        status = decode(s, item, &sound, err);
+    if (status)
+        return status;
+    rn_frame frame;
+    rn_frame_of(&s->features, &frame);
+    int64_t frames = rn_features_frames(&s->features, sound.count), first = first_column(s, &random, frames);
+    int64_t period = frames < s->w && frames * frame.hop < sound.count ? frames * frame.hop : sound.count;
+    int64_t count = (int64_t)(s->w - 1) * frame.hop + frame.window, begin = first * frame.hop;
+    if (frames >= s->w && count > sound.count - begin)
+        count = sound.count - begin;
+    if (count > most)
+        count = most;
+    out->rate = s->features.rate;
+    out->count = count;
+    out->samples = count > 0 ? malloc((size_t)count * sizeof *out->samples) : NULL;
+    if (!out->samples)
+        status = rn_error_memory(err, "samples", (unsigned long long)(count > 0 ? count : 0) * sizeof *out->samples);
+    for (int64_t i = 0; i < count && !status; i++)
+        out->samples[i] = sound.samples[(begin + i) % period];
     rn_sound_free(&sound);
     return status;
 }

@@ -61,6 +61,8 @@ void rn_supply_close(rn_supply *s);
 int rn_supply_read_array(const rn_dataset *dataset, int item, float **data, rn_error *err);
 /* Thread-safe, all of them. */
 int rn_supply_sample(rn_supply *s, int item, uint64_t seed, uint32_t epoch, uint64_t position, float *x, rn_error *err);
+/* The sound of such a sample, at most `most` samples of it. */
+int rn_supply_sound(rn_supply *s, int item, uint64_t seed, uint32_t epoch, uint64_t position, int64_t most, rn_sound *sound, rn_error *err);
 int rn_supply_views(rn_supply *s, int item, rn_views *views, rn_error *err);
 /* Reads items first..end-1, which are one file's, in one pass; failures[item] tells how each went. */
 void rn_supply_visit(rn_supply *s, int first, int end, rn_failure *failures);

@@ -16,11 +16,10 @@
 #define HALF_GRID 30       /* points of the grid below and above T = 1 */
 #define CLOSE_ENOUGH 1e-11 /* in log T */
 
-static int bin(double confidence)
+/* No float but 0 and 1 lies on an edge: which bin an edge belongs to is a matter of these two. */
+static int bin(float confidence)
 {
-    double at = confidence * BINS, whole = floor(at);
-    int b = (int)whole - (at == whole);
-    return b < 0 ? 0 : b >= BINS ? BINS - 1 : b;
+    return confidence >= 1 ? BINS - 1 : confidence > 0 ? (int)((double)confidence * BINS) : 0;
 }
 
 void rn_reliability_measure(const float *probability, const int *label, int items, int classes, rn_reliability *r)

@@ -14,16 +14,15 @@ typedef struct rn_curve {
     int left_out;                /* items whose score is NaN: part of nothing here */
     int points;                  /* distinct scores + 1; 1 without items */
     double *threshold;           /* [points]; +inf at point 0 */
-    double *false_positive_rate; /* [points]; all NaN if every item is positive (or there is none) */
+    double *false_positive_rate; /* [points]; all NaN if no item is negative */
     double *true_positive_rate;  /* [points]; the recall of the precision-recall curve; all NaN if no item is positive */
     double *precision;           /* [points]; 1 at point 0 */
     double roc_area;             /* NaN if items are all positive, all negative, or none: there is nothing to tell apart */
     double average_precision;    /* 0 if no item is positive, as scikit-learn has it: ask `positives` before showing it */
 } rn_curve;
 
-/* score [n] in any range, infinities too; positive [n] 0 or 1. O(n log n); counts are integers, so that the order of items changes no bit
- * but of average_precision, which is summed from the highest threshold down. The curve is the caller's (rn_curve_close). RN_ERR_ARG if n
- * is negative; RN_ERR_MEMORY. */
+/* score [n] in any range, infinities too; positive [n] 0 or 1. O(n log n). Counts are integers, and average_precision is summed point by
+ * point: the order of items changes no bit. The curve is the caller's (rn_curve_close). RN_ERR_ARG if n is negative; RN_ERR_MEMORY. */
 int rn_curve_compute(const double *score, const unsigned char *positive, int n, rn_curve **curve, rn_error *err);
 void rn_curve_close(rn_curve **curve);
 

@@ -221,20 +221,32 @@ static void fill_task(void *context, int i, int thread)
         f->bad = 1;
 }
 
-int rn_model_weights(const rn_graph *graph, const char *network, const char *name, const rn_tensors *tensors, const char *prefix,
-                     float *weights, float *stats, rn_error *err)
+/* Reads all arrays. Returns 1 if a number is in them that may not be. */
+static int fill(const rn_graph *graph, const rn_tensors *tensors, const char *prefix, float *weights, float *stats)
 {
     filling f = {graph, tensors, prefix, weights, stats, 0};
     rn_pool *pool = NULL;
-    int status = check_tensors(graph, network, name, tensors, prefix, err);
-    if (status)
-        return status;
     if (graph->weights_count >= MANY_WEIGHTS)
         rn_pool_open(&pool, 0, NULL); /* without it, here */
     rn_pool_run(pool, graph->params_count, fill_task, &f);
     rn_pool_close(&pool);
-    for (int i = 0; f.bad && !status && i < graph->params_count; i++)
+    return f.bad;
+}
+
+static int check_all_numbers(const rn_graph *graph, float *weights, float *stats, const char *name, rn_error *err)
+{
+    int status = 0;
+    for (int i = 0; !status && i < graph->params_count; i++)
         status = check_numbers(&graph->params[i], place(&graph->params[i], weights, stats), name, err);
+    return status;
+}
+
+int rn_model_weights(const rn_graph *graph, const char *network, const char *name, const rn_tensors *tensors, const char *prefix,
+                     float *weights, float *stats, rn_error *err)
+{
+    int status = check_tensors(graph, network, name, tensors, prefix, err);
+    if (!status && fill(graph, tensors, prefix, weights, stats))
+        status = check_all_numbers(graph, weights, stats, name, err);
     return status;
 }
 
@@ -305,9 +317,10 @@ static int read_temperature(rn_model *m, const char *name, rn_error *err)
     return 0;
 }
 
-int rn_model_from_tensors(rn_model **model, const char *name, const rn_tensors *tensors, rn_error *err)
+/* finite: numbers that are not are an error. */
+static int from_tensors(rn_model **model, const char *name, const rn_tensors *tensors, int finite, rn_error *err)
 {
-    int status, averaged;
+    int status, averaged, bad;
     char network[80];
     rn_error why;
     *model = NULL;
@@ -329,8 +342,10 @@ int rn_model_from_tensors(rn_model **model, const char *name, const rn_tensors *
         (status = sort_tensors(m->graph, network, name, tensors, &averaged, err)))
         goto fail;
     const char *prefix = averaged ? RN_MODEL_PREFIX_EMA : "";
-    if ((status = check_tensors(m->graph, network, name, tensors, prefix, err)) || (status = allocate(m, err)) ||
-        (status = rn_model_weights(m->graph, network, name, tensors, prefix, m->weights, m->stats, err)))
+    if ((status = check_tensors(m->graph, network, name, tensors, prefix, err)) || (status = allocate(m, err)))
+        goto fail;
+    bad = fill(m->graph, tensors, prefix, m->weights, m->stats);
+    if (bad && finite && (status = check_all_numbers(m->graph, m->weights, m->stats, name, err)))
         goto fail;
     *model = m;
     return 0;
@@ -339,17 +354,32 @@ fail:
     return status;
 }
 
-int rn_model_load(rn_model **model, const char *path, rn_error *err)
+int rn_model_from_tensors(rn_model **model, const char *name, const rn_tensors *tensors, rn_error *err)
+{
+    return from_tensors(model, name, tensors, 1, err);
+}
+
+static int load(rn_model **model, const char *path, int finite, rn_error *err)
 {
     rn_tensors tensors = {0};
     unsigned state = rn_fp_enter();
     *model = NULL;
     int status = rn_safetensors_read(path, &tensors, err);
     if (!status)
-        status = rn_model_from_tensors(model, path, &tensors, err);
+        status = from_tensors(model, path, &tensors, finite, err);
     rn_tensors_free(&tensors);
     rn_fp_leave(state);
     return status;
+}
+
+int rn_model_load(rn_model **model, const char *path, rn_error *err)
+{
+    return load(model, path, 1, err);
+}
+
+int rn_model_load_unchecked(rn_model **model, const char *path, rn_error *err)
+{
+    return load(model, path, 0, err);
 }
 
 int rn_model_parse(rn_model **model, const char *name, const void *data, size_t size, rn_error *err)
@@ -411,9 +441,7 @@ int rn_model_tensors(const rn_model *model, rn_tensors *out, rn_error *err)
 int rn_model_save(const rn_model *model, const char *path, rn_error *err)
 {
     rn_tensors tensors = {0};
-    int status = 0;
-    for (int i = 0; !status && i < model->graph->params_count; i++)
-        status = check_numbers(&model->graph->params[i], place(&model->graph->params[i], model->weights, model->stats), path, err);
+    int status = check_all_numbers(model->graph, model->weights, model->stats, path, err);
     if (!status)
         status = rn_model_tensors(model, &tensors, err);
     if (!status)

@@ -33,6 +33,8 @@ int rn_model_new(rn_model **model, const rn_arch *arch, const char *const *label
                  rn_error *err);
 int rn_model_load(rn_model **model, const char *path, rn_error *err);
 int rn_model_parse(rn_model **model, const char *name, const void *data, size_t size, rn_error *err);
+/* As rn_model_load, but the weights may be any numbers: for a look at a file whose network must not be run. */
+int rn_model_load_unchecked(rn_model **model, const char *path, rn_error *err);
 /* As rn_model_load from tensors that were read already. A checkpoint holds more than a model, under names that begin with one of two
  * prefixes: tensors "train.*" are left alone, and where there is any "ema.*" the network's tensors are taken from "ema.conv1.weight"
  * and so on instead of "conv1.weight". Any other tensor that the network does not have is refused by name. */

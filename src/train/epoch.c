@@ -48,19 +48,19 @@ static int is_better(const rn_trainer *t, double macro, double loss)
     return loss < t->best.loss;
 }
 
-int rn_trainer_validate(rn_trainer *t, rn_train_progress *p, rn_error *err)
+int rn_trainer_validate(rn_trainer *t, rn_train_progress *p, rn_metrics **metrics, rn_error *err)
 {
-    rn_metrics *m = NULL;
     double started = rn_seconds_now();
     int status;
+    *metrics = NULL;
     p->validation_loss = p->validation_accuracy = p->validation_macro = NAN;
     if (!t->options.no_validation && rn_split_count(t->dataset, RN_PART_VALIDATION, -1) > 0) {
-        if ((status = rn_trainer_judge(t, RN_PART_VALIDATION, RN_TRAIN_VALIDATE, &m, err)))
+        if ((status = rn_trainer_judge(t, RN_PART_VALIDATION, RN_TRAIN_VALIDATE, metrics, err)))
             return status;
+        const rn_metrics *m = *metrics;
         p->validation_loss = isfinite(m->loss) ? m->loss : INFINITY;
         p->validation_accuracy = m->accuracy;
         p->validation_macro = m->macro_accuracy;
-        rn_metrics_close(&m);
         t->validation_seconds = rn_seconds_now() - started;
     }
     p->best = is_better(t, p->validation_macro, p->validation_loss);

@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/maths.h"
 
@@ -161,6 +162,15 @@ double rn_optimiser_norm(rn_optimiser *optimiser, const float *grads, rn_pool *p
     for (int i = 0; i < optimiser->chunks_count; i++)
         total += optimiser->sums[i];
     return sqrt(total);
+}
+
+void rn_optimiser_group_norms(const rn_optimiser *optimiser, const int *group, int groups, double *norms)
+{
+    memset(norms, 0, (size_t)groups * sizeof *norms);
+    for (int i = 0; i < optimiser->chunks_count; i++)
+        norms[group[optimiser->chunks[i].param]] += optimiser->sums[i];
+    for (int g = 0; g < groups; g++)
+        norms[g] = sqrt(norms[g]);
 }
 
 double rn_clip_factor(double norm, double clip)

@@ -39,6 +39,10 @@ const char *rn_optimiser_state_name(const rn_optimiser *optimiser, int index); /
  * squares of elements j, j + 16, ...), lanes added as a tree of adjacent pairs, chunks and tensors in order; one square root. */
 double rn_optimiser_norm(rn_optimiser *optimiser, const float *grads, rn_pool *pool);
 
+/* The norms of groups of parameters, of the gradients that rn_optimiser_norm saw last: group[params] says which of norms[groups] each counts
+ * in. The same sums of squares, added in the same order: no second pass over the gradients. */
+void rn_optimiser_group_norms(const rn_optimiser *optimiser, const int *group, int groups, double *norms);
+
 /* The factor that brings `norm` to at most `clip`, as PyTorch: min(1, clip / (norm + 1e-6)); 1 if clip is 0. */
 double rn_clip_factor(double norm, double clip);
 

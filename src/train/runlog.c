@@ -84,9 +84,9 @@ static void sweep(const char *folder, int afresh)
     while (dir && (entry = readdir(dir))) {
         const char *name = entry->d_name, *temporary = strstr(name, ".tmp.");
         int ours = begins(name, "model.safetensors") || begins(name, "last.safetensors") || begins(name, "config.json") ||
-                   begins(name, "run.json") || begins(name, "split.csv");
-        int old =
-            afresh && (begins(name, "events.out.tfevents.") || strcmp(name, "log.jsonl") == 0);
+                   begins(name, "run.json") || begins(name, "split.csv") || begins(name, "progress.json") ||
+                   begins(name, "sample.safetensors");
+        int old = afresh && (begins(name, "events.out.tfevents.") || strcmp(name, "log.jsonl") == 0 || strcmp(name, "sample.safetensors") == 0);
         if (!(temporary && ours) && !old)
             continue;
         char *path = rn_folder_path(folder, name);
@@ -227,14 +227,52 @@ static int scalar(rn_trainer *t, const char *tag, double value, rn_error *err)
     return t->log.events && isfinite(value) ? rn_events_scalar(t->log.events, t->done, tag, (float)value, err) : 0;
 }
 
+int rn_runlog_start(rn_trainer *t, rn_error *err)
+{
+    const rn_dataset *d = t->dataset;
+    json_t *labels = json_array();
+    int failed = !labels;
+    for (int i = 0; i < d->classes && d->classes <= RN_CONFUSION_CLASSES && !failed; i++)
+        failed = json_array_append_new(labels, rn_json_text(d->labels[i]));
+    json_t *line = json_pack("{s:s, s:s, s:i, s:o, s:i, s:I, s:i, s:i, s:i, s:i, s:s}", "kind", "start", "arch", t->options.arch.name,
+                             "classes", d->classes, "labels", labels, "epochs", t->options.epochs, "steps", (json_int_t)t->steps, "batch",
+                             rn_loader_batch(t->loader), "train", rn_split_count(d, RN_PART_TRAIN, -1), "validation",
+                             t->options.no_validation ? 0 : rn_split_count(d, RN_PART_VALIDATION, -1), "test",
+                             rn_split_count(d, RN_PART_TEST, -1), "digest", t->digest);
+    if (failed) {
+        json_decref(line);
+        line = NULL;
+    }
+    int status = rn_runlog_line(t, line, err);
+    return status ? status : rn_runlog_flush(t, 0, err);
+}
+
+/* {"stem": ..., "layer1": ...}: where the gradient is. A stage that the network does not have is left out. */
+static json_t *stage_norms(const rn_trainer *t)
+{
+    double norms[RN_STAGES];
+    unsigned there = 0;
+    const rn_graph *graph = t->model->graph;
+    json_t *object = json_object();
+    rn_optimiser_group_norms(t->optimiser, t->stage_of, RN_STAGES, norms);
+    for (int i = 0; i < graph->params_count; i++)
+        there |= 1u << t->stage_of[i];
+    for (int s = 0; s < RN_STAGES && object; s++)
+        if (there >> s & 1 && json_object_set_new(object, rn_stage_name(s), rn_json_number(norms[s]))) {
+            json_decref(object);
+            object = NULL;
+        }
+    return object;
+}
+
 int rn_runlog_step(rn_trainer *t, const rn_step *step, rn_error *err)
 {
     if (!t->folder || t->done % t->options.log_steps)
         return 0;
     int status = rn_runlog_line(t,
-                                json_pack("{s:s, s:i, s:I, s:o, s:o, s:o}", "kind", "step", "epoch", t->epoch + 1, "step",
+                                json_pack("{s:s, s:i, s:I, s:o, s:o, s:o, s:o}", "kind", "step", "epoch", t->epoch + 1, "step",
                                           (json_int_t)t->done, "loss", rn_json_number(step->loss), "gradient_norm",
-                                          rn_json_number(step->norm), "lr", rn_json_number(step->lr)),
+                                          rn_json_number(step->norm), "gradient_norms", stage_norms(t), "lr", rn_json_number(step->lr)),
                                 err);
     if (!status)
         status = scalar(t, "train/loss", step->loss, err);
@@ -248,7 +286,26 @@ int rn_runlog_step(rn_trainer *t, const rn_step *step, rn_error *err)
     return status;
 }
 
-int rn_runlog_epoch(rn_trainer *t, const rn_train_progress *p, rn_error *err)
+/* [classes true][classes predicted], counts; NULL without memory. */
+static json_t *confusion(const rn_metrics *m)
+{
+    json_t *rows = json_array();
+    int failed = !rows;
+    for (int i = 0; i < m->classes && !failed; i++) {
+        json_t *row = json_array();
+        failed = !row;
+        for (int j = 0; j < m->classes && !failed; j++)
+            failed = json_array_append_new(row, json_integer(m->confusion[i * m->classes + j]));
+        failed = json_array_append_new(rows, row) || failed;
+    }
+    if (failed) {
+        json_decref(rows);
+        rows = NULL;
+    }
+    return rows;
+}
+
+int rn_runlog_epoch(rn_trainer *t, const rn_train_progress *p, const rn_metrics *validation, rn_error *err)
 {
     const struct {
         const char *tag;
@@ -261,13 +318,16 @@ int rn_runlog_epoch(rn_trainer *t, const rn_train_progress *p, rn_error *err)
                    {"train/items_per_second", p->items_per_second}};
     if (!t->folder)
         return 0;
-    int status = rn_runlog_line(t,
-                                json_pack("{s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "kind", "epoch", "epoch", p->epoch, "step",
-                                          (json_int_t)t->done, "loss", rn_json_number(p->loss), "accuracy", rn_json_number(p->accuracy),
-                                          "validation_loss", rn_json_number(p->validation_loss), "validation_accuracy",
-                                          rn_json_number(p->validation_accuracy), "validation_macro", rn_json_number(p->validation_macro),
-                                          "lr", rn_json_number(p->lr), "best", p->best),
-                                err);
+    json_t *line = json_pack("{s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "kind", "epoch", "epoch", p->epoch, "step",
+                             (json_int_t)t->done, "loss", rn_json_number(p->loss), "accuracy", rn_json_number(p->accuracy),
+                             "validation_loss", rn_json_number(p->validation_loss), "validation_accuracy",
+                             rn_json_number(p->validation_accuracy), "validation_macro", rn_json_number(p->validation_macro), "lr",
+                             rn_json_number(p->lr), "best", p->best);
+    if (line && validation && validation->classes <= RN_CONFUSION_CLASSES && json_object_set_new(line, "confusion", confusion(validation))) {
+        json_decref(line);
+        line = NULL;
+    }
+    int status = rn_runlog_line(t, line, err);
     for (size_t i = 0; i < sizeof scalars / sizeof *scalars && !status; i++)
         status = scalar(t, scalars[i].tag, scalars[i].value, err);
     return status;

@@ -154,6 +154,7 @@ static int take_memory(rn_trainer *t, rn_error *err)
         t->best_weights = array(weights, sizeof(float));
         t->best_stats = array(stats, sizeof(float));
     }
+    t->stage_of = array((size_t)graph->params_count, sizeof(int));
     t->batch_stats = array(stats, sizeof(double));
     t->stats_sum = array(stats, sizeof(double));
     t->logits = array(rows, sizeof(float));
@@ -161,9 +162,11 @@ static int take_memory(rn_trainer *t, rn_error *err)
     t->labels2 = array(batch, sizeof(int));
     t->pair = array(batch, sizeof(int));
     t->share = array(batch, sizeof(double));
-    if (!t->weights || !t->stats || (!t->folder && (!t->best_weights || !t->best_stats)) || !t->batch_stats || !t->stats_sum ||
-        !t->logits || !t->dlogits || !t->labels2 || !t->pair || !t->share)
+    if (!t->weights || !t->stats || (!t->folder && (!t->best_weights || !t->best_stats)) || !t->stage_of || !t->batch_stats ||
+        !t->stats_sum || !t->logits || !t->dlogits || !t->labels2 || !t->pair || !t->share)
         return rn_error_memory(err, "training", 4 * (unsigned long long)weights);
+    for (int i = 0; i < graph->params_count; i++)
+        t->stage_of[i] = rn_stage_of(graph->params[i].name);
     if (t->average) {
         memcpy(t->weights, t->model->weights, weights * sizeof(float));
         memcpy(t->stats, t->model->stats, stats * sizeof(float));
@@ -268,7 +271,7 @@ static int open_trainer(rn_trainer *t, rn_resume resume, rn_error *err)
     rn_learn_load(t->learn, t->weights, t->stats);
     if (t->folder &&
         ((status = rn_folder_open(t, checkpoint == NULL, err)) || (status = rn_runlog_open(t, log_bytes, events, events_bytes, err)) ||
-         (status = rn_runlog_host(t, checkpoint ? "resumed" : "started", err))))
+         (!checkpoint && (status = rn_runlog_start(t, err))) || (status = rn_runlog_host(t, checkpoint ? "resumed" : "started", err))))
         goto fail;
 fail:
     rn_checkpoint_close(&checkpoint);
@@ -335,6 +338,7 @@ void rn_trainer_close(rn_trainer **trainer)
     free(t->best_weights);
     free(t->best_stats);
     free(t->frozen);
+    free(t->stage_of);
     free(t->batch_stats);
     free(t->stats_sum);
     free(t->logits);

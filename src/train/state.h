@@ -50,6 +50,9 @@ typedef struct rn_runlog {
     rn_events *events;
 } rn_runlog;
 
+#define RN_STAGES 6           /* stem, layer1 to layer4, head */
+#define RN_CONFUSION_CLASSES 100 /* the log has the confusion matrix of up to so many classes */
+
 /* What a step says of itself. */
 typedef struct rn_step {
     double loss, norm, lr, clip;
@@ -79,6 +82,7 @@ struct rn_trainer {
     int average;                      /* EMA is on, weights and stats are arrays of their own */
     float *best_weights, *best_stats; /* without a folder */
     unsigned char *frozen;            /* [params], NULL: none */
+    int *stage_of;                    /* [params] which of rn_stage_name */
     rn_learn *learn;
     rn_infer *infer;
     rn_optimiser *optimiser;
@@ -103,6 +107,9 @@ struct rn_trainer {
     double epoch_started, step_seconds, validation_seconds; /* estimates of this process */
     int64_t epoch_items;                                    /* trained in this epoch by this process */
     rn_runlog log;
+    double shown_at, sample_at; /* when progress.json and sample.safetensors were written, seconds, monotonic; 0: not yet */
+    int show_failed;            /* one of them could not be, and it was said */
+    rn_train_progress shown;    /* the last step's, for stages that have no rate */
     rn_train_result result;
 };
 
@@ -131,7 +138,7 @@ int rn_trainer_explain(rn_trainer *t, const rn_batch *batch, const rn_step *step
 /* epoch.c */
 int rn_trainer_report(rn_trainer *t, rn_train_progress *p);
 int rn_trainer_judge(rn_trainer *t, rn_part part, rn_train_stage stage, rn_metrics **metrics, rn_error *err);
-int rn_trainer_validate(rn_trainer *t, rn_train_progress *p, rn_error *err);
+int rn_trainer_validate(rn_trainer *t, rn_train_progress *p, rn_metrics **metrics, rn_error *err); /* NULL: no validation part */
 int rn_trainer_test(rn_trainer *t, rn_error *err);
 
 /* checkpoint.c */
@@ -156,10 +163,18 @@ int rn_runlog_open(rn_trainer *t, int64_t bytes, const char *events, int64_t eve
 void rn_runlog_close(rn_runlog *log);
 int rn_runlog_line(rn_trainer *t, json_t *object, rn_error *err);     /* takes the object; NULL is "no memory" */
 int rn_runlog_failed(rn_trainer *t, const char *path, rn_error *err); /* the sentence of a full disk; reads errno */
+int rn_runlog_start(rn_trainer *t, rn_error *err); /* the first line: what the run is */
 int rn_runlog_step(rn_trainer *t, const rn_step *step, rn_error *err);
-int rn_runlog_epoch(rn_trainer *t, const rn_train_progress *p, rn_error *err);
+int rn_runlog_epoch(rn_trainer *t, const rn_train_progress *p, const rn_metrics *validation, rn_error *err); /* NULL: none */
 int rn_runlog_test(rn_trainer *t, const rn_metrics *m, rn_error *err);
 int rn_runlog_flush(rn_trainer *t, int durable, rn_error *err);
 int rn_runlog_host(rn_trainer *t, const char *event, rn_error *err); /* run.json */
+
+/* show.c: for whoever watches. What can't be written is noted once and stops nothing. */
+void rn_show_progress(rn_trainer *t, const rn_train_progress *p);
+void rn_show_end(rn_trainer *t, int status, const rn_error *err);
+void rn_show_sample(rn_trainer *t, const rn_batch *batch);
+int rn_stage_of(const char *parameter);     /* 0 .. RN_STAGES - 1 */
+const char *rn_stage_name(int stage);
 
 #endif

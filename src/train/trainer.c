@@ -37,6 +37,7 @@ const char *rn_trainer_resume_line(const rn_trainer *t, char out[600])
 
 int rn_trainer_report(rn_trainer *t, rn_train_progress *p)
 {
+    rn_show_progress(t, p);
     return t->watch.progress ? t->watch.progress(t->watch.context, p) : 0;
 }
 
@@ -100,6 +101,7 @@ static int train_step(rn_trainer *t, int *stop, rn_error *err)
         return status;
     if (!isfinite(step.loss) || !isfinite(step.norm))
         return rn_trainer_explain(t, &batch, &step, err);
+    rn_show_sample(t, &batch);
     rn_trainer_apply(t, &step);
     t->epoch_items += batch.n;
     double seconds = rn_seconds_now() - started;
@@ -116,11 +118,13 @@ static int train_step(rn_trainer *t, int *stop, rn_error *err)
 static int end_epoch(rn_trainer *t, int *stop, rn_error *err)
 {
     rn_train_progress p;
+    rn_metrics *validation = NULL;
     fill_progress(t, RN_TRAIN_EPOCH, NULL, &p);
-    int status = rn_trainer_validate(t, &p, err);
+    int status = rn_trainer_validate(t, &p, &validation, err);
+    if (!status)
+        status = rn_runlog_epoch(t, &p, validation, err);
+    rn_metrics_close(&validation);
     if (status)
-        return status;
-    if ((status = rn_runlog_epoch(t, &p, err)))
         return status;
     t->last = t->sums;
     t->sums = (rn_sums){0};
@@ -204,6 +208,7 @@ int rn_trainer_run(rn_trainer *t, rn_train_result *result, rn_error *err)
     int status = t->finished ? 0 : run(t, err);
     if (!status)
         t->finished = 1;
+    rn_show_end(t, status, err);
     rn_fp_leave(fp);
     fill_result(t, started);
     if (result)

@@ -37,15 +37,19 @@ cmp -s "$work/a" "$work/b" || wrong "the store's paths and times are not those o
 # whole_or_absent STORE SAID WHEN: every recording in the store is there as in the whole one; every one that was said to be stored is there.
 whole_or_absent() {
     checks=$((checks + 1))
-    "$stored" "$1" >"$work/now" 2>"$work/err" || { wrong "$3: the store can't be read"; return; }
+    if ! "$stored" "$1" >"$work/now" 2>"$work/err"; then # killed before it had tables, it has nothing to lose
+        grep -q 'no such table' "$work/err" && ! grep -q '"stored"' "$2" || wrong "$3: the store can't be read"
+        return
+    fi
     sed -n 's/^{"path":"\([^"]*\)","state":"stored".*}$/\1/p' "$2" >"$work/said"
     cut -d '|' -f 1 "$work/now" | cat - "$work/said" | awk -F '|' 'NR == FNR { want[$1]; next } $1 in want' - "$work/whole" >"$work/want"
     cmp -s "$work/now" "$work/want" || wrong "$3: $(diff "$work/want" "$work/now" | head -4)"
     said=$((said + $(wc -l <"$work/said")))
 }
 
-done_kills=0 trial=0 midway=0 said=0
-while [ "$done_kills" -lt "$kills" ]; do
+# Only kills that came before the end count; where one came too late, the machine is faster than it was, and moments are drawn from less.
+done_kills=0 trial=0 said=0 whole=$milliseconds
+while [ "$done_kills" -lt "$kills" ] && [ "$trial" -lt $((kills + 20)) ]; do
     trial=$((trial + 1))
     store=$work/store$trial.sqlite
     : >"$work/lines"
@@ -60,17 +64,17 @@ while [ "$done_kills" -lt "$kills" ]; do
         kill -9 "$child" 2>/dev/null
         wait "$child" 2>/dev/null
         ended=$?
-        done_kills=$((done_kills + 1))
-        [ "$ended" -ne 137 ] || midway=$((midway + 1))
         [ "$ended" -eq 137 ] || [ "$ended" -eq 0 ] || wrong "store $trial, kill $again at $moment ms: exit status $ended"
         [ ! -s "$store" ] || whole_or_absent "$store" "$work/lines" "store $trial, kill $again at $moment ms"
+        [ "$ended" -eq 137 ] || { milliseconds=$((milliseconds * 4 / 5 + 10)); break; }
+        done_kills=$((done_kills + 1))
     done
     accepted "$program" embed "$model" "$@" -o "$store"
     "$stored" "$store" >"$work/now" 2>"$work/err" && cmp -s "$work/now" "$work/whole" || wrong "store $trial: not the store of a run that was never stopped"
     [ "$(find "$work" -name "store$trial.sqlite?*")" = "" ] || wrong "store $trial: left behind: $(find "$work" -name "store$trial.sqlite?*")"
     rm -f "$store"
 done
-echo "$done_kills kills, $midway before the end, after $said lines that said something was stored; the whole run takes $milliseconds ms"
+echo "$done_kills kills, after $said lines that said something was stored; the whole run took $whole ms"
 [ "$said" -gt 0 ] || [ "$kills" -lt 8 ] || wrong "no kill came after anything was stored: the test shows nothing"
 
 # Ctrl-C: what is whole is kept, status 3; meanwhile the store can be read, and afterwards the same command goes on.
