@@ -200,8 +200,9 @@ static int calibrate(const command *c, const rn_evaluation *evaluation, const js
     if (rn_evaluation_calibrate(evaluation, &err))
         return fail_with(&err);
     if (!option_flag(c, "json"))
-        printf("\ncalibrated   %s holds temperature %.4f now: loss %.4f (was %.4f), calibration error %.1f %%\n", c->arguments[0], real_of(calibration, "best_temperature"),
-               real_of(calibration, "best_loss"), real_of(all, "loss"), 100 * real_of(calibration, "best_ece"));
+        printf("\ncalibrated   %s holds temperature %.4f now: loss %.4f (was %.4f), calibration error %.1f %%\n", c->arguments[0],
+               real_of(calibration, "best_temperature"), real_of(calibration, "best_loss"), real_of(all, "loss"),
+               100 * real_of(calibration, "best_ece"));
     return EXIT_DONE;
 }
 

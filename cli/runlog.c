@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +10,9 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "serve/alive.h"
 
-enum { PROGRESS_MOST = 64 << 10, FRESH_S = 10, LOST_S = 600 };
+enum { PROGRESS_MOST = 64 << 10 };
 
 static double number_or_nan(const json_t *object, const char *key)
 {
@@ -180,20 +180,9 @@ static int is_over(const char *state)
     return strcmp(state, "finished") == 0 || strcmp(state, "stopped") == 0 || strcmp(state, "failed") == 0;
 }
 
-/* The process of a young word lives; on this machine it can be asked for, elsewhere it is given ten minutes. */
 int run_log_goes_on(const run_log *log)
 {
-    char host[256] = "";
-    if (!log->progress || is_over(text_of(log->progress, "state")))
-        return 0;
-    double age = difftime(time(NULL), (time_t)number_of(log->progress, "time"));
-    json_int_t process = number_of(log->progress, "process");
-    if (age <= FRESH_S)
-        return 1;
-    gethostname(host, sizeof host - 1);
-    if (strcmp(host, text_of(log->progress, "host")))
-        return age < LOST_S;
-    return process > 1 && process < 1 << 30 && (kill((pid_t)process, 0) == 0 || errno == EPERM);
+    return log->progress && !is_over(text_of(log->progress, "state")) && run_is_alive(log->progress);
 }
 
 const char *run_log_state(const run_log *log)

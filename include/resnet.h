@@ -146,7 +146,8 @@ RN_API int rn_session_open(rn_session **session, const rn_model *model, const rn
 RN_API void rn_session_close(rn_session **session);
 
 /* The bytes that a session with these options holds: the packed weights, which all sessions of a model share, and its own arena of
- * activations. Measuring packs the weights unless that was done; the arena is reserved but not touched. */
+ * activations. Measuring packs the weights unless that was done; the arena is reserved but not touched.
+ * Hearing a long recording window by window adds an arena for each thread, of one window, with the first such recording. */
 RN_API int rn_session_measure(const rn_model *model, const rn_session_options *options, int64_t *bytes, rn_error *err);
 RN_API int64_t rn_session_bytes(const rn_session *session); /* the same of an open one */
 

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "serve/alive.h"
 #include "serve/http.h"
 
 extern const char rn_page_watch_html[], rn_page_watch_css[], rn_page_watch_js[], rn_page_page_css[], rn_page_icon_svg[];
@@ -182,21 +182,6 @@ done:
     return more;
 }
 
-/* Does the run's process go on? Its own host can look; elsewhere a young word must do. */
-static int is_alive(const json_t *progress)
-{
-    char host[256] = "";
-    json_int_t process = json_integer_value(json_object_get(progress, "process"));
-    const char *where = json_string_value(json_object_get(progress, "host"));
-    double age = difftime(time(NULL), (time_t)json_integer_value(json_object_get(progress, "time")));
-    if (age >= 0 && age <= FRESH_S)
-        return 1;
-    gethostname(host, sizeof host - 1);
-    if (!where || strcmp(where, host))
-        return age < 600;
-    return process > 1 && process <= 1 << 30 && (kill((pid_t)process, 0) == 0 || errno == EPERM);
-}
-
 static void tell_progress(stream *s, int run, FILE *out)
 {
     struct stat st;
@@ -207,7 +192,7 @@ static void tell_progress(stream *s, int run, FILE *out)
     ssize_t got = st.st_size <= SMALL ? read(file, s->in, SMALL) : 0;
     close(file);
     json_t *progress = got > 0 ? json_loadb(s->in, (size_t)got, 0, NULL) : NULL;
-    int alive = is_alive(progress);
+    int alive = run_is_alive(progress);
     if (json_is_object(progress) && (!is_same(&st, &t->progress) || alive != t->alive)) {
         t->progress = st;
         t->alive = alive;

@@ -1,14 +1,10 @@
 /* What the verbs see inside a model: statistics of its weights, channels that do nothing, numbers that are none, hashes, dumped layers. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include <cmocka.h>
+#include "folder_fixture.h"
 
 #include "base/random.h"
 #include "formats/npy.h"
@@ -20,17 +16,7 @@
 
 enum { RATE = 8000, ROWS = 16, COLUMNS = 20, WIDTH = 8 };
 
-static char folder[64];
 static rn_error err;
-
-static const char *in_folder(const char *name)
-{
-    static char path[4][160];
-    static int at;
-    at = (at + 1) % 4;
-    snprintf(path[at], sizeof path[at], "%s/%s", folder, name);
-    return path[at];
-}
 
 #define must(call)                                                                                                                         \
     do {                                                                                                                                   \
@@ -425,26 +411,11 @@ static void test_hash(void **state)
     assert_non_null(strstr(err.text, "absent"));
 }
 
-static int open_folder(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/check_tools.XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    char command[128];
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_statistics), cmocka_unit_test(test_not_finite), cmocka_unit_test(test_dead_channels),
         cmocka_unit_test(test_layers),     cmocka_unit_test(test_windows),    cmocka_unit_test(test_hash),
     };
-    return cmocka_run_group_tests(tests, open_folder, remove_folder);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

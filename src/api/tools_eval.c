@@ -158,7 +158,8 @@ static int choose_items(rn_evaluation *e, const char *model_path, rn_error *err)
                             e->split, model_path, digest, known);
     if (!known)
         say(e, "%s does not say which split it was trained with: %s is taken as it is", model_path, e->split);
-    status = e->loading.skip_bad ? rn_dataset_hash_skip_bad(e->dataset, e->pool, &unreadable, err) : rn_dataset_hash(e->dataset, e->pool, err);
+    status =
+        e->loading.skip_bad ? rn_dataset_hash_skip_bad(e->dataset, e->pool, &unreadable, err) : rn_dataset_hash(e->dataset, e->pool, err);
     if (status || (status = rn_split_read(e->dataset, e->split, &unknown, &missing, err)))
         return status;
     int used = (int)json_integer_value(json_object_get(rn_model_section(e->model, "training"), "items"));
@@ -210,25 +211,12 @@ static json_t *class_list(const rn_evaluation *e)
     for (int i = 0; i < e->metrics->classes; i++) {
         const rn_class_metrics *c = &e->metrics->per_class[i];
         const rn_curve *curve = e->judgement->curves[i];
-        rn_result_add(&list, json_pack("{s:s, s:i, s:i, s:f, s:f, s:f, s:o, s:o}", "label", e->model->labels[i], "items", c->support, "predicted", c->predicted, "precision",
-                                       c->precision, "recall", c->recall, "f1", c->f1, "average_precision",
-                                       curve->positives ? json_real(curve->average_precision) : json_null(), "roc_area",
-                                       isnan(curve->roc_area) ? json_null() : json_real(curve->roc_area)));
+        rn_result_add(&list, json_pack("{s:s, s:i, s:i, s:f, s:f, s:f, s:o, s:o}", "label", e->model->labels[i], "items", c->support,
+                                       "predicted", c->predicted, "precision", c->precision, "recall", c->recall, "f1", c->f1,
+                                       "average_precision", curve->positives ? json_real(curve->average_precision) : json_null(),
+                                       "roc_area", isnan(curve->roc_area) ? json_null() : json_real(curve->roc_area)));
     }
     return list;
-}
-
-static json_t *confusion_rows(const rn_evaluation *e)
-{
-    json_t *rows = json_array();
-    int n = e->metrics->classes;
-    for (int i = 0; i < n; i++) {
-        json_t *row = json_array();
-        for (int j = 0; j < n; j++)
-            rn_result_add(&row, json_integer(e->metrics->confusion[i * n + j]));
-        rn_result_add(&rows, row);
-    }
-    return rows;
 }
 
 /* The items whose true class got the smallest probability. */
@@ -255,8 +243,9 @@ static json_t *suspect_list(const rn_evaluation *e)
     json_t *list = json_array();
     for (int k = 0; k < j->suspects_count && k < e->worst; k++) {
         const rn_suspect *s = &j->suspects[k];
-        rn_result_add(&list, json_pack("{s:s, s:s, s:s, s:f}", "path", e->dataset->items[e->answers->item[s->index]].name, "label", e->model->labels[s->label], "likely",
-                                       e->model->labels[s->likely], "probability", s->self_confidence));
+        rn_result_add(&list,
+                      json_pack("{s:s, s:s, s:s, s:f}", "path", e->dataset->items[e->answers->item[s->index]].name, "label",
+                                e->model->labels[s->label], "likely", e->model->labels[s->likely], "probability", s->self_confidence));
     }
     return list;
 }
@@ -270,11 +259,12 @@ static json_t *summary(const rn_evaluation *e)
         rn_result_add(&labels, json_string(e->model->labels[i]));
     json_t *all = json_pack("{s:f, s:f, s:i, s:i, s:f, s:f, s:f, s:[f,f], s:s, s:i, s:i, s:o, s:o, s:o, s:o}", "accuracy", m->accuracy,
                             "macro_accuracy", m->macro_accuracy, "items", m->items, "correct", m->correct, "top5", m->top5, "loss", m->loss,
-                            "ece", m->ece, "interval", m->wilson_low, m->wilson_high, "part",
-                            part_name(e->part), "bad", e->answers->bad, "data_items", e->dataset->count,
-                            "labels", labels, "per_class", class_list(e), "confusion", confusion_rows(e), "worst", worst_list(e));
+                            "ece", m->ece, "interval", m->wilson_low, m->wilson_high, "part", part_name(e->part), "bad", e->answers->bad,
+                            "data_items", e->dataset->count, "labels", labels, "per_class", class_list(e), "confusion",
+                            rn_metrics_confusion(m), "worst", worst_list(e));
     rn_result_set(&all, "calibration",
-                  json_pack("{s:f, s:f, s:f, s:f}", "temperature", e->model->temperature, "best_temperature", j->temperature, "best_loss", j->best_loss, "best_ece", j->scaled.ece));
+                  json_pack("{s:f, s:f, s:f, s:f}", "temperature", e->model->temperature, "best_temperature", j->temperature, "best_loss",
+                            j->best_loss, "best_ece", j->scaled.ece));
     rn_result_set(&all, "suspects", suspect_list(e));
     if (all && e->split[0])
         rn_result_set(&all, "split", rn_result_path(e->split));
@@ -308,8 +298,8 @@ void rn_evaluation_close(rn_evaluation **evaluation)
 static int judge(rn_evaluation *e, const char *model_path, rn_error *err)
 {
     int status;
-    if ((status = rn_pool_open(&e->pool, e->threads, err)) || (status = rn_model_load(&e->model, model_path, err)) || (status = match_labels(e, err)) ||
-        (status = choose_items(e, model_path, err)) || (status = open_parts(e, err)))
+    if ((status = rn_pool_open(&e->pool, e->threads, err)) || (status = rn_model_load(&e->model, model_path, err)) ||
+        (status = match_labels(e, err)) || (status = choose_items(e, model_path, err)) || (status = open_parts(e, err)))
         return status;
     const rn_judging judging = {.temperature = e->model->temperature, .windows = 1, .embedding = e->model->arch.embedding};
     if ((status = rn_answers_collect(&e->answers, e->engine, e->loader, e->dataset, e->part, &judging, e->progress, e->context, err)))
@@ -321,8 +311,8 @@ static int judge(rn_evaluation *e, const char *model_path, rn_error *err)
     return e->dataset->c ? 0 : rn_check_run(e->dataset, 0, e->pool, e->progress, e->context, &e->check, err);
 }
 
-int rn_evaluation_open(rn_evaluation **evaluation, const char *model_path, rn_data *data, const char *options, rn_progress_fn progress, rn_text_fn note,
-                       void *context, rn_error *err)
+int rn_evaluation_open(rn_evaluation **evaluation, const char *model_path, rn_data *data, const char *options, rn_progress_fn progress,
+                       rn_text_fn note, void *context, rn_error *err)
 {
     rn_given given;
     int status;
@@ -356,8 +346,10 @@ int rn_evaluation_result(const rn_evaluation *e, char **result, rn_error *err)
 
 int rn_evaluation_calibrate(const rn_evaluation *e, rn_error *err)
 {
-    return rn_model_rewrite(e->model_path, "calibration",
-                            json_pack("{s:f, s:i, s:s}", "temperature", e->judgement->temperature, "items", e->answers->items, "part", part_name(e->part)), err);
+    return rn_model_rewrite(
+        e->model_path, "calibration",
+        json_pack("{s:f, s:i, s:s}", "temperature", e->judgement->temperature, "items", e->answers->items, "part", part_name(e->part)),
+        err);
 }
 
 /* RUN/run.json; NULL if there is none that can be read. */
@@ -373,8 +365,20 @@ int rn_evaluation_report(rn_evaluation *e, const char *path, const char *command
 {
     json_t *run = read_run(e);
     unsigned state = rn_fp_enter();
-    const rn_report report = {.model = e->model, .part = part_name(e->part), .command = command, .run = run, .trained_on = e->trained_on, .dataset = e->dataset,
-        .answers = e->answers, .metrics = e->metrics, .judgement = e->judgement, .check = e->check, .loader = e->loader, .pool = e->pool, .progress = progress, .context = context};
+    const rn_report report = {.model = e->model,
+                              .part = part_name(e->part),
+                              .command = command,
+                              .run = run,
+                              .trained_on = e->trained_on,
+                              .dataset = e->dataset,
+                              .answers = e->answers,
+                              .metrics = e->metrics,
+                              .judgement = e->judgement,
+                              .check = e->check,
+                              .loader = e->loader,
+                              .pool = e->pool,
+                              .progress = progress,
+                              .context = context};
     int status = rn_report_write(&report, path, err);
     rn_fp_leave(state);
     json_decref(run);

@@ -38,7 +38,7 @@ typedef struct collector {
     slot ring[RING];
     pthread_t threads[PRODUCERS];
     int threads_count;
-    float *x, *logits, *embedding; /* the batch being joined, and its answers */
+    float *x, *logits, *embedding;                          /* the batch being joined, and its answers */
     int64_t x_room, logits_room, embedding_room, kept_room; /* floats */
     rn_answers *answers;
     int written;  /* answers so far */
@@ -196,7 +196,8 @@ static int keep(collector *c, int at, int from, int windows, rn_error *err)
             status = room(&a->logits, &c->kept_room, (2 * (int64_t)first + windows) * classes, err);
         if (status)
             return status;
-        memcpy(a->logits + (int64_t)first * classes, c->logits + (int64_t)from * classes, (size_t)windows * (size_t)classes * sizeof(float));
+        memcpy(a->logits + (int64_t)first * classes, c->logits + (int64_t)from * classes,
+               (size_t)windows * (size_t)classes * sizeof(float));
         a->first[at + 1] = first + windows;
     }
     memset(mean, 0, (size_t)size * sizeof *mean);
@@ -335,8 +336,8 @@ static int open_kept(rn_answers *a, int count, const rn_judging *judging, rn_err
                : rn_error_memory(err, "the embeddings", (unsigned long long)count * (unsigned long long)judging->embedding * sizeof(float));
 }
 
-int rn_answers_collect(rn_answers **answers, rn_infer *engine, rn_loader *loader, rn_dataset *dataset, rn_part part, const rn_judging *judging,
-                       rn_progress_fn progress, void *context, rn_error *err)
+int rn_answers_collect(rn_answers **answers, rn_infer *engine, rn_loader *loader, rn_dataset *dataset, rn_part part,
+                       const rn_judging *judging, rn_progress_fn progress, void *context, rn_error *err)
 {
     int bad = 0, status;
     *answers = NULL;

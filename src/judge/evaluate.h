@@ -2,6 +2,7 @@
 #ifndef RN_JUDGE_EVALUATE_H
 #define RN_JUDGE_EVALUATE_H
 
+#include <jansson.h>
 #include "data/loader.h"
 #include "graph/infer.h"
 
@@ -58,6 +59,8 @@ typedef struct rn_metrics {
 /* Without items every figure is 0. A class without items has recall, precision and F1 0 and does not count in macro_accuracy. */
 int rn_metrics_compute(const rn_answers *answers, rn_metrics **metrics, rn_error *err);
 void rn_metrics_close(rn_metrics **metrics);
+/* The confusion table as JSON, [[counts]]; a new reference, NULL without memory. */
+json_t *rn_metrics_confusion(const rn_metrics *metrics);
 
 /* 95 % interval of a share of `correct` among `items`. */
 void rn_wilson(int correct, int items, double *low, double *high);

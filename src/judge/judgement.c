@@ -31,7 +31,8 @@ static int calibrate(rn_judgement *j, const rn_answers *a, rn_error *err)
         return status;
     float *scaled = malloc(((size_t)a->items * (size_t)a->classes + 1) * sizeof *scaled);
     if (!scaled)
-        return rn_error_memory(err, "calibrated probabilities", (unsigned long long)a->items * (unsigned long long)a->classes * sizeof *scaled);
+        return rn_error_memory(err, "calibrated probabilities",
+                               (unsigned long long)a->items * (unsigned long long)a->classes * sizeof *scaled);
     status = rn_temperature_apply(a->logits, a->first, a->items, a->classes, j->temperature, scaled, err);
     if (!status)
         rn_reliability_measure(scaled, a->label, a->items, a->classes, &j->scaled);
@@ -51,7 +52,8 @@ int rn_judgement_compute(const rn_answers *answers, rn_judgement **judgement, rn
     if (!j || !j->curves)
         status = rn_error_memory(err, "curves", (unsigned long long)answers->classes * sizeof *j->curves);
     if (!status && !(status = curves(j, answers, err)) && !(status = calibrate(j, answers, err)))
-        status = rn_suspects_find(answers->probability, answers->label, answers->items, answers->classes, &j->suspects, &j->suspects_count, err);
+        status =
+            rn_suspects_find(answers->probability, answers->label, answers->items, answers->classes, &j->suspects, &j->suspects_count, err);
     if (!status) {
         *judgement = j;
         j = NULL;

@@ -9,10 +9,10 @@
 
 typedef struct rn_judgement {
     int classes;
-    rn_curve **curves;                         /* [classes] this class or another, by its probability */
-    rn_reliability reliability;                /* of the answers as they are */
-    double temperature, best_loss;             /* which fits these very answers best, and the mean loss with it */
-    rn_reliability scaled;                     /* at that temperature */
+    rn_curve **curves;             /* [classes] this class or another, by its probability */
+    rn_reliability reliability;    /* of the answers as they are */
+    double temperature, best_loss; /* which fits these very answers best, and the mean loss with it */
+    rn_reliability scaled;         /* at that temperature */
     rn_suspect *suspects;
     int suspects_count;
 } rn_judgement;

@@ -109,6 +109,24 @@ int rn_metrics_compute(const rn_answers *answers, rn_metrics **metrics, rn_error
     return 0;
 }
 
+json_t *rn_metrics_confusion(const rn_metrics *m)
+{
+    json_t *rows = json_array();
+    int failed = !rows;
+    for (int i = 0; i < m->classes && !failed; i++) {
+        json_t *row = json_array();
+        failed = !row;
+        for (int j = 0; j < m->classes && !failed; j++)
+            failed = json_array_append_new(row, json_integer(m->confusion[(int64_t)i * m->classes + j]));
+        failed = json_array_append_new(rows, row) || failed;
+    }
+    if (failed) {
+        json_decref(rows);
+        rows = NULL;
+    }
+    return rows;
+}
+
 void rn_metrics_close(rn_metrics **metrics)
 {
     if (!*metrics)

@@ -43,11 +43,14 @@ static int hour_of(double clock_s)
 /* "2026-11-24 06:34:05" of seconds since 1970: the civil calendar from days, by eras of 400 years that begin in March. */
 static void put_clock(rn_page *p, double clock_s, int with_day)
 {
-    long long seconds = (long long)floor(clock_s), days = seconds >= 0 ? seconds / DAY_S : -((DAY_S - 1 - seconds) / DAY_S), rest = seconds - days * DAY_S;
+    long long seconds = (long long)floor(clock_s), days = seconds >= 0 ? seconds / DAY_S : -((DAY_S - 1 - seconds) / DAY_S),
+              rest = seconds - days * DAY_S;
     long long shifted = days + 719468, era = (shifted >= 0 ? shifted : shifted - 146096) / 146097, day = shifted - era * 146097;
-    long long year = (day - day / 1460 + day / 36524 - day / 146096) / 365, of_year = day - (365 * year + year / 4 - year / 100), month = (5 * of_year + 2) / 153;
+    long long year = (day - day / 1460 + day / 36524 - day / 146096) / 365, of_year = day - (365 * year + year / 4 - year / 100),
+              month = (5 * of_year + 2) / 153;
     if (with_day)
-        rn_page_put(p, "%lld-%02lld-%02lld ", year + era * 400 + (month >= 10), month < 10 ? month + 3 : month - 9, of_year - (153 * month + 2) / 5 + 1);
+        rn_page_put(p, "%lld-%02lld-%02lld ", year + era * 400 + (month >= 10), month < 10 ? month + 3 : month - 9,
+                    of_year - (153 * month + 2) / 5 + 1);
     rn_page_put(p, "%02lld:%02lld:%02lld", rest / 3600, rest / 60 % 60, rest % 60);
 }
 
@@ -133,14 +136,18 @@ static int count_all(night *n, rn_error *err)
 
 static void head(rn_page *p, const night *n, const char *model, const char *command)
 {
-    rn_page_put(p, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-                   "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n<title>Finds</title>\n<style>\n%s%s</style>\n"
-                   "</head>\n<body>\n<header>\n<h1>Finds</h1>\n<p class=\"quiet\">model <span class=\"path\">", rn_page_page_css, rn_page_report_css);
+    rn_page_put(p,
+                "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
+                "content=\"width=device-width, initial-scale=1\">\n"
+                "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+                "'unsafe-inline'\">\n<title>Finds</title>\n<style>\n%s%s</style>\n"
+                "</head>\n<body>\n<header>\n<h1>Finds</h1>\n<p class=\"quiet\">model <span class=\"path\">",
+                rn_page_page_css, rn_page_report_css);
     rn_page_text(p, model);
     rn_page_put(p, "</span></p>\n<pre>");
     rn_page_text(p, command);
-    rn_page_put(p, "</pre>\n</header>\n<main>\n<p class=\"headline\"><strong>%d</strong> find%s of %d class%s in ", n->count, n->count == 1 ? "" : "s", n->classes_count,
-                n->classes_count == 1 ? "" : "es");
+    rn_page_put(p, "</pre>\n</header>\n<main>\n<p class=\"headline\"><strong>%d</strong> find%s of %d class%s in ", n->count,
+                n->count == 1 ? "" : "s", n->classes_count, n->classes_count == 1 ? "" : "es");
     put_duration(p, n->sound_s);
     rn_page_put(p, " of sound</p>\n<p>%d recording%s", n->recordings_count, n->recordings_count == 1 ? "" : "s");
     if (n->timed) {
@@ -157,15 +164,18 @@ static void head(rn_page *p, const night *n, const char *model, const char *comm
 
 static void classes(rn_page *p, const night *n)
 {
-    rn_page_put(p, "<h2 id=\"classes\">Classes</h2>\n<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">class</th><th scope=\"col\">finds</th>"
-                   "<th scope=\"col\">together</th><th scope=\"col\">share of the sound</th><th scope=\"col\">surest</th></tr></thead><tbody>\n");
+    rn_page_put(
+        p, "<h2 id=\"classes\">Classes</h2>\n<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">class</th><th "
+           "scope=\"col\">finds</th>"
+           "<th scope=\"col\">together</th><th scope=\"col\">share of the sound</th><th scope=\"col\">surest</th></tr></thead><tbody>\n");
     for (int i = 0; i < n->classes_count; i++) {
         const class_row *c = &n->classes[i];
         rn_page_put(p, "<tr><th scope=\"row\">");
         rn_page_text(p, c->label);
         rn_page_put(p, "</th><td>%d</td><td>", c->finds);
         put_duration(p, c->seconds);
-        rn_page_put(p, "</td><td>%.2f&#160;%%</td><td>%.1f&#160;%%</td></tr>\n", n->sound_s > 0 ? 100 * c->seconds / n->sound_s : 0, 100 * c->most);
+        rn_page_put(p, "</td><td>%.2f&#160;%%</td><td>%.1f&#160;%%</td></tr>\n", n->sound_s > 0 ? 100 * c->seconds / n->sound_s : 0,
+                    100 * c->most);
     }
     rn_page_put(p, "</tbody></table></div>\n");
 }
@@ -178,7 +188,9 @@ static void hours(rn_page *p, const night *n)
         rn_page_put(p, "<p>No recording's name says when it was made (as 20261124_063400.wav does).</p>\n");
         return;
     }
-    rn_page_put(p, "<p>Finds by the hour in which they begin; the darker, the nearer to the class's busiest hour. Below, how long each hour was heard, over all days%s%s.</p>\n",
+    rn_page_put(p,
+                "<p>Finds by the hour in which they begin; the darker, the nearer to the class's busiest hour. Below, how long each hour "
+                "was heard, over all days%s%s.</p>\n",
                 n->timed < n->recordings_count ? "; recordings whose names say no time are not counted here" : "",
                 shown < n->classes_count ? "; the classes found most often" : "");
     rn_page_put(p, "<div class=\"scroll\" tabindex=\"0\"><table class=\"matrix hours\"><tbody>\n<tr><td></td>");
@@ -215,8 +227,11 @@ static void list(rn_page *p, night *n)
     rn_page_put(p, "<h2 id=\"finds\">Every find</h2>\n");
     if (shown < n->count)
         rn_page_put(p, "<p>The %d surest of %d; the table that <code>--out</code> writes has all.</p>\n", shown, n->count);
-    rn_page_put(p, "<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">recording</th><th scope=\"col\">from</th><th scope=\"col\">to</th>"
-                   "<th scope=\"col\">time</th><th scope=\"col\" class=\"left\">class</th><th scope=\"col\">probability</th></tr></thead><tbody>\n");
+    rn_page_put(
+        p,
+        "<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">recording</th><th scope=\"col\">from</th><th "
+        "scope=\"col\">to</th>"
+        "<th scope=\"col\">time</th><th scope=\"col\" class=\"left\">class</th><th scope=\"col\">probability</th></tr></thead><tbody>\n");
     for (int i = 0; i < shown; i++) {
         const rn_page_find *f = n->order[i];
         rn_page_put(p, "<tr><td class=\"path\">");
@@ -245,8 +260,8 @@ static void failures(rn_page *p, const night *n)
     rn_page_put(p, "</ul>\n");
 }
 
-int rn_finds_write(const char *model, const char *command, const rn_page_find *finds, int count, const rn_page_recording *recordings, int recordings_count,
-                   const char *path, rn_error *err)
+int rn_finds_write(const char *model, const char *command, const rn_page_find *finds, int count, const rn_page_recording *recordings,
+                   int recordings_count, const char *path, rn_error *err)
 {
     night n = {.finds = finds, .recordings = recordings, .count = count, .recordings_count = recordings_count};
     rn_page page = {0};

@@ -153,7 +153,8 @@ static int explain(const rn_report *r, const float *x, int h, int w, int label, 
         return status;
     int64_t pixels = (int64_t)shape[1] * shape[2];
     map = malloc((size_t)pixels * sizeof *map);
-    status = map ? rn_cam(value, gradient, shape[0], shape[1], shape[2], 0, map, err) : rn_error_memory(err, "an explanation", (size_t)pixels * sizeof *map);
+    status = map ? rn_cam(value, gradient, shape[0], shape[1], shape[2], 0, map, err)
+                 : rn_error_memory(err, "an explanation", (size_t)pixels * sizeof *map);
     if (!status) {
         rn_map_stretch(map, pixels);
         status = rn_thumbnail_heat(map, shape[1], shape[2], png, err);
@@ -169,10 +170,12 @@ static void put_sound(rn_page *p, const rn_report *r, int item, double start_s, 
 {
     const rn_item *it = &r->dataset->items[item];
     rn_sound_options options = r->dataset->sound;
+    const json_t *channel = json_object_get(rn_model_section(r->model, "features"), "channel");
     rn_sound sound = {0};
     unsigned char *data;
     size_t size;
     options.rate = RN_MP3_RATE;
+    options.channel = (int)json_integer_value(channel); /* what the network hears */
     options.start_s = start_s;
     options.end_s = end_s > start_s + items->clip_s ? start_s + items->clip_s : end_s;
     if (rn_sound_read(it->path, &options, &sound, NULL))
@@ -268,7 +271,8 @@ static void put_rows(rn_page *p, const rn_report *r, const rn_items *items, int 
         if (items->card[i] != 2)
             continue;
         if (!rows++)
-            rn_page_put(p, "<div class=\"scroll\" tabindex=\"0\"><table class=\"rows\"><thead><tr><th scope=\"col\">file</th><th scope=\"col\">confidence</th></tr></thead><tbody>\n");
+            rn_page_put(p, "<div class=\"scroll\" tabindex=\"0\"><table class=\"rows\"><thead><tr><th scope=\"col\">file</th><th "
+                           "scope=\"col\">confidence</th></tr></thead><tbody>\n");
         rn_page_put(p, "<tr id=\"item-%d\" tabindex=\"-1\"><td class=\"path\">", i);
         rn_items_name(p, r, i);
         rn_page_put(p, "</td><td>%.1f&#160;%%</td></tr>\n", 100 * confidence(r, items, i));
@@ -314,7 +318,9 @@ int rn_items_write(rn_page *p, const rn_report *r, const rn_items *items, rn_err
         int groups = 0;
         for (int k = 0, end; k < items->count; k = end) {
             int i = items->order[k];
-            for (end = k + 1; end < items->count && a->label[items->order[end]] == a->label[i] && items->best[items->order[end]] == items->best[i]; end++)
+            for (end = k + 1;
+                 end < items->count && a->label[items->order[end]] == a->label[i] && items->best[items->order[end]] == items->best[i];
+                 end++)
                 ;
             if ((a->label[i] == items->best[i]) != right)
                 continue;

@@ -11,8 +11,8 @@ enum { RN_MAPS_SHARE = 400 }; /* thousandths of a report's work that come before
 /* The order in which items are looked at: by (label, answer), in a group the most confident first. */
 typedef struct rn_items {
     int count;
-    int *order; /* [count] indices of answers */
-    int *best;  /* [count] answer of each, by index */
+    int *order;          /* [count] indices of answers */
+    int *best;           /* [count] answer of each, by index */
     unsigned char *card; /* [count], by index: 1 with picture, sound and explanation; 2 a row; 0 counted only */
     int cards;
     double clip_s; /* longest piece of sound */

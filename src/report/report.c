@@ -18,11 +18,21 @@ enum { CURVES_MOST = 24, POINTS_MOST = 2000, LIST_MOST = 25 };
 
 static void head(rn_page *p, const rn_report *r)
 {
-    static const char *const sections[][2] = {{"confusion", "Confusion"}, {"classes", "Classes"}, {"calibration", "Calibration"}, {"slices", "Slices"},
-                                              {"mistakes", "Mistakes"}, {"labels", "Labels"}, {"map", "Map"}, {"items", "Items"}, {"training", "Training"}};
-    const char *name = strrchr(r->dataset->path, '/') && strrchr(r->dataset->path, '/')[1] ? strrchr(r->dataset->path, '/') + 1 : r->dataset->path;
-    rn_page_put(p, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-                   "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; "
+    static const char *const sections[][2] = {{"confusion", "Confusion"},
+                                              {"classes", "Classes"},
+                                              {"calibration", "Calibration"},
+                                              {"slices", "Slices"},
+                                              {"mistakes", "Mistakes"},
+                                              {"labels", "Labels"},
+                                              {"map", "Map"},
+                                              {"items", "Items"},
+                                              {"training", "Training"}};
+    const char *name =
+        strrchr(r->dataset->path, '/') && strrchr(r->dataset->path, '/')[1] ? strrchr(r->dataset->path, '/') + 1 : r->dataset->path;
+    rn_page_put(p, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
+                   "content=\"width=device-width, initial-scale=1\">\n"
+                   "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; media-src data:; style-src "
+                   "'unsafe-inline'; "
                    "script-src 'unsafe-inline'\">\n<title>");
     rn_page_text(p, r->model->arch.name);
     rn_page_put(p, " on ");
@@ -44,14 +54,19 @@ static void head(rn_page *p, const rn_report *r)
 static void headline(rn_page *p, const rn_report *r)
 {
     const rn_metrics *m = r->metrics;
-    rn_page_put(p, "<p class=\"headline\"><strong>%.1f&#160;%%</strong> of %d items are answered right <span class=\"quiet\">(95&#160;%% interval %.1f to %.1f&#160;%%)</span></p>\n<p>",
+    rn_page_put(p,
+                "<p class=\"headline\"><strong>%.1f&#160;%%</strong> of %d items are answered right <span class=\"quiet\">(95&#160;%% "
+                "interval %.1f to %.1f&#160;%%)</span></p>\n<p>",
                 100 * m->accuracy, m->items, 100 * m->wilson_low, 100 * m->wilson_high);
     if (!strcmp(r->part, "all"))
         rn_page_put(p, "All items of the data set");
     else
         rn_page_put(p, "The %s part of the data set (%d items)", r->part, r->dataset->count);
     if (r->trained_on >= 0)
-        rn_page_put(p, "; the model was trained on %d others", r->trained_on);
+        rn_page_put(p,
+                    strcmp(r->part, "all") && strcmp(r->part, "train") ? "; the model was trained on %d others"
+                                                                       : "; the model was trained on %d of them",
+                    r->trained_on);
     if (r->answers->bad)
         rn_page_put(p, "; %d could not be used and were left out", r->answers->bad);
     rn_page_put(p, ". Mean of the classes' recalls (macro) %.1f&#160;%%, loss %.3f.</p>\n", 100 * m->macro_accuracy, m->loss);
@@ -77,7 +92,8 @@ static void advise_class(rn_page *p, const rn_report *r)
     if (worst >= 0 && m->per_class[worst].recall < 1) {
         rn_page_put(p, "<li>The hardest class is <b>");
         rn_page_text(p, r->model->labels[worst]);
-        rn_page_put(p, "</b>: %.1f&#160;%% of its %d items are recognised. More recordings of it help most.</li>\n", 100 * m->per_class[worst].recall, m->per_class[worst].support);
+        rn_page_put(p, "</b>: %.1f&#160;%% of its %d items are recognised. More recordings of it help most.</li>\n",
+                    100 * m->per_class[worst].recall, m->per_class[worst].support);
     }
     if (answer >= 0) {
         rn_page_put(p, "<li>The commonest mistake, %d times: <a href=\"#cell-%d-%d\">", most, truth, answer);
@@ -95,14 +111,17 @@ static void advise(rn_page *p, const rn_report *r)
     rn_page_put(p, "<h2 id=\"next\">What to look at</h2>\n<ul>\n");
     advise_class(p, r);
     if (check && check->level_items && check->level_accuracy > 0.7 * r->metrics->accuracy)
-        rn_page_put(p, "<li>The background level alone tells the classes apart in %.1f&#160;%% of cases: the model may have learnt the rooms or the equipment. Record the classes under "
-                       "equal conditions.</li>\n", 100 * check->level_accuracy);
+        rn_page_put(p,
+                    "<li>The background level alone tells the classes apart in %.1f&#160;%% of cases: the model may have learnt the rooms "
+                    "or the equipment. Record the classes under "
+                    "equal conditions.</li>\n",
+                    100 * check->level_accuracy);
     if (r->trained_on < 0)
         rn_page_put(p, "<li>Which items the model was trained on is not known: on those its accuracy says nothing.</li>\n");
     if (j->suspects_count)
         rn_page_put(p, "<li>%d labels are <a href=\"#labels\">likely wrong</a>: listen to them first.</li>\n", j->suspects_count);
-    rn_page_put(p, "<li>Its probabilities are off by %.1f&#160;%% on average (<a href=\"#calibration\">calibration</a>)%s.</li>\n", 100 * j->reliability.ece,
-                j->scaled.ece < j->reliability.ece - 0.01 ? "; a temperature would mend that" : "");
+    rn_page_put(p, "<li>Its probabilities are off by %.1f&#160;%% on average (<a href=\"#calibration\">calibration</a>)%s.</li>\n",
+                100 * j->reliability.ece, j->scaled.ece < j->reliability.ece - 0.01 ? "; a temperature would mend that" : "");
     rn_page_put(p, "</ul>\n");
 }
 
@@ -139,7 +158,8 @@ static int classes(rn_page *p, const rn_report *r, rn_error *err)
     free(order);
     rn_page_put(p, "<h2 id=\"classes\">Classes</h2>\n");
     rn_table_classes(p, r);
-    rn_page_put(p, "<p>Each class against all others, by its probability%s.</p>\n<div class=\"plots\">", count > shown ? "; the 24 with the least average precision" : "");
+    rn_page_put(p, "<p>Each class against all others, by its probability%s.</p>\n<div class=\"plots\">",
+                count > shown ? "; the 24 with the least average precision" : "");
     rn_figure_curves(p, RN_CURVE_PRECISION, j, chosen, shown);
     rn_figure_curves(p, RN_CURVE_ROC, j, chosen, shown);
     rn_page_put(p, "</div>\n");
@@ -150,20 +170,29 @@ static int classes(rn_page *p, const rn_report *r, rn_error *err)
 static void calibration(rn_page *p, const rn_report *r)
 {
     const rn_judgement *j = r->judgement;
-    rn_page_put(p, "<h2 id=\"calibration\">Calibration</h2>\n<p>When the model says 80&#160;%%, is it right in 80&#160;%% of cases? A bar is how often it is (the number below: of how many), a mark what it says; they "
-                   "should meet on the line. The expected calibration error, the mean distance, is <b>%.2f&#160;%%</b>, the loss %.4f.</p>\n", 100 * j->reliability.ece, r->metrics->loss);
+    rn_page_put(p,
+                "<h2 id=\"calibration\">Calibration</h2>\n<p>When the model says 80&#160;%%, is it right in 80&#160;%% of cases? A bar is "
+                "how often it is (the number below: of how many), a mark what it says; they "
+                "should meet on the line. The expected calibration error, the mean distance, is <b>%.2f&#160;%%</b>, the loss %.4f.</p>\n",
+                100 * j->reliability.ece, r->metrics->loss);
     if (r->model->temperature != 1)
         rn_page_put(p, "<p>The model holds a temperature of %.4f, with which these probabilities were made.</p>\n", r->model->temperature);
-    rn_page_put(p, "<p>With a temperature of <b>%.4f</b>, which fits these items best, the error is %.2f&#160;%%, the loss %.4f. <code>resnet eval --part validation --calibrate</code> finds it on items "
-                   "that are not used here, and stores it in the model.</p>\n<div class=\"plots\">", j->temperature, 100 * j->scaled.ece, j->best_loss);
+    rn_page_put(p,
+                "<p>With a temperature of <b>%.4f</b>, which fits these items best, the error is %.2f&#160;%%, the loss %.4f. <code>resnet "
+                "eval --part validation --calibrate</code> finds it on items "
+                "that are not used here, and stores it in the model.</p>\n<div class=\"plots\">",
+                j->temperature, 100 * j->scaled.ece, j->best_loss);
     rn_figure_reliability(p, &j->reliability, "Accuracy over confidence, as the model answers");
     rn_figure_reliability(p, &j->scaled, "Accuracy over confidence, with the best temperature");
-    rn_page_put(p, "</div>\n<p class=\"quiet\">Left as it answers, right with that temperature.</p>\n<details><summary>The numbers</summary><div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">confidence</th>"
-                   "<th scope=\"col\">items</th><th scope=\"col\">mean confidence</th><th scope=\"col\">accuracy</th></tr></thead><tbody>\n");
+    rn_page_put(p,
+                "</div>\n<p class=\"quiet\">Left as it answers, right with that temperature.</p>\n<details><summary>The "
+                "numbers</summary><div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">confidence</th>"
+                "<th scope=\"col\">items</th><th scope=\"col\">mean confidence</th><th scope=\"col\">accuracy</th></tr></thead><tbody>\n");
     for (int b = 0; b < RN_RELIABILITY_BINS; b++)
         if (j->reliability.count[b])
-            rn_page_put(p, "<tr><th scope=\"row\">%.1f to %.1f&#160;%%</th><td>%d</td><td>%.1f&#160;%%</td><td>%.1f&#160;%%</td></tr>\n", 100.0 * b / RN_RELIABILITY_BINS,
-                        100.0 * (b + 1) / RN_RELIABILITY_BINS, j->reliability.count[b], 100 * j->reliability.confidence[b], 100 * j->reliability.accuracy[b]);
+            rn_page_put(p, "<tr><th scope=\"row\">%.1f to %.1f&#160;%%</th><td>%d</td><td>%.1f&#160;%%</td><td>%.1f&#160;%%</td></tr>\n",
+                        100.0 * b / RN_RELIABILITY_BINS, 100.0 * (b + 1) / RN_RELIABILITY_BINS, j->reliability.count[b],
+                        100 * j->reliability.confidence[b], 100 * j->reliability.accuracy[b]);
     rn_page_put(p, "</tbody></table></div></details>\n");
 }
 
@@ -182,8 +211,11 @@ static void list_row(rn_page *p, const rn_report *r, int i, int answer, double p
 
 static void list_begin(rn_page *p, const char *last)
 {
-    rn_page_put(p, "<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">file</th><th scope=\"col\" class=\"left\">label</th><th scope=\"col\" class=\"left\">answer</th>"
-                   "<th scope=\"col\">%s</th></tr></thead><tbody>\n", last);
+    rn_page_put(p,
+                "<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">file</th><th scope=\"col\" "
+                "class=\"left\">label</th><th scope=\"col\" class=\"left\">answer</th>"
+                "<th scope=\"col\">%s</th></tr></thead><tbody>\n",
+                last);
 }
 
 static int mistakes(rn_page *p, const rn_report *r, const rn_items *items, rn_error *err)
@@ -218,7 +250,9 @@ static void suspects(rn_page *p, const rn_report *r)
         rn_page_put(p, "<p>None stands out: no item is confidently in a class other than its label.</p>\n");
         return;
     }
-    rn_page_put(p, "<p>%d items are confidently in a class other than their label (confident learning, Northcutt et al. 2021)%s. Listen: either the label is wrong, or the model is.</p>\n",
+    rn_page_put(p,
+                "<p>%d items are confidently in a class other than their label (confident learning, Northcutt et al. 2021)%s. Listen: "
+                "either the label is wrong, or the model is.</p>\n",
                 j->suspects_count, j->suspects_count > LIST_MOST ? "; those with the least probability of their label" : "");
     list_begin(p, "probability of the label");
     for (int k = 0; k < j->suspects_count && k < LIST_MOST; k++)
@@ -249,7 +283,8 @@ static void sample(const rn_report *r, const rn_items *items, int step, int coun
 
 static int map(rn_page *p, const rn_report *r, const rn_items *items, rn_error *err)
 {
-    int n = r->answers->items, size = r->answers->embedding_size, step = (n + POINTS_MOST - 1) / POINTS_MOST, count = n / step, status = 0, all[RN_MATRIX_MOST];
+    int n = r->answers->items, size = r->answers->embedding_size, step = (n + POINTS_MOST - 1) / POINTS_MOST, count = n / step, status = 0,
+        all[RN_MATRIX_MOST];
     double *plane, share[2], divergence;
     if (!size)
         return 0;
@@ -263,13 +298,16 @@ static int map(rn_page *p, const rn_report *r, const rn_items *items, rn_error *
     }
     sample(r, items, step, count, x, who);
     rn_scatter scatter = {"Principal components of the embeddings", count, plane, who, who + count, who + 2 * count, r->model->labels};
-    rn_page_put(p, "<p>What the network turns each recording into, %d numbers, laid into the plane%s. A point opens its item; wrong answers have a ring.</p>\n<div class=\"plots\">", size,
-                step > 1 ? " (a part of the items, evenly chosen)" : "");
+    rn_page_put(p,
+                "<p>What the network turns each recording into, %d numbers, laid into the plane%s. A point opens its item; wrong answers "
+                "have a ring.</p>\n<div class=\"plots\">",
+                size, step > 1 ? " (a part of the items, evenly chosen)" : "");
     if ((status = rn_pca(x, count, size, r->pool, plane, share, err)))
         goto fail;
     rn_page_put(p, "<figure>");
     rn_figure_scatter(p, &scatter);
-    rn_page_put(p, "<figcaption>Principal components: %.0f&#160;%% and %.0f&#160;%% of the variance</figcaption></figure>", 100 * share[0], 100 * share[1]);
+    rn_page_put(p, "<figcaption>Principal components: %.0f&#160;%% and %.0f&#160;%% of the variance</figcaption></figure>", 100 * share[0],
+                100 * share[1]);
     if ((status = rn_tsne(x, count, size, r->pool, relay, (void *)r, plane, &divergence, err)))
         goto fail;
     scatter.title = "Neighbours among the embeddings, t-SNE";
@@ -291,8 +329,10 @@ fail:
 
 static int all_items(rn_page *p, const rn_report *r, const rn_items *items, rn_error *err)
 {
-    rn_page_put(p, "<h2 id=\"items\">Items</h2>\n<p>By truth and answer. Mistakes, and some of each class that are right, come with their picture%s and the evidence for the answer (Grad-CAM)%s. "
-                   "The rest are rows.</p>\n<p><label><input type=\"checkbox\" id=\"evidence\" checked> show the evidence</label></p>\n",
+    rn_page_put(p,
+                "<h2 id=\"items\">Items</h2>\n<p>By truth and answer. Mistakes, and some of each class that are right, come with their "
+                "picture%s and the evidence for the answer (Grad-CAM)%s. "
+                "The rest are rows.</p>\n<p><label><input type=\"checkbox\" id=\"evidence\" checked> show the evidence</label></p>\n",
                 r->check ? ", sound" : "", items->cards == RN_CARDS ? "; so many of them that a page can hold" : "");
     if (r->check && items->clip_s < 5)
         rn_page_put(p, "<p class=\"quiet\">Pieces of sound are cut to %.1f&#160;s so that the page stays small.</p>\n", items->clip_s);

@@ -41,7 +41,8 @@ void rn_table_baselines(rn_page *p, const rn_report *r)
         present += m->per_class[c].support > 0;
         largest = m->per_class[c].support > largest ? m->per_class[c].support : largest;
     }
-    rn_page_put(p, "<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">answers by</th><th scope=\"col\">accuracy</th><th scope=\"col\">95&#160;%% interval</th>"
+    rn_page_put(p, "<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">answers by</th><th "
+                   "scope=\"col\">accuracy</th><th scope=\"col\">95&#160;%% interval</th>"
                    "<th scope=\"col\">macro</th><th scope=\"col\"><span class=\"unseen\">drawn</span></th></tr></thead><tbody>\n");
     baseline(p, "this model", m->accuracy, m->wilson_low, m->wilson_high, m->macro_accuracy);
     if (r->check && r->check->level_items)
@@ -59,14 +60,15 @@ static void cell(rn_page *p, int label, int answer, int count, int support)
         rn_page_put(p, "<td class=\"none\">·</td>");
         return;
     }
-    rn_page_put(p, "<td class=\"%s\" style=\"--n:%.3f\"><a href=\"#cell-%d-%d\">%d</a></td>", label == answer ? "right" : "wrong", (double)count / support, label, answer,
-                count);
+    rn_page_put(p, "<td class=\"%s\" style=\"--n:%.3f\"><a href=\"#cell-%d-%d\">%d</a></td>", label == answer ? "right" : "wrong",
+                (double)count / support, label, answer, count);
 }
 
 static void matrix(rn_page *p, const rn_report *r)
 {
     const rn_metrics *m = r->metrics;
-    rn_page_put(p, "<div class=\"scroll\" tabindex=\"0\"><table class=\"matrix\"><caption>Rows are the truth, columns the answers; a number opens its items.</caption><thead><tr><td></td>");
+    rn_page_put(p, "<div class=\"scroll\" tabindex=\"0\"><table class=\"matrix\"><caption>Rows are the truth, columns the answers; a "
+                   "number opens its items.</caption><thead><tr><td></td>");
     for (int c = 0; c < m->classes; c++) {
         rn_page_put(p, "<th scope=\"col\"><span>");
         rn_page_text(p, r->model->labels[c]);
@@ -106,8 +108,11 @@ static int pairs(rn_page *p, const rn_report *r, rn_error *err)
             if (t != c && m->confusion[(int64_t)t * m->classes + c])
                 list[count++] = (pair){m->confusion[(int64_t)t * m->classes + c], t, c};
     qsort(list, (size_t)count, sizeof *list, by_count);
-    rn_page_put(p, "<div class=\"scroll\" tabindex=\"0\"><table><caption>What is confused most, of %d classes.</caption><thead><tr><th scope=\"col\">truth</th><th scope=\"col\" class=\"left\">answer</th>"
-                   "<th scope=\"col\">items</th></tr></thead><tbody>\n", m->classes);
+    rn_page_put(p,
+                "<div class=\"scroll\" tabindex=\"0\"><table><caption>What is confused most, of %d classes.</caption><thead><tr><th "
+                "scope=\"col\">truth</th><th scope=\"col\" class=\"left\">answer</th>"
+                "<th scope=\"col\">items</th></tr></thead><tbody>\n",
+                m->classes);
     for (int i = 0; i < count && i < PAIRS_MOST; i++) {
         rn_page_put(p, "<tr><th scope=\"row\">");
         rn_page_text(p, r->model->labels[list[i].label]);
@@ -133,8 +138,10 @@ int rn_table_confusion(rn_page *p, const rn_report *r, rn_error *err)
 void rn_table_classes(rn_page *p, const rn_report *r)
 {
     const rn_metrics *m = r->metrics;
-    rn_page_put(p, "<div class=\"scroll\" tabindex=\"0\"><table class=\"sortable\"><thead><tr><th scope=\"col\">class</th><th scope=\"col\">items</th><th scope=\"col\">precision</th>"
-                   "<th scope=\"col\">recall</th><th scope=\"col\">95&#160;%% interval</th><th scope=\"col\">F1</th><th scope=\"col\">average precision</th>"
+    rn_page_put(p, "<div class=\"scroll\" tabindex=\"0\"><table class=\"sortable\"><thead><tr><th scope=\"col\">class</th><th "
+                   "scope=\"col\">items</th><th scope=\"col\">precision</th>"
+                   "<th scope=\"col\">recall</th><th scope=\"col\">95&#160;%% interval</th><th scope=\"col\">F1</th><th "
+                   "scope=\"col\">average precision</th>"
                    "<th scope=\"col\">ROC area</th></tr></thead><tbody>\n");
     for (int c = 0; c < m->classes; c++) {
         const rn_class_metrics *k = &m->per_class[c];
@@ -163,8 +170,11 @@ void rn_table_classes(rn_page *p, const rn_report *r)
 
 static void slices_begin(rn_page *p, const char *what)
 {
-    rn_page_put(p, "<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">%s</th><th scope=\"col\">items</th><th scope=\"col\">accuracy</th><th scope=\"col\">95&#160;%% interval</th>"
-                   "<th scope=\"col\"><span class=\"unseen\">drawn</span></th></tr></thead><tbody>\n", what);
+    rn_page_put(p,
+                "<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">%s</th><th scope=\"col\">items</th><th "
+                "scope=\"col\">accuracy</th><th scope=\"col\">95&#160;%% interval</th>"
+                "<th scope=\"col\"><span class=\"unseen\">drawn</span></th></tr></thead><tbody>\n",
+                what);
 }
 
 /* The rest of a row whose head was written. */
@@ -172,7 +182,8 @@ static void slice(rn_page *p, int correct, int items)
 {
     double low, high;
     rn_wilson(correct, items, &low, &high);
-    rn_page_put(p, "</th><td>%d</td><td>%.1f&#160;%%</td><td>%.1f to %.1f&#160;%%</td><td>", items, 100.0 * correct / items, 100 * low, 100 * high);
+    rn_page_put(p, "</th><td>%d</td><td>%.1f&#160;%%</td><td>%.1f to %.1f&#160;%%</td><td>", items, 100.0 * correct / items, 100 * low,
+                100 * high);
     rn_figure_bar(p, (double)correct / items, low, high);
     rn_page_put(p, "</td></tr>\n");
 }
@@ -257,7 +268,8 @@ static int sources(rn_page *p, const rn_report *r, rn_error *err)
     if (!several)
         rn_page_put(p, "<p>Every item is a group of its own: no two share a source.</p>\n");
     else
-        rn_page_put(p, "<p>%d of the %d groups (sources) have more than one item%s.</p>\n", several, count, several > SOURCES_MOST ? "; the worst of them" : "");
+        rn_page_put(p, "<p>%d of the %d groups (sources) have more than one item%s.</p>\n", several, count,
+                    several > SOURCES_MOST ? "; the worst of them" : "");
     if (several)
         slices_begin(p, "group");
     for (int i = 0; i < several && i < SOURCES_MOST; i++) {
@@ -319,7 +331,8 @@ static void command_line(rn_page *p, const char *what, const char *command)
 void rn_table_training(rn_page *p, const rn_report *r)
 {
     static const char *const sections[] = {"arch", "training", "features", "split", "calibration"};
-    const json_t *events = json_object_get(r->run, "events"), *last = json_array_get(events, json_array_size(events) ? json_array_size(events) - 1 : 0);
+    const json_t *events = json_object_get(r->run, "events"),
+                 *last = json_array_get(events, json_array_size(events) ? json_array_size(events) - 1 : 0);
     const char *trained = json_string_value(json_object_get(last, "command"));
     if (trained)
         command_line(p, "The command that trained it", trained);

@@ -286,25 +286,6 @@ int rn_runlog_step(rn_trainer *t, const rn_step *step, rn_error *err)
     return status;
 }
 
-/* [classes true][classes predicted], counts; NULL without memory. */
-static json_t *confusion(const rn_metrics *m)
-{
-    json_t *rows = json_array();
-    int failed = !rows;
-    for (int i = 0; i < m->classes && !failed; i++) {
-        json_t *row = json_array();
-        failed = !row;
-        for (int j = 0; j < m->classes && !failed; j++)
-            failed = json_array_append_new(row, json_integer(m->confusion[i * m->classes + j]));
-        failed = json_array_append_new(rows, row) || failed;
-    }
-    if (failed) {
-        json_decref(rows);
-        rows = NULL;
-    }
-    return rows;
-}
-
 int rn_runlog_epoch(rn_trainer *t, const rn_train_progress *p, const rn_metrics *validation, rn_error *err)
 {
     const struct {
@@ -323,7 +304,7 @@ int rn_runlog_epoch(rn_trainer *t, const rn_train_progress *p, const rn_metrics 
                              "validation_loss", rn_json_number(p->validation_loss), "validation_accuracy",
                              rn_json_number(p->validation_accuracy), "validation_macro", rn_json_number(p->validation_macro), "lr",
                              rn_json_number(p->lr), "best", p->best);
-    if (line && validation && validation->classes <= RN_CONFUSION_CLASSES && json_object_set_new(line, "confusion", confusion(validation))) {
+    if (line && validation && validation->classes <= RN_CONFUSION_CLASSES && json_object_set_new(line, "confusion", rn_metrics_confusion(validation))) {
         json_decref(line);
         line = NULL;
     }
