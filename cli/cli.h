@@ -69,7 +69,7 @@ json_t *path_value(const char *path);
 /* Passes a field of CSV on, quoted if it must be, piece by piece, until `put` says that it failed. */
 int csv_field(const char *text, int (*put)(void *context, const char *piece), void *context);
 
-/* The command as it was typed, its words with blanks between. The caller's (free); NULL without memory. */
+/* The command as a shell takes it: words with blanks between, in quotes where they need some. The caller's (free); NULL without memory. */
 char *command_text(void);
 
 /* Parses what the library returned and frees the text. NULL after a message. */

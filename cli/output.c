@@ -263,16 +263,24 @@ int csv_field(const char *text, int (*put)(void *context, const char *piece), vo
 
 char *command_text(void)
 {
-    char *text = NULL, buffer[4096];
-    FILE *file = fopen("/proc/self/cmdline", "rb");
-    size_t got = file ? fread(buffer, 1, sizeof buffer - 1, file) : 0;
-    if (file)
-        fclose(file);
-    for (size_t i = 0; i + 1 < got; i++)
-        if (!buffer[i])
-            buffer[i] = ' ';
-    buffer[got] = 0;
-    text = strdup(buffer);
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=,:@%+";
+    char *word = NULL, *text = NULL;
+    size_t room = 0, size = 0;
+    FILE *words = fopen("/proc/self/cmdline", "rbe"), *out = open_memstream(&text, &size);
+    for (int count = 0; words && out && getdelim(&word, &room, 0, words) >= 0; count++) {
+        int quoted = !*word || word[strspn(word, plain)];
+        fprintf(out, "%s%s", count ? " " : "", quoted ? "'" : "");
+        for (const char *at = word; *at; at++)
+            fprintf(out, *at == '\'' ? "'\\''" : "%c", *at);
+        fputs(quoted ? "'" : "", out);
+    }
+    free(word);
+    if (words)
+        fclose(words);
+    if (!out || fclose(out)) {
+        free(text);
+        return NULL;
+    }
     return text;
 }
 

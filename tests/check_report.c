@@ -213,6 +213,23 @@ static void calibration_is_stored(void **state)
     rn_text_free(after);
 }
 
+/* The baselines are of the very items that the model was judged on: a recording that was left out as too short does not count. */
+static void level_is_of_the_judged(void **state)
+{
+    (void)state;
+    const char *labels[] = {"loud", "quiet"};
+    char *result;
+    for (int i = 0; i < 8; i++)
+        put_noise(at("short/%s/%d.wav", labels[i > 3], i), i == 0 ? 0.05 : 1, 8000, i > 3 ? 0.02 : 0.7, 40 + (uint64_t)i);
+    put_model(at("short.safetensors"), labels, 2);
+    free(report(at("short.safetensors"), at("short"), at("short.html"), NULL, &result));
+    json_t *all = json_loads(result, 0, NULL), *level = json_object_get(all, "level");
+    assert_int_equal(json_integer_value(json_object_get(all, "items")), 7);
+    assert_true(fabs(json_number_value(json_object_get(level, "chance")) - 4.0 / 7) < 1e-9);
+    json_decref(all);
+    rn_text_free(result);
+}
+
 typedef struct heard {
     float logits[2], probability[2];
 } heard;
@@ -291,6 +308,7 @@ int main(void)
         cmocka_unit_test(calibration_is_stored),
         cmocka_unit_test(temperature_reaches_predict),
         cmocka_unit_test(page_is_whole_or_not),
+        cmocka_unit_test(level_is_of_the_judged),
         cmocka_unit_test(base64),
     };
     return cmocka_run_group_tests(tests, fixture_open, fixture_close);

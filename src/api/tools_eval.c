@@ -14,6 +14,7 @@
 #include "api/result.h"
 #include "base/cpu.h"
 #include "data/check.h"
+#include "data/level.h"
 #include "data/listing.h"
 #include "data/split.h"
 #include "judge/judgement.h"
@@ -270,7 +271,7 @@ static json_t *summary(const rn_evaluation *e)
         rn_result_set(&all, "split", rn_result_path(e->split));
     if (all && e->trained_on >= 0)
         rn_result_set(&all, "trained_on", json_integer(e->trained_on));
-    if (all && e->check)
+    if (all && e->check && e->check->level_items)
         rn_result_set(&all, "level",
                       json_pack("{s:f, s:f, s:f}", "accuracy", e->check->level_accuracy, "macro_accuracy", e->check->level_macro, "chance",
                                 e->check->chance));
@@ -295,6 +296,28 @@ void rn_evaluation_close(rn_evaluation **evaluation)
     *evaluation = NULL;
 }
 
+/* What the background level alone would reach, on the very items that were judged. On the training part it would be asked for what it knows. */
+static int judge_level(rn_evaluation *e, rn_error *err)
+{
+    rn_level_result level = {0};
+    int status = rn_check_run(e->dataset, 0, e->pool, e->progress, e->context, &e->check, err), at = 0;
+    if (status)
+        return status;
+    for (int i = 0; i < e->dataset->count; i++) {
+        int judged = at < e->answers->items && e->answers->item[at] == i;
+        at += judged;
+        if (!judged && (e->part == RN_PART_NONE || e->dataset->items[i].part == e->part))
+            e->check->level_db[i] = NAN;
+    }
+    if (e->part != RN_PART_TRAIN)
+        status = rn_level_accuracy(e->dataset, e->check->level_db, e->part, &level, err);
+    e->check->level_accuracy = level.accuracy;
+    e->check->level_macro = level.macro_accuracy;
+    e->check->level_items = level.items;
+    e->check->chance = level.chance;
+    return status;
+}
+
 static int judge(rn_evaluation *e, const char *model_path, rn_error *err)
 {
     int status;
@@ -308,7 +331,7 @@ static int judge(rn_evaluation *e, const char *model_path, rn_error *err)
         return rn_error_set(err, RN_ERR_DATA, "%s: no item is left to judge", e->dataset->path);
     if ((status = rn_metrics_compute(e->answers, &e->metrics, err)) || (status = rn_judgement_compute(e->answers, &e->judgement, err)))
         return status;
-    return e->dataset->c ? 0 : rn_check_run(e->dataset, 0, e->pool, e->progress, e->context, &e->check, err);
+    return e->dataset->c ? 0 : judge_level(e, err);
 }
 
 int rn_evaluation_open(rn_evaluation **evaluation, const char *model_path, rn_data *data, const char *options, rn_progress_fn progress,
