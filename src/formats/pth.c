@@ -545,8 +545,8 @@ static int explain_nothing(const pth *p)
         n = model;
     if (n->kind == RN_PICKLE_CALL && !tensor_call(pickle, n))
         return rn_error_set(p->err, RN_ERR_UNSUPPORTED,
-                            "%s: holds a Python object (%s), which only Python can make; there, torch.save(model.state_dict(), path) keeps "
-                            "its tensors alone",
+                            "%s: holds a Python object (%s), which only Python can make, by running what the file says; where you trust "
+                            "it, torch.save(model.state_dict(), path) there keeps its tensors alone",
                             p->name, text_of_global(pickle, n).text);
     if (n->kind == RN_PICKLE_DICT)
         for (uint32_t i = 0; i < n->count; i += 2)

@@ -48,7 +48,7 @@ typedef struct entry {
 static int wrong_kind(const char *name, const unsigned char *head, size_t size, rn_error *err)
 {
     if (rn_pth_known(head, size))
-        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: a PyTorch file, where a safetensors file is wanted", name);
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: a PyTorch file, where a model or safetensors file is wanted; `resnet info` lists its tensors", name);
     return rn_error_set(err, RN_ERR_FORMAT, "%s: not a safetensors file: %s", name,
         size < 8 ? "it is shorter than 8 bytes" : "its first 8 bytes are no length of a header that would fit into it; it may be cut off");
 }
@@ -181,8 +181,8 @@ static int place_entries(const char *name, entry *entries, size_t count, const u
         entry *e = &entries[i];
         if (e->begin != at)
             return rn_error_set(err, RN_ERR_FORMAT, "%s: %s at %s (byte %llu instead of %llu)", name,
-                                e->begin > at ? "a hole before the data" : "data overlap", rn_show(e->name).text, (unsigned long long)e->begin,
-                                (unsigned long long)at);
+                                e->begin > at ? "a hole before the data" : "data overlap", rn_show(e->name).text,
+                                (unsigned long long)e->begin, (unsigned long long)at);
         if (e->end > size)
             return rn_error_set(err, RN_ERR_FORMAT, "%s: cut off inside %s: %llu bytes of data, at least %llu are wanted", name,
                                 rn_show(e->name).text, (unsigned long long)size, (unsigned long long)e->end);
@@ -222,8 +222,8 @@ int rn_safetensors_parse(const char *name, const void *data, size_t size, rn_ten
         goto fail;
     }
     if (!json_is_object(root)) {
-        status =
-            rn_error_set(err, RN_ERR_FORMAT, "%s: the header is not valid: %s", name, root ? "an object is wanted" : rn_show(why.text).text);
+        status = rn_error_set(err, RN_ERR_FORMAT, "%s: the header is not valid: %s", name,
+                              root ? "an object is wanted" : rn_show(why.text).text);
         goto fail;
     }
     entries = calloc(json_object_size(root) + 1, sizeof *entries);
