@@ -131,6 +131,36 @@ static void print_model(const json_t *all)
     print_warnings(json_object_get(all, "warnings"));
 }
 
+/* A file of weights without a network. */
+static void print_tensors(const json_t *all)
+{
+    const json_t *metadata = json_object_get(all, "metadata"), *tensors = json_object_get(all, "tensors");
+    const char *from = text_of(metadata, "pth.dictionary"), *key;
+    char a[32], b[32];
+    size_t i, widest = 0;
+    json_t *row, *value;
+    printf("weights      %s (%s, %s)\n", text_of(all, "path"), text_of(all, "format"), text_bytes(a, number_of(all, "bytes")));
+    printf("network      not known: the file says nothing of one, so that no other verb can use it\n");
+    printf("tensors      %s%s%s; numbers in all: %s\n", text_count(a, (int64_t)json_array_size(tensors)), *from ? ", found under " : "",
+           from, text_count(b, number_of(all, "elements")));
+    json_object_foreach((json_t *)metadata, key, value)
+    {
+        if (!strcmp(key, "pth.not_read"))
+            printf("not read     %s\n", json_string_value(value));
+        else if (strcmp(key, "pth.dictionary"))
+            printf("metadata     %.60s: %s\n", key, json_string_value(value));
+    }
+    json_array_foreach((json_t *)tensors, i, row) widest = strlen(text_of(row, "name")) > widest ? strlen(text_of(row, "name")) : widest;
+    printf("\n");
+    json_array_foreach((json_t *)tensors, i, row)
+    {
+        char shape[64];
+        shape_text(shape, json_object_get(row, "shape"));
+        printf("%-*s  %-4s  %s\n", (int)(widest < 60 ? widest : 60), text_of(row, "name"), text_of(row, "dtype"),
+               *shape ? shape : "one number");
+    }
+}
+
 int verb_info(const command *c)
 {
     rn_error err = {0};
@@ -147,6 +177,8 @@ int verb_info(const command *c)
         json_object_set_new(all, "threads", json_integer(option_integer(c, "threads", 1)));
     if (option_flag(c, "json"))
         print_json(all);
+    else if (model && json_object_get(all, "tensors"))
+        print_tensors(all);
     else if (model)
         print_model(all);
     else

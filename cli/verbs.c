@@ -240,9 +240,12 @@ const verb verbs[] = {
      "Without MODEL: version, arithmetic, instruction set, threads, and the libraries in this build.\n"
      "With MODEL: network, labels, features, training record, the memory that a session needs, and of each layer's\n"
      "weights how they are distributed; then warnings of numbers that are not finite, and of channels that are dead (0\n"
-     "for every input) or constant. --json has biases and running statistics too.",
+     "for every input) or constant. --json has biases and running statistics too.\n"
+     "MODEL may also be any other file of weights, PyTorch's (.pth) or safetensors: its tensors are listed then, and nothing\n"
+     "in it is run.",
      "  resnet info\n"
-     "  resnet info run/model.safetensors",
+     "  resnet info run/model.safetensors\n"
+     "  resnet info resnet18.pth",
      info_options, 0, 1, verb_info},
     {"data check", "DATA", "decodes everything and says what is wrong",
      "Finds what would spoil a training: bad, empty, silent, clipped or short recordings, duplicates, one content\n"

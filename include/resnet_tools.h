@@ -28,7 +28,11 @@ RN_API int rn_tools_machine(char **result, rn_error *err);
  * of every array in order of execution, all but "not_finite" over its finite numbers; near_zero is the share of those that are within a
  * thousandth of the largest magnitude.
  * "warnings": [{"kind", "name", "text"}]: "not_finite" and "negative_variance" with "count" and "first", of an array; "dead" (always 0
- * behind a ReLU) and "constant" with "channels": [...] and "of", of a layer, judged by what batch normalisation lets through. */
+ * behind a ReLU) and "constant" with "channels": [...] and "of", of a layer, judged by what batch normalisation lets through.
+ *
+ * Of a file of weights that is no model of ours, PyTorch's (.pth) or safetensors: {"path", "bytes", "format": "PyTorch" or "safetensors", "elements",
+ * "tensors": [{"name", "dtype", "shape"}], "metadata": {...}}. Of PyTorch's the metadata are "pth.dictionary", where in the file the tensors were found
+ * ("" for at its top), and "pth.not_read", what else a Python that loads it would call. Nothing in it is run. */
 RN_API int rn_tools_model(const char *path, char **result, rn_error *err);
 
 /* ---- Networks -------------------------------------------------------------------------------------------------------------- */

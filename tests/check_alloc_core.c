@@ -232,6 +232,22 @@ static int work_npy(rn_error *err)
     return status;
 }
 
+static int work_pth(rn_error *err)
+{
+    static const char *const files[] = {"views.pth", "checkpoint_stream.pth"};
+    char path[400];
+    int status = 0;
+    for (int i = 0; i < 2 && !status; i++) {
+        rn_tensors t;
+        snprintf(path, sizeof path, "%s/golden/pth/%s", RN_TEST_DIR, files[i]);
+        status = rn_tensors_read(path, &t, err);
+        if (!status && t.count != (i ? 8 : 10))
+            status = rn_error_set(err, RN_ERR_NUMBER, "tensors are missing");
+        rn_tensors_free(&t);
+    }
+    return status;
+}
+
 static int work_events(rn_error *err)
 {
     rn_events *e = NULL;
@@ -303,6 +319,7 @@ static void formats(void **state)
 {
     (void)state;
     every_allocation(work_npy, NULL);
+    every_allocation(work_pth, NULL);
     every_allocation(work_events, NULL);
 }
 

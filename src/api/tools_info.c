@@ -62,17 +62,47 @@ static json_t *arch_object(const rn_arch *a)
                      json_sprintf("%dx%d", a->pool_h, a->pool_w), "stem", a->stem == RN_STEM_7X7 ? "7x7" : "3x3");
 }
 
+/* Of a weight file that is no model: what is in it. */
+static json_t *tensors_object(const char *path, int64_t bytes, const rn_tensors *tensors)
+{
+    json_t *list = json_array(), *metadata = json_object();
+    json_int_t elements = 0;
+    for (int i = 0; i < tensors->count; i++) {
+        const rn_tensor *t = &tensors->items[i];
+        json_t *shape = json_array();
+        for (int d = 0; d < t->dims; d++)
+            rn_result_add(&shape, json_integer(t->shape[d]));
+        rn_result_add(&list,
+                      json_pack("{s:o, s:s, s:o}", "name", rn_result_path(t->name), "dtype", rn_dtype_name(t->dtype), "shape", shape));
+        elements += t->count;
+    }
+    for (int i = 0; i < tensors->metadata_count; i++)
+        rn_result_set(&metadata, tensors->keys[i], rn_result_path(tensors->values[i]));
+    return json_pack("{s:o, s:I, s:s, s:I, s:o, s:o}", "path", rn_result_path(path), "bytes", (json_int_t)bytes, "format",
+                     rn_tensors_metadata(tensors, "pth.dictionary") ? "PyTorch" : "safetensors", "elements", elements, "tensors", list,
+                     "metadata", metadata);
+}
+
 int rn_tools_model(const char *path, char **result, rn_error *err)
 {
     static const char *const sections[] = {"features", "training", "split", "calibration", "thresholds"};
     rn_model *model = NULL;
+    rn_tensors tensors = {0};
     struct stat file = {0};
     int64_t bytes = 0;
     int channels, height, width, status;
     *result = NULL;
-    if ((status = rn_model_load_unchecked(&model, path, err)))
+    if ((status = rn_tensors_read(path, &tensors, err)))
         return status;
     stat(path, &file);
+    if (!rn_tensors_metadata(&tensors, RN_MODEL_CONFIG)) {
+        *result = rn_result_text(tensors_object(path, file.st_size, &tensors), err);
+        status = *result ? 0 : RN_ERR_MEMORY;
+        goto fail;
+    }
+    if ((status = rn_model_from_tensors_unchecked(&model, path, &tensors, err)))
+        goto fail;
+    rn_tensors_free(&tensors);
     rn_model_input(model, &channels, &height, &width);
     if (height && (status = rn_session_measure(model, NULL, &bytes, err)))
         goto fail;
@@ -91,6 +121,7 @@ int rn_tools_model(const char *path, char **result, rn_error *err)
     *result = rn_result_text(all, err);
     status = *result ? 0 : RN_ERR_MEMORY;
 fail:
+    rn_tensors_free(&tensors);
     rn_model_close(&model);
     return status;
 }

@@ -3,6 +3,7 @@
 #ifndef RN_DATA_LISTING_H
 #define RN_DATA_LISTING_H
 
+#include "base/utf8.h"
 #include "data/dataset.h"
 
 #define RN_ITEMS_LIMIT (1 << 28) /* items of one data set: indices stay far from int's end */
@@ -79,8 +80,6 @@ int rn_csv_next(rn_csv *csv, int *more, rn_error *err); /* *more = 0 at the end;
 void rn_csv_close(rn_csv *csv);
 
 /* names.c */
-int rn_utf8_next(const unsigned char *s, uint32_t *code); /* bytes of the character at s; 0 if they are not UTF-8 (overlong forms, surrogates) */
-int rn_text_is_clean(const char *text);          /* valid UTF-8 without control characters */
 char *rn_text_printable(const char *text);       /* other bytes as \xNN; malloc'ed, NULL if memory is out */
 char *rn_text_twin_key(const char *text);        /* equal for NFC and NFD spellings; malloc'ed */
 const char *rn_text_extension(const char *path); /* after the last dot of the last part, "" if none */

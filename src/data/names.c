@@ -1,4 +1,4 @@
-/* Names as text: UTF-8 checks, printable forms, and a key under which NFC and NFD spellings of one name are equal.
+/* Names as text: printable forms, and a key under which NFC and NFD spellings of one name are equal.
  *
  * The key is the canonical decomposition of Latin letters (U+00C0 to U+024F, U+1E00 to U+1EFF; 497 letters, from the
  * decomposition field of UnicodeData.txt), applied until nothing changes. Other scripts are compared as they are: a
@@ -108,33 +108,6 @@ static const rn_decomposition RN_LETTERS[] = {
     {0x1EF9, 0x79, 0x303},
 };
 // clang-format on
-
-int rn_utf8_next(const unsigned char *s, uint32_t *code)
-{
-    int length = s[0] < 0x80 ? 1 : s[0] >= 0xC2 && s[0] < 0xE0 ? 2 : s[0] >= 0xE0 && s[0] < 0xF0 ? 3 : s[0] >= 0xF0 && s[0] < 0xF5 ? 4 : 0;
-    uint32_t c = length == 1 ? s[0] : length == 2 ? s[0] & 0x1Fu : length == 3 ? s[0] & 0x0Fu : s[0] & 0x07u;
-    for (int i = 1; i < length; i++) {
-        if ((s[i] & 0xC0) != 0x80)
-            return 0;
-        c = c << 6 | (s[i] & 0x3Fu);
-    }
-    if ((length == 3 && (c < 0x800 || (c >= 0xD800 && c < 0xE000))) || (length == 4 && (c < 0x10000 || c > 0x10FFFF)))
-        return 0;
-    *code = c;
-    return length;
-}
-
-int rn_text_is_clean(const char *text)
-{
-    for (const unsigned char *s = (const unsigned char *)text; *s;) {
-        uint32_t c = 0;
-        int length = rn_utf8_next(s, &c);
-        if (!length || c < 0x20 || (c >= 0x7F && c < 0xA0))
-            return 0;
-        s += length;
-    }
-    return 1;
-}
 
 char *rn_text_printable(const char *text)
 {

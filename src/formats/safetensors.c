@@ -19,6 +19,7 @@
 
 #include "base/file.h"
 #include "formats/json.h"
+#include "formats/pth.h"
 
 #define MOST_HEADER 100000000u
 #define MOST_DEPTH 4
@@ -43,28 +44,11 @@ typedef struct entry {
     uint64_t begin, end;
 } entry;
 
-/* A name for messages: at most 96 bytes, nothing that a terminal would obey. */
-typedef struct shown {
-    char text[100];
-} shown;
-
-static shown show(const char *name)
-{
-    shown s;
-    size_t n = 0;
-    for (; name[n] && n < 96; n++)
-        s.text[n] = (unsigned char)name[n] < 0x20 || name[n] == 0x7F ? '?' : name[n];
-    while (name[n] && n > 0 && ((unsigned char)name[n] & 0xC0) == 0x80) /* not inside a character */
-        n--;
-    s.text[n] = 0;
-    return s;
-}
-
 /* What a reader may meet instead of a safetensors file. */
 static int wrong_kind(const char *name, const unsigned char *head, size_t size, rn_error *err)
 {
-    if (size >= 4 && (memcmp(head, "PK\3\4", 4) == 0 || (head[0] == 0x80 && head[1] == 2 && head[2] == 0x8A)))
-        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: a PyTorch file; this build reads .safetensors", name);
+    if (rn_pth_known(head, size))
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: a PyTorch file, where a model or safetensors file is wanted; `resnet info` lists its tensors", name);
     return rn_error_set(err, RN_ERR_FORMAT, "%s: not a safetensors file: %s", name,
         size < 8 ? "it is shorter than 8 bytes" : "its first 8 bytes are no length of a header that would fit into it; it may be cut off");
 }
@@ -127,7 +111,7 @@ static int get_dtype(const char *name, const char *tensor, const json_t *value, 
 
 static int get_entry(const char *name, const char *key, const json_t *object, entry *e, rn_error *err)
 {
-    shown s = show(key);
+    rn_shown s = rn_show(key);
     const json_t *shape = json_object_get(object, "shape"), *offsets = json_object_get(object, "data_offsets");
     int64_t begin, end, bytes;
     if (!json_is_object(object) || json_object_size(object) != 3 || !json_is_array(shape) || !json_is_array(offsets))
@@ -167,7 +151,8 @@ static int get_metadata(const char *name, const json_t *object, rn_tensors *out,
     json_object_foreach((json_t *)object, key, value)
     {
         if (!json_is_string(value))
-            return rn_error_set(err, RN_ERR_FORMAT, "%s: __metadata__ holds something that is not a string under %s", name, show(key).text);
+            return rn_error_set(err, RN_ERR_FORMAT, "%s: __metadata__ holds something that is not a string under %s", name,
+                                rn_show(key).text);
         int status = rn_tensors_set_metadata(out, key, json_string_value(value), err);
         if (status)
             return status;
@@ -196,11 +181,11 @@ static int place_entries(const char *name, entry *entries, size_t count, const u
         entry *e = &entries[i];
         if (e->begin != at)
             return rn_error_set(err, RN_ERR_FORMAT, "%s: %s at %s (byte %llu instead of %llu)", name,
-                                e->begin > at ? "a hole before the data" : "data overlap", show(e->name).text, (unsigned long long)e->begin,
-                                (unsigned long long)at);
+                                e->begin > at ? "a hole before the data" : "data overlap", rn_show(e->name).text,
+                                (unsigned long long)e->begin, (unsigned long long)at);
         if (e->end > size)
             return rn_error_set(err, RN_ERR_FORMAT, "%s: cut off inside %s: %llu bytes of data, at least %llu are wanted", name,
-                                show(e->name).text, (unsigned long long)size, (unsigned long long)e->end);
+                                rn_show(e->name).text, (unsigned long long)size, (unsigned long long)e->end);
         at = e->end;
         int status = rn_tensors_add(out, e->name, e->tensor.dtype, e->tensor.dims, e->tensor.shape, bytes + e->begin, err);
         if (status)
@@ -237,8 +222,8 @@ int rn_safetensors_parse(const char *name, const void *data, size_t size, rn_ten
         goto fail;
     }
     if (!json_is_object(root)) {
-        status =
-            rn_error_set(err, RN_ERR_FORMAT, "%s: the header is not valid: %s", name, root ? "an object is wanted" : show(why.text).text);
+        status = rn_error_set(err, RN_ERR_FORMAT, "%s: the header is not valid: %s", name,
+                              root ? "an object is wanted" : rn_show(why.text).text);
         goto fail;
     }
     entries = calloc(json_object_size(root) + 1, sizeof *entries);
@@ -326,7 +311,7 @@ static int add_text(const char *path, json_t *object, const char *key, json_t *v
     if (value && json_object_set_new(object, key, value) == 0)
         return 0;
     return rn_error_set(err, RN_ERR_ARG, "%s: %s cannot be written: its name or text is not UTF-8, or memory is short", path,
-                        show(key).text);
+                        rn_show(key).text);
 }
 
 /* {"__metadata__": {...}} with the keys in byte order, or {} where there is none. */

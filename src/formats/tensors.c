@@ -35,6 +35,7 @@ void rn_tensors_free(rn_tensors *t)
     free(t->keys);
     free(t->values);
     free(t->buffer);
+    free(t->copies);
     memset(t, 0, sizeof *t);
 }
 
@@ -52,6 +53,41 @@ const char *rn_tensors_metadata(const rn_tensors *t, const char *key)
         if (strcmp(t->keys[i], key) == 0)
             return t->values[i];
     return NULL;
+}
+
+/* A prefix of wrappers that all names begin with, or NULL. */
+static const char *shared_prefix(const rn_tensors *t)
+{
+    static const char *const prefixes[] = {"module.", "_orig_mod.", "model."};
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+        int all = t->count > 0;
+        for (int k = 0; all && k < t->count; k++)
+            all = strncmp(t->items[k].name, prefixes[i], strlen(prefixes[i])) == 0;
+        if (all)
+            return prefixes[i];
+    }
+    return NULL;
+}
+
+void rn_tensors_strip(rn_tensors *t)
+{
+    for (const char *prefix; (prefix = shared_prefix(t));)
+        for (int k = 0; k < t->count; k++) {
+            char *name = t->items[k].name;
+            memmove(name, name + strlen(prefix), strlen(name) - strlen(prefix) + 1);
+        }
+}
+
+rn_shown rn_show(const char *name)
+{
+    rn_shown s;
+    size_t n = 0;
+    for (; name[n] && n < 96; n++)
+        s.text[n] = (unsigned char)name[n] < 0x20 || name[n] == 0x7F ? '?' : name[n];
+    while (name[n] && n > 0 && ((unsigned char)name[n] & 0xC0) == 0x80) /* not inside a character */
+        n--;
+    s.text[n] = 0;
+    return s;
 }
 
 /* Arrays grow when their count reaches a power of two from 16 on. */

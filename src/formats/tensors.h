@@ -1,4 +1,4 @@
-/* Named tensors and string metadata: what every weight file comes down to. safetensors is the first reader and writer. */
+/* Named tensors and string metadata: what every weight file comes down to. safetensors is read and written, PyTorch's are read (pth.h). */
 #ifndef RN_FORMATS_TENSORS_H
 #define RN_FORMATS_TENSORS_H
 
@@ -24,7 +24,11 @@ typedef struct rn_tensors {
     char **keys, **values;  /* __metadata__ */
     unsigned char *buffer;  /* owned bytes that data points into; NULL when the tensors point into the caller's memory */
     size_t buffer_size;
+    unsigned char *copies;  /* owned: the data of tensors that do not lie in a file as they are wanted; NULL: none */
 } rn_tensors;
+
+/* A weight file of any kind, told by its first bytes. */
+int rn_tensors_read(const char *path, rn_tensors *out, rn_error *err);
 
 /* Checks every rule of the format (formats-and-protocols 1): sizes with overflow, holes, overlaps, duplicates, dtype, UTF-8.
  * `name` stands for the file in messages. From memory: tensors point into `data`, which must outlive them. */
@@ -44,7 +48,16 @@ const rn_tensor *rn_tensors_find(const rn_tensors *t, const char *name);
 const char *rn_tensors_metadata(const rn_tensors *t, const char *key);
 /* Converts any dtype to float (F64 and integers rounded once). */
 void rn_tensor_floats(const rn_tensor *t, float *out);
+/* Takes away what wrappers put in front of every name: "module." (DistributedDataParallel), "_orig_mod." (torch.compile), "model."
+ * (Lightning), in any order, as long as all names begin with the same. */
+void rn_tensors_strip(rn_tensors *t);
 const char *rn_dtype_name(rn_dtype d);
 size_t rn_dtype_size(rn_dtype d);
+
+/* A name for messages: at most 96 bytes, nothing that a terminal would obey. */
+typedef struct rn_shown {
+    char text[100];
+} rn_shown;
+rn_shown rn_show(const char *name);
 
 #endif

@@ -14,8 +14,6 @@
 #include "formats/json.h"
 #include "models/config.h"
 
-#define CONFIG_KEY "resnet.config"
-
 enum { MANY_WEIGHTS = 1 << 21 }; /* from here on, reading them is shared between threads */
 
 static const int64_t no_batches; /* num_batches_tracked, which a fixed momentum does not use */
@@ -289,20 +287,20 @@ static int sort_tensors(const rn_graph *graph, const char *network, const char *
 
 static int read_config(const char *name, const rn_tensors *tensors, json_t **config, rn_error *err)
 {
-    const char *text = rn_tensors_metadata(tensors, CONFIG_KEY);
+    const char *text = rn_tensors_metadata(tensors, RN_MODEL_CONFIG);
     json_error_t why;
     if (!text)
         return rn_error_set(err, RN_ERR_UNSUPPORTED,
-                            "%s: there is no " CONFIG_KEY " in its metadata, so its network, labels and features are unknown; "
+                            "%s: there is no " RN_MODEL_CONFIG " in its metadata, so its network, labels and features are unknown; "
                             "a file that resnet train wrote has it",
                             name);
     *config = json_loads(text, JSON_REJECT_DUPLICATES, &why);
     if (!*config && json_error_code(&why) == json_error_out_of_memory)
         return rn_error_memory(err, "a model's description", strlen(text));
     if (!*config)
-        return rn_error_set(err, RN_ERR_FORMAT, "%s: its " CONFIG_KEY " is not valid JSON: %.100s", name, why.text);
+        return rn_error_set(err, RN_ERR_FORMAT, "%s: its " RN_MODEL_CONFIG " is not valid JSON: %.100s", name, why.text);
     if (!json_is_object(*config))
-        return rn_error_set(err, RN_ERR_FORMAT, "%s: its " CONFIG_KEY " is not a JSON object", name);
+        return rn_error_set(err, RN_ERR_FORMAT, "%s: its " RN_MODEL_CONFIG " is not a JSON object", name);
     return 0;
 }
 
@@ -359,27 +357,25 @@ int rn_model_from_tensors(rn_model **model, const char *name, const rn_tensors *
     return from_tensors(model, name, tensors, 1, err);
 }
 
-static int load(rn_model **model, const char *path, int finite, rn_error *err)
+int rn_model_from_tensors_unchecked(rn_model **model, const char *name, const rn_tensors *tensors, rn_error *err)
 {
-    rn_tensors tensors = {0};
     unsigned state = rn_fp_enter();
-    *model = NULL;
-    int status = rn_safetensors_read(path, &tensors, err);
-    if (!status)
-        status = from_tensors(model, path, &tensors, finite, err);
-    rn_tensors_free(&tensors);
+    int status = from_tensors(model, name, tensors, 0, err);
     rn_fp_leave(state);
     return status;
 }
 
 int rn_model_load(rn_model **model, const char *path, rn_error *err)
 {
-    return load(model, path, 1, err);
-}
-
-int rn_model_load_unchecked(rn_model **model, const char *path, rn_error *err)
-{
-    return load(model, path, 0, err);
+    rn_tensors tensors = {0};
+    unsigned state = rn_fp_enter();
+    *model = NULL;
+    int status = rn_safetensors_read(path, &tensors, err);
+    if (!status)
+        status = rn_model_from_tensors(model, path, &tensors, err);
+    rn_tensors_free(&tensors);
+    rn_fp_leave(state);
+    return status;
 }
 
 int rn_model_parse(rn_model **model, const char *name, const void *data, size_t size, rn_error *err)
@@ -410,7 +406,7 @@ static int add_metadata(const rn_model *model, rn_tensors *out, rn_error *err)
     if (!status)
         status = rn_tensors_set_metadata(out, "format", "pt", err);
     if (!status)
-        status = rn_tensors_set_metadata(out, CONFIG_KEY, text, err);
+        status = rn_tensors_set_metadata(out, RN_MODEL_CONFIG, text, err);
     free(text);
     json_decref(labels);
     json_decref(arch);
@@ -461,7 +457,7 @@ int rn_model_rewrite(const char *path, const char *section, json_t *value, rn_er
     if (!status && json_object_set(config, section, value))
         status = rn_error_memory(err, "a model's description", 1);
     if (!status && !(status = rn_json_dump(config, JSON_COMPACT | JSON_SORT_KEYS, &text, err)) &&
-        !(status = rn_tensors_set_metadata(&tensors, CONFIG_KEY, text, err)))
+        !(status = rn_tensors_set_metadata(&tensors, RN_MODEL_CONFIG, text, err)))
         status = rn_safetensors_write(path, &tensors, err);
     free(text);
     json_decref(config);

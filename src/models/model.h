@@ -15,6 +15,9 @@
 /* Raised by any change of a kernel's contract or of the planner's algorithm table. */
 #define RN_ARITHMETIC 2
 
+/* The metadata entry that makes a weight file a model. */
+#define RN_MODEL_CONFIG "resnet.config"
+
 typedef struct rn_model {
     rn_arch arch;
     rn_graph *graph;
@@ -33,14 +36,14 @@ int rn_model_new(rn_model **model, const rn_arch *arch, const char *const *label
                  rn_error *err);
 int rn_model_load(rn_model **model, const char *path, rn_error *err);
 int rn_model_parse(rn_model **model, const char *name, const void *data, size_t size, rn_error *err);
-/* As rn_model_load, but the weights may be any numbers: for a look at a file whose network must not be run. */
-int rn_model_load_unchecked(rn_model **model, const char *path, rn_error *err);
 /* As rn_model_load from tensors that were read already. A checkpoint holds more than a model, under names that begin with one of two
  * prefixes: tensors "train.*" are left alone, and where there is any "ema.*" the network's tensors are taken from "ema.conv1.weight"
  * and so on instead of "conv1.weight". Any other tensor that the network does not have is refused by name. */
 #define RN_MODEL_PREFIX_TRAIN "train."
 #define RN_MODEL_PREFIX_EMA "ema."
 int rn_model_from_tensors(rn_model **model, const char *name, const rn_tensors *tensors, rn_error *err);
+/* The same, but the weights may be any numbers: for a look at a file whose network must not be run. */
+int rn_model_from_tensors_unchecked(rn_model **model, const char *name, const rn_tensors *tensors, rn_error *err);
 /* The arrays of `graph` from the tensors "<prefix>conv1.weight" and so on ("" for a model's own): names, shapes, types and numbers are
  * checked. For a checkpoint, which knows its graph. `network` names it in messages ("resnet18 of width 64"). */
 int rn_model_weights(const rn_graph *graph, const char *network, const char *name, const rn_tensors *tensors, const char *prefix,
