@@ -10,7 +10,8 @@ typedef enum rn_resize { RN_RESIZE_BILINEAR, RN_RESIZE_BICUBIC, RN_RESIZE_LANCZO
 const char *rn_resize_name(rn_resize filter);
 rn_resize rn_resize_named(const char *name);
 
-/* Pillow's Image.resize((width, height), filter), bit for bit (of 13 in most cases, see resize.c). `out` is the caller's, freed with rn_image_free; empty after an error. */
+/* Pillow's Image.resize((width, height), filter), bit for bit (of 13 in most cases, see resize.c). `out` is the caller's, freed with
+ * rn_image_free; empty after an error. */
 int rn_image_resize(const rn_image *in, int height, int width, rn_resize filter, rn_image *out, rn_error *err);
 
 /* torchvision's Resize(size): the shorter side becomes `size`, the longer one size * longer / shorter, cut to an integer. */
