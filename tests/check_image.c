@@ -1,5 +1,5 @@
-/* Decoding of pictures against Pillow, every pixel, and against files that are broken or lie. tests/golden/images (pictures of every kind and what Pillow
- * reads in them) is made by scripts/golden/images.py. */
+/* Decoding of pictures against Pillow, every pixel, and against files that are broken or lie. tests/golden/images (pictures of every kind and
+ * what Pillow reads in them) is made by scripts/golden/images.py. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

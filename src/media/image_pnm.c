@@ -1,7 +1,8 @@
 /* PNM: P1 to P3 in text, P4 to P6 in bytes; bits, grey, RGB.
  *
  * A header of magic, width, height and (not for bits) the largest value, words separated by white space, "#" to the end of the line a comment.
- * One byte of white space, then rows without padding; values above 255 have two bytes, most significant first; bits are packed from the left, 1 is black.
+ * One byte of white space, then rows without padding; values above 255 have two bytes, most significant first; bits are packed from the left,
+ * 1 is black.
  * Scaled as Pillow does it: value / largest * 255 in double, rounded half to even; grey with a larger range than 255 goes to 65535 first and is
  * then limited to 255. Source: netpbm's manual pages. */
 #include <math.h>
