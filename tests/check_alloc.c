@@ -1,8 +1,8 @@
 /* The k-th allocation fails, for every k: the caller gets an error, nothing crashes, nothing is left behind. And a session's run
  * allocates nothing at all.
  *
- * malloc and its relatives are replaced in this program by ones that count, and fail where our own code or Jansson calls them
- * (libsndfile 1.2.0 crashes by itself when an allocation of its own fails in sf_open_fd). Sanitizers have their own: the test is
+ * malloc and its relatives are replaced in this program by ones that count, and fail where our own code, Jansson or a decoder of
+ * pictures calls them (libsndfile 1.2.0 crashes by itself when an allocation of its own fails in sf_open_fd). Sanitizers have their own: the test is
  * empty there. */
 #include <dlfcn.h>
 #include <errno.h>
@@ -21,6 +21,7 @@
 #include "judge/projection.h"
 #include "judge/suspects.h"
 #include "media/features.h"
+#include "media/resize.h"
 #include "media/sound.h"
 #include "models/model.h"
 #include "resnet_tools.h"
@@ -54,10 +55,16 @@ extern char __executable_start, etext;
 
 static int is_ours(const char *caller)
 {
+    static const char *const others[] = {"libjansson", "libjpeg", "libpng", "libwebp"};
     Dl_info info;
     if (caller >= &__executable_start && caller < &etext)
         return 1;
-    return dladdr(caller, &info) && info.dli_fname && strstr(info.dli_fname, "libjansson");
+    if (!dladdr(caller, &info) || !info.dli_fname)
+        return 0;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (strstr(info.dli_fname, others[i]))
+            return 1;
+    return 0;
 }
 
 static int refuse(const void *caller)
@@ -327,6 +334,27 @@ static int train(rn_error *err)
     return status;
 }
 
+static int see_pictures(rn_error *err)
+{
+    static const char *const names[] = {"turned6.jpg", "rgb420p.jpg", "cmyk.jpg",    "turned6.png", "palette4i.png",
+                                        "rgba16.png",  "turned8.webp", "lossy.webp", "p3.ppm",      "palette4.bmp"};
+    rn_image_options options = {.orient = 1};
+    int status = 0;
+    for (size_t i = 0; !status && i < sizeof names / sizeof *names; i++) {
+        char path[600];
+        rn_image image, small, middle = {0};
+        snprintf(path, sizeof path, "%s/golden/images/%s", RN_TEST_DIR, names[i]);
+        if ((status = rn_image_read(path, &options, &image, err)))
+            return status;
+        if (!(status = rn_image_resize_shorter(&image, 11, RN_RESIZE_LANCZOS, &small, err)))
+            status = rn_image_crop_centre(&small, 9, 14, &middle, err);
+        rn_image_free(&image);
+        rn_image_free(&small);
+        rn_image_free(&middle);
+    }
+    return status;
+}
+
 /* ---- The tests ---- */
 
 static int under(long k, int (*work)(rn_error *), rn_error *err)
@@ -394,6 +422,11 @@ static void test_explain(void **state)
     (void)state;
     fail_each(explain_gradient, 400);
     fail_each(explain_occlusion, 400);
+}
+static void test_see_pictures(void **state)
+{
+    (void)state;
+    fail_each(see_pictures, 1000);
 }
 static void test_describe(void **state)
 {
@@ -507,7 +540,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_make_and_save),        cmocka_unit_test(test_run_tensors), cmocka_unit_test(test_hear_file),
         cmocka_unit_test(test_hear_stream),          cmocka_unit_test(test_describe),    cmocka_unit_test(test_explain),    cmocka_unit_test(test_judge),
-        cmocka_unit_test(test_train),                cmocka_unit_test(test_list_tables), cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_train),                cmocka_unit_test(test_list_tables), cmocka_unit_test(test_cut), cmocka_unit_test(test_see_pictures),
         cmocka_unit_test(test_run_allocates_nothing)};
     if (!REPLACED) {
         print_message("not with a sanitizer: it has allocators of its own\n");

@@ -40,6 +40,9 @@ static const struct { const char *header, *folders; } libraries[] = {
     {"jansson.h", " formats models media data judge report train api serve "},
     {"sndfile.h", " media api "}, /* api: its version, for "resnet info" */
     {"samplerate.h", " media api "},
+    {"jpeglib.h", " media api "},
+    {"png.h", " media api "},
+    {"webp/", " media api "},
     {"xxhash.h", " data train api "},
     {"cairo.h", " judge report api "},
     {"sqlite3.h", ""}, /* the program's alone */

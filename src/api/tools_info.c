@@ -1,10 +1,14 @@
 /* What this machine and build run with, and what is inside a model file. */
+#include <png.h>
 #include <samplerate.h>
 #include <sndfile.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <webp/decode.h>
 #include <xxhash.h>
+#include <jpeglib.h> /* wants size_t and FILE before it */
 
 #include "api/given.h"
 #include "api/result.h"
@@ -35,6 +39,9 @@ json_t *rn_result_path(const char *path)
     return value;
 }
 
+#define TEXT_OF(x) TEXT_OF_VALUE(x)
+#define TEXT_OF_VALUE(x) #x
+
 int rn_tools_machine(char **result, rn_error *err)
 {
     unsigned has = rn_cpu_features();
@@ -46,6 +53,9 @@ int rn_tools_machine(char **result, rn_error *err)
     if (has & RN_CPU_AVX512)
         rn_result_add(&cpu, json_string("avx512"));
     rn_result_add(&features, json_sprintf("sound: %s, %.*s", sf_version_string(), (int)strcspn(src_get_version(), " "), src_get_version()));
+    int webp = WebPGetDecoderVersion();
+    rn_result_add(&features, json_sprintf("pictures: libjpeg-turbo " TEXT_OF(LIBJPEG_TURBO_VERSION) ", libpng %s, libwebp %d.%d.%d",
+                                          png_get_libpng_ver(NULL), webp >> 16, webp >> 8 & 255, webp & 255));
     rn_result_add(&features, json_sprintf("hashes: xxHash %d.%d.%d", XXH_VERSION_MAJOR, XXH_VERSION_MINOR, XXH_VERSION_RELEASE));
     rn_result_add(&features, json_sprintf("json: Jansson %s", jansson_version_str()));
     *result = rn_result_text(json_pack("{s:s, s:i, s:s, s:o, s:i, s:o}", "version", rn_version(), "arithmetic", RN_ARITHMETIC, "isa",

@@ -1,4 +1,4 @@
-/* Files that libsndfile does not open: what they are, and the ffmpeg line that makes a WAV of them. */
+/* Files that are not decoded here: what they are, and the line that makes a WAV or PNG of them. */
 #include "media/foreign.h"
 
 #include <stdio.h>
@@ -127,4 +127,56 @@ int rn_foreign_error(const char *path, const unsigned char *head, size_t head_si
     shell_word(path, strlen(path), "", in, sizeof in);
     shell_word(path, stem, ".wav", out, sizeof out);
     return rn_error_set(err, RN_ERR_FORMAT, "%s: %s cannot be read here. Convert it: ffmpeg -i %s -ac 1 %s", path, kind, in, out);
+}
+
+/* ffmpeg before version 7 takes a single tile of what a telephone writes, so HEIC has its own program. */
+static int convert_image(const char *path, const char *kind, const char *program, const char *middle, rn_error *err)
+{
+    char in[400], out[400];
+    const char *extension = rn_path_extension(path);
+    shell_word(path, strlen(path), "", in, sizeof in);
+    shell_word(path, *extension ? (size_t)(extension - path) - 1 : strlen(path), ".png", out, sizeof out);
+    return rn_error_set(err, RN_ERR_FORMAT, "%s: %s cannot be read here. Convert it: %s %s %s%s", path, kind, program, in, middle, out);
+}
+
+int rn_foreign_image_convert(const char *path, const char *kind, rn_error *err)
+{
+    return convert_image(path, kind, "ffmpeg -i", "-frames:v 1 ", err);
+}
+
+int rn_foreign_image_error(const char *path, const unsigned char *data, size_t size, rn_error *err)
+{
+    static const struct {
+        size_t at, length;
+        const char *bytes, *kind;
+    } kinds[] =
+        {
+            {0, 4, "GIF8", "a GIF"},
+            {0, 4, "II*\0", "a TIFF"},
+            {0, 4, "MM\0*", "a TIFF"},
+            {0, 4, "II+\0", "a BigTIFF"},
+            {0, 4, "MM\0+", "a BigTIFF"},
+            {0, 4, "8BPS", "a Photoshop file"},
+            {4, 8, "jP  \r\n\x87\n", "a JPEG 2000"},
+            {0, 4, "\xff\x4f\xff\x51", "a JPEG 2000"},
+            {4, 8, "JXL \r\n\x87\n", "a JPEG XL"},
+            {0, 2, "\xff\x0a", "a JPEG XL"},
+            {0, 4, "v/1\x01", "an OpenEXR"},
+            {0, 4, "qoif", "a QOI"},
+            {0, 2, "Pf", "a PFM"},
+            {0, 2, "PF", "a PFM"},
+            {0, 2, "P7", "a PAM"},
+            {4, 8, "ftypavif", "an AVIF"},
+            {4, 8, "ftypavis", "an AVIF"},
+        },
+      heic[] = {{4, 7, "ftyphei", "HEIC"}, {4, 7, "ftyphev", "HEIC"}, {4, 8, "ftypmif1", "HEIF"}, {4, 8, "ftypmsf1", "HEIF"}};
+    for (size_t i = 0; i < sizeof heic / sizeof *heic; i++)
+        if (size >= heic[i].at + heic[i].length && !memcmp(data + heic[i].at, heic[i].bytes, heic[i].length))
+            return convert_image(path, heic[i].kind, "heif-convert", "", err);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (size >= kinds[i].at + kinds[i].length && !memcmp(data + kinds[i].at, kinds[i].bytes, kinds[i].length))
+            return rn_foreign_image_convert(path, kinds[i].kind, err);
+    return rn_error_set(
+        err, RN_ERR_FORMAT,
+        "%s: no JPEG, PNG, WebP, PNM or BMP, or its first bytes are broken (%zu bytes). Remove it, or train with --skip-bad", path, size);
 }

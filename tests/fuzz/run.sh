@@ -12,7 +12,7 @@ export ASAN_OPTIONS=allocator_may_return_null=1
 cmake -S "$source" -B "$build" -G Ninja -DCMAKE_C_COMPILER=clang -DRN_SANITIZE=fuzzer-no-link,address,undefined -DRN_TESTS=OFF -DRN_SHARED=OFF >"$build.log" 2>&1 ||
     { cat "$build.log"; exit 1; }
 cmake --build "$build" >"$build.log" 2>&1 || { tail -n 60 "$build.log"; exit 1; }
-read -ra libraries <<<"$(pkg-config --libs jansson sndfile samplerate libxxhash cairo)"
+read -ra libraries <<<"$(pkg-config --libs jansson sndfile samplerate libjpeg libpng libwebpdemux libwebp libxxhash cairo)"
 for target in "$source"/tests/fuzz/fuzz_*.c; do
     clang -std=gnu11 -O1 -g -D_GNU_SOURCE -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I "$source/src" -I "$source/include" \
         "$target" "$build/libresnet.a" "${libraries[@]}" -lm -lpthread -ldl -o "$build/$(basename "$target" .c)"
@@ -21,7 +21,7 @@ done
 # seeds
 seeds=$build/seeds
 rm -rf "$seeds" "$build/set" "$build/run"
-mkdir -p "$seeds"/{safetensors,npy,model,sound,manifest} "$build/crashes"
+mkdir -p "$seeds"/{safetensors,npy,model,sound,image,manifest} "$build/crashes"
 gcc -O1 "$source/tests/system/synth.c" -o "$build/synth" -lm
 "$build/synth" "$build/set" 3 12 300 8000
 "$build/resnet" train "$build/set" --out "$build/run" --arch resnet20 --in-channels 1 --width 2 --embedding 4 --epochs 1 --seconds 0.3 --batch 8 >"$build.log" 2>&1 ||
@@ -32,6 +32,9 @@ printf '\x38\0\0\0\0\0\0\0{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}
 for file in "$build/set"/class*/item000.wav; do
     { printf '\0'; head -c 3000 "$file"; } >"$seeds/sound/wav-$(basename "$(dirname "$file")")"
     { printf '\1'; head -c 3000 "$file"; } >"$seeds/sound/gsm-$(basename "$(dirname "$file")")"
+done
+for file in "$source"/tests/golden/images/*.*; do
+    { printf '\2'; cat "$file"; } >"$seeds/image/$(basename "$file")"
 done
 printf '\0path,label,source,split,start,end,weight\na.wav,"x, y",s,train,0,1.5,1\nb.wav,z,s2,test,,,\n' >"$seeds/manifest/csv"
 printf '\1{"path":"a.wav","label":"x","start":0.5,"end":1}\n{"path":"b.wav","label":"y","source":"s"}\n' >"$seeds/manifest/jsonl"
