@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-int rn_utf8_next(const unsigned char *s,
-                 uint32_t *code);       /* bytes of the character at s; 0 if they are not UTF-8 (overlong forms, surrogates) */
+/* Bytes of the character at s; 0 if they are not UTF-8 (overlong forms, surrogates). */
+int rn_utf8_next(const unsigned char *s, uint32_t *code);
 int rn_text_is_clean(const char *text); /* valid UTF-8 without control characters */
 
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/utf8.h"
 #include "formats/npy.h"
 
 int rn_listing_start(rn_listing *l, const char *path, const rn_sound_options *sound, rn_error *err)

@@ -3,7 +3,6 @@
 #ifndef RN_DATA_LISTING_H
 #define RN_DATA_LISTING_H
 
-#include "base/utf8.h"
 #include "data/dataset.h"
 
 #define RN_ITEMS_LIMIT (1 << 28) /* items of one data set: indices stay far from int's end */

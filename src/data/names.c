@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 typedef struct rn_decomposition {
     uint16_t letter, base, mark;
 } rn_decomposition;

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "data/listing.h"
+#include "base/utf8.h"
 
 /* Room for `more` bytes and a NUL behind the text; NULL without memory. */
 static char *reserve(rn_page *p, size_t more)
