@@ -78,6 +78,9 @@ int rn_listing_add(rn_listing *l, const rn_entry *entry, rn_error *err)
     item->end_s = entry->end_s;
     item->weight = entry->weight;
     item->part = entry->part;
+    item->offset = entry->offset;
+    item->bytes = entry->bytes;
+    item->pixels = entry->pixels;
     l->item_labels[d->count] = strdup(entry->label);
     d->count++; /* before the check: dropping the list frees what there is of this item */
     if (!item->path || !item->name || !item->source || !l->item_labels[d->count - 1])
@@ -327,6 +330,8 @@ static const char *text_of_label(const rn_dataset *d, int i)
 static int settle_kind(rn_dataset *d, rn_error *err)
 {
     int arrays = 0, first_array = -1, first_sound = -1;
+    if (d->items[0].pixels)
+        return 0; /* whoever listed them gave the size */
     for (int i = 0; i < d->count; i++) {
         int array = !strcasecmp(rn_text_extension(d->items[i].path), "npy");
         arrays += array;

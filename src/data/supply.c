@@ -159,9 +159,24 @@ static int check_item(rn_supply *s, int item, const float *samples, int64_t coun
     return 0;
 }
 
+/* 0 to 1, as torchvision's ToTensor has them. */
+static int values_of_pixels(const rn_dataset *d, const unsigned char *pixels, float **data, rn_error *err)
+{
+    size_t count = (size_t)d->c * (size_t)d->h * (size_t)d->w;
+    float *values = malloc(count * sizeof *values);
+    if (!values)
+        return rn_error_memory(err, "a picture", count * sizeof *values);
+    for (size_t i = 0; i < count; i++)
+        values[i] = (float)pixels[i] / 255.0f;
+    *data = values;
+    return 0;
+}
+
 int rn_supply_read_array(const rn_dataset *d, int item, float **data, rn_error *err)
 {
     rn_array array = {0};
+    if (d->items[item].pixels)
+        return values_of_pixels(d, d->items[item].pixels, data, err);
     int status = rn_npy_read(d->items[item].path, &array, err);
     if (status)
         return status;
@@ -199,7 +214,7 @@ static int whole_array(rn_supply *s, int item, const float **data, float **owned
     if (status)
         return status;
     *data = *owned;
-    if (worth_keeping(s, item) && keep(s, item, *owned, s->w, bytes))
+    if (!i->pixels && worth_keeping(s, item) && keep(s, item, *owned, s->w, bytes))
         *owned = NULL;
     return 0;
 }

@@ -57,7 +57,7 @@ typedef struct rn_supply {
 int rn_supply_open(rn_supply *s, rn_dataset *dataset, const rn_features *features, const rn_augment *augment, double min_seconds,
                    int cache_mb, rn_error *err);
 void rn_supply_close(rn_supply *s);
-/* An item's .npy file: malloc'ed values of the data set's shape; RN_ERR_SHAPE, or RN_ERR_DATA if one is not finite. */
+/* An item's .npy file or pixels: malloc'ed values of the data set's shape; RN_ERR_SHAPE, or RN_ERR_DATA if one is not finite. */
 int rn_supply_read_array(const rn_dataset *dataset, int item, float **data, rn_error *err);
 /* Thread-safe, all of them. */
 int rn_supply_sample(rn_supply *s, int item, uint64_t seed, uint32_t epoch, uint64_t position, float *x, rn_error *err);
