@@ -142,14 +142,19 @@ size_t rn_onnx_type_size(int type)
 {
     switch (type) {
     case RN_ONNX_UINT8:
-    case RN_ONNX_BOOL: return 1;
+    case RN_ONNX_BOOL:
+        return 1;
     case RN_ONNX_FLOAT16:
-    case RN_ONNX_BFLOAT16: return 2;
+    case RN_ONNX_BFLOAT16:
+        return 2;
     case RN_ONNX_FLOAT:
-    case RN_ONNX_INT32: return 4;
+    case RN_ONNX_INT32:
+        return 4;
     case RN_ONNX_INT64:
-    case RN_ONNX_DOUBLE: return 8;
-    default: return 0;
+    case RN_ONNX_DOUBLE:
+        return 8;
+    default:
+        return 0;
     }
 }
 
@@ -157,7 +162,10 @@ size_t rn_onnx_type_size(int type)
 static uint32_t list_of(int type, rn_wire *wire)
 {
     *wire = type == RN_ONNX_FLOAT ? RN_WIRE_32 : type == RN_ONNX_DOUBLE ? RN_WIRE_64 : RN_WIRE_VARINT;
-    return type == RN_ONNX_FLOAT ? TENSOR_FLOATS : type == RN_ONNX_DOUBLE ? TENSOR_DOUBLES : type == RN_ONNX_INT64 ? TENSOR_INT64S : TENSOR_INT32S;
+    return type == RN_ONNX_FLOAT    ? TENSOR_FLOATS
+           : type == RN_ONNX_DOUBLE ? TENSOR_DOUBLES
+           : type == RN_ONNX_INT64  ? TENSOR_INT64S
+                                    : TENSOR_INT32S;
 }
 
 /* Numbers of a repeated field: counted where out is NULL, else written with `size` bytes each. -1: broken. */
@@ -187,8 +195,8 @@ static int get_typed(const reader *r, rn_onnx_tensor *t, rn_proto message, int64
     size_t size = rn_onnx_type_size(t->type);
     rn_proto_field f;
     if (have != t->count)
-        return rn_error_set(r->err, RN_ERR_FORMAT, "%s: a broken ONNX file: %s has %lld numbers, its shape wants %lld", r->name, rn_show(t->name).text,
-                            (long long)have, (long long)t->count);
+        return rn_error_set(r->err, RN_ERR_FORMAT, "%s: a broken ONNX file: %s has %lld numbers, its shape wants %lld", r->name,
+                            rn_show(t->name).text, (long long)have, (long long)t->count);
     for (rn_proto m = message; wire != RN_WIRE_VARINT && rn_proto_next(&m, &f) > 0;)
         if (f.number == number && f.wire == RN_WIRE_BYTES && (uint64_t)(f.bytes.end - f.bytes.at) == (uint64_t)have * size) {
             t->data = f.bytes.at;
@@ -234,13 +242,14 @@ static int get_external(const reader *r, rn_onnx_tensor *t, const rn_onnx_place 
     uint64_t want = (uint64_t)t->count * rn_onnx_type_size(t->type);
     reader *own = (reader *)r; /* the list of open files grows */
     if (!place->location || !place->location[0])
-        return rn_error_set(r->err, RN_ERR_FORMAT, "%s: a broken ONNX file: %s lies in another file, which has no name", r->name, rn_show(t->name).text);
+        return rn_error_set(r->err, RN_ERR_FORMAT, "%s: a broken ONNX file: %s lies in another file, which has no name", r->name,
+                            rn_show(t->name).text);
     if (place->has_length && place->length != want)
-        return rn_error_set(r->err, RN_ERR_FORMAT, "%s: a broken ONNX file: %s has %llu bytes of external data, its shape wants %llu", r->name,
-                            rn_show(t->name).text, (unsigned long long)place->length, (unsigned long long)want);
+        return rn_error_set(r->err, RN_ERR_FORMAT, "%s: a broken ONNX file: %s has %llu bytes of external data, its shape wants %llu",
+                            r->name, rn_show(t->name).text, (unsigned long long)place->length, (unsigned long long)want);
     if (!r->path)
-        return rn_error_set(r->err, RN_ERR_UNSUPPORTED, "%s: %s lies in another file (%s), which only a model read from a file can have", r->name,
-                            rn_show(t->name).text, rn_show(place->location).text);
+        return rn_error_set(r->err, RN_ERR_UNSUPPORTED, "%s: %s lies in another file (%s), which only a model read from a file can have",
+                            r->name, rn_show(t->name).text, rn_show(place->location).text);
     return rn_onnx_external_bytes(&own->files, r->m, r->path, t->name, place, want, &t->data, r->err);
 }
 
@@ -258,7 +267,8 @@ static int get_dims(const reader *r, rn_onnx_tensor *t, rn_proto message)
     return 0;
 }
 
-static int get_data(const reader *r, rn_onnx_tensor *t, rn_proto message, const rn_proto_field *raw, const rn_onnx_place *place, int external)
+static int get_data(const reader *r, rn_onnx_tensor *t, rn_proto message, const rn_proto_field *raw, const rn_onnx_place *place,
+                    int external)
 {
     rn_wire wire;
     size_t size = rn_onnx_type_size(t->type);
@@ -266,15 +276,16 @@ static int get_data(const reader *r, rn_onnx_tensor *t, rn_proto message, const 
         return 0;
     if (external)
         return get_external(r, t, place);
-    int64_t typed = take_numbers(message, list_of(t->type, &wire), wire, size, NULL);
+    uint32_t list = list_of(t->type, &wire); /* sets wire */
+    int64_t typed = take_numbers(message, list, wire, size, NULL);
     if (typed < 0)
         return broken(r, "a tensor's numbers");
     if (raw->number == 0)
         return get_typed(r, t, message, typed);
     uint64_t have = (uint64_t)(raw->bytes.end - raw->bytes.at);
     if (typed || raw->wire != RN_WIRE_BYTES || have != (uint64_t)t->count * size)
-        return rn_error_set(r->err, RN_ERR_FORMAT, "%s: a broken ONNX file: %s has %llu bytes, its shape wants %llu", r->name, rn_show(t->name).text,
-                            (unsigned long long)have, (unsigned long long)t->count * size);
+        return rn_error_set(r->err, RN_ERR_FORMAT, "%s: a broken ONNX file: %s has %llu bytes, its shape wants %llu", r->name,
+                            rn_show(t->name).text, (unsigned long long)have, (unsigned long long)t->count * size);
     t->data = raw->bytes.at;
     return 0;
 }
@@ -289,12 +300,23 @@ static int get_tensor(const reader *r, rn_proto message, rn_onnx_tensor *t)
     t->name = "";
     while (!status && (got = rn_proto_next(&message, &f)) > 0)
         switch (f.number) {
-        case TENSOR_TYPE: status = get_int(r, &f, &type); break;
-        case TENSOR_NAME: status = get_text(r, &f, &t->name); break;
-        case TENSOR_LOCATION: status = get_int(r, &f, &location); break;
-        case TENSOR_EXTERNAL: status = get_place(r, f.bytes, &place); break;
-        case TENSOR_RAW: raw = f; break;
-        default: break;
+        case TENSOR_TYPE:
+            status = get_int(r, &f, &type);
+            break;
+        case TENSOR_NAME:
+            status = get_text(r, &f, &t->name);
+            break;
+        case TENSOR_LOCATION:
+            status = get_int(r, &f, &location);
+            break;
+        case TENSOR_EXTERNAL:
+            status = get_place(r, f.bytes, &place);
+            break;
+        case TENSOR_RAW:
+            raw = f;
+            break;
+        default:
+            break;
         }
     if (status || got < 0)
         return status ? status : broken(r, "a tensor");
@@ -314,17 +336,28 @@ static int get_attribute(const reader *r, rn_proto message, rn_onnx_attribute *a
     a->name = a->text = "";
     while (!status && (got = rn_proto_next(&message, &f)) > 0)
         switch (f.number) {
-        case ATTRIBUTE_NAME: status = get_text(r, &f, &a->name); break;
-        case ATTRIBUTE_KIND: status = get_int(r, &f, &kind); break;
-        case ATTRIBUTE_INT: status = get_int(r, &f, &a->integer); break;
-        case ATTRIBUTE_TEXT: status = get_text(r, &f, &a->text); break;
-        case ATTRIBUTE_FLOAT: memcpy(&a->real, &f.value, sizeof a->real); break;
+        case ATTRIBUTE_NAME:
+            status = get_text(r, &f, &a->name);
+            break;
+        case ATTRIBUTE_KIND:
+            status = get_int(r, &f, &kind);
+            break;
+        case ATTRIBUTE_INT:
+            status = get_int(r, &f, &a->integer);
+            break;
+        case ATTRIBUTE_TEXT:
+            status = get_text(r, &f, &a->text);
+            break;
+        case ATTRIBUTE_FLOAT:
+            memcpy(&a->real, &f.value, sizeof a->real);
+            break;
         case ATTRIBUTE_TENSOR:
             if (!(a->tensor = rn_onnx_room(r->m, 1, sizeof *a->tensor)))
                 return rn_error_memory(r->err, "a tensor", sizeof *a->tensor);
             status = get_tensor(r, f.bytes, a->tensor);
             break;
-        default: break;
+        default:
+            break;
         }
     if (status || got < 0)
         return status ? status : broken(r, "an attribute");
@@ -334,7 +367,8 @@ static int get_attribute(const reader *r, rn_proto message, rn_onnx_attribute *a
     int64_t *integers = NULL;
     if (count < 0)
         return broken(r, "an attribute");
-    if ((status = get_room(r, &integers, count > MOST_LIST ? MOST_LIST + 1 : (int)count, MOST_LIST, sizeof *integers, "numbers in an attribute")))
+    if ((status = get_room(r, &integers, count > MOST_LIST ? MOST_LIST + 1 : (int)count, MOST_LIST, sizeof *integers,
+                           "numbers in an attribute")))
         return status;
     take_numbers(all, ATTRIBUTE_INTS, RN_WIRE_VARINT, 8, (unsigned char *)integers);
     a->integers = integers;
@@ -344,7 +378,8 @@ static int get_attribute(const reader *r, rn_proto message, rn_onnx_attribute *a
 
 static int open_node(const reader *r, rn_proto message, rn_onnx_node *n)
 {
-    int inputs = count_fields(message, NODE_INPUT), outputs = count_fields(message, NODE_OUTPUT), attributes = count_fields(message, NODE_ATTRIBUTE);
+    int inputs = count_fields(message, NODE_INPUT), outputs = count_fields(message, NODE_OUTPUT),
+        attributes = count_fields(message, NODE_ATTRIBUTE);
     if (inputs < 0)
         return broken(r, "a node");
     n->name = n->op = n->domain = "";
@@ -360,13 +395,26 @@ static int get_node(const reader *r, rn_proto message, rn_onnx_node *n)
     int status = open_node(r, message, n);
     while (!status && rn_proto_next(&message, &f) > 0)
         switch (f.number) {
-        case NODE_INPUT: status = get_text(r, &f, &n->inputs[n->inputs_count++]); break;
-        case NODE_OUTPUT: status = get_text(r, &f, &n->outputs[n->outputs_count++]); break;
-        case NODE_ATTRIBUTE: status = get_attribute(r, f.bytes, &n->attributes[n->attributes_count++]); break;
-        case NODE_NAME: status = get_text(r, &f, &n->name); break;
-        case NODE_OP: status = get_text(r, &f, &n->op); break;
-        case NODE_DOMAIN: status = get_text(r, &f, &n->domain); break;
-        default: break;
+        case NODE_INPUT:
+            status = get_text(r, &f, &n->inputs[n->inputs_count++]);
+            break;
+        case NODE_OUTPUT:
+            status = get_text(r, &f, &n->outputs[n->outputs_count++]);
+            break;
+        case NODE_ATTRIBUTE:
+            status = get_attribute(r, f.bytes, &n->attributes[n->attributes_count++]);
+            break;
+        case NODE_NAME:
+            status = get_text(r, &f, &n->name);
+            break;
+        case NODE_OP:
+            status = get_text(r, &f, &n->op);
+            break;
+        case NODE_DOMAIN:
+            status = get_text(r, &f, &n->domain);
+            break;
+        default:
+            break;
         }
     if (!status && strcmp(n->domain, "ai.onnx") == 0)
         n->domain = "";
@@ -396,7 +444,7 @@ static int get_type(const reader *r, rn_proto message, rn_onnx_value *v, int lev
 {
     static const uint32_t inner[] = {TYPE_TENSOR, TENSOR_TYPE_SHAPE, SHAPE_DIM};
     rn_proto_field f;
-    int64_t type;
+    int64_t type = 0;
     int got, status = 0;
     if (level == 2)
         v->dims = 0;
@@ -456,8 +504,8 @@ static int get_graph(const reader *r, rn_proto message)
 {
     rn_onnx *m = r->m;
     rn_proto_field f;
-    int nodes = count_fields(message, GRAPH_NODE), tensors = count_fields(message, GRAPH_TENSOR), inputs = count_fields(message, GRAPH_INPUT),
-        outputs = count_fields(message, GRAPH_OUTPUT), status;
+    int nodes = count_fields(message, GRAPH_NODE), tensors = count_fields(message, GRAPH_TENSOR),
+        inputs = count_fields(message, GRAPH_INPUT), outputs = count_fields(message, GRAPH_OUTPUT), status;
     if (nodes < 0)
         return broken(r, "its graph is cut off, or no graph");
     if ((status = get_room(r, &m->nodes, nodes, MOST_NODES, sizeof *m->nodes, "nodes")) ||
@@ -468,12 +516,23 @@ static int get_graph(const reader *r, rn_proto message)
     m->nodes_count = m->tensors_count = m->inputs_count = m->outputs_count = 0;
     while (!status && rn_proto_next(&message, &f) > 0)
         switch (f.number) {
-        case GRAPH_NODE: status = get_node(r, f.bytes, &m->nodes[m->nodes_count++]); break;
-        case GRAPH_TENSOR: status = get_tensor(r, f.bytes, &m->tensors[m->tensors_count++]); break;
-        case GRAPH_INPUT: status = get_value(r, f.bytes, &m->inputs[m->inputs_count++]); break;
-        case GRAPH_OUTPUT: status = get_value(r, f.bytes, &m->outputs[m->outputs_count++]); break;
-        case GRAPH_NAME: status = get_text(r, &f, &m->name); break;
-        default: break;
+        case GRAPH_NODE:
+            status = get_node(r, f.bytes, &m->nodes[m->nodes_count++]);
+            break;
+        case GRAPH_TENSOR:
+            status = get_tensor(r, f.bytes, &m->tensors[m->tensors_count++]);
+            break;
+        case GRAPH_INPUT:
+            status = get_value(r, f.bytes, &m->inputs[m->inputs_count++]);
+            break;
+        case GRAPH_OUTPUT:
+            status = get_value(r, f.bytes, &m->outputs[m->outputs_count++]);
+            break;
+        case GRAPH_NAME:
+            status = get_text(r, &f, &m->name);
+            break;
+        default:
+            break;
         }
     return status ? status : drop_tensors(r, m);
 }
@@ -517,13 +576,26 @@ static int get_model(const reader *r, rn_proto message)
     status = get_room(r, &m->metadata, entries, MOST_LIST, sizeof *m->metadata, "entries of metadata");
     while (!status && rn_proto_next(&message, &f) > 0)
         switch (f.number) {
-        case MODEL_IR_VERSION: status = get_int(r, &f, &m->ir_version); break;
-        case MODEL_PRODUCER: status = get_text(r, &f, &m->producer); break;
-        case MODEL_PRODUCER_VERSION: status = get_text(r, &f, &m->producer_version); break;
-        case MODEL_OPSET: status = get_opset(r, f.bytes); break;
-        case MODEL_METADATA: status = get_entry(r, f.bytes); break;
-        case MODEL_GRAPH: graph = f; break;
-        default: break;
+        case MODEL_IR_VERSION:
+            status = get_int(r, &f, &m->ir_version);
+            break;
+        case MODEL_PRODUCER:
+            status = get_text(r, &f, &m->producer);
+            break;
+        case MODEL_PRODUCER_VERSION:
+            status = get_text(r, &f, &m->producer_version);
+            break;
+        case MODEL_OPSET:
+            status = get_opset(r, f.bytes);
+            break;
+        case MODEL_METADATA:
+            status = get_entry(r, f.bytes);
+            break;
+        case MODEL_GRAPH:
+            graph = f;
+            break;
+        default:
+            break;
         }
     return status ? status : get_graph(r, graph.bytes);
 }

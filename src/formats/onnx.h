@@ -7,21 +7,33 @@
 #include "formats/tensors.h"
 
 typedef enum rn_onnx_type { /* TensorProto.DataType */
-    RN_ONNX_FLOAT = 1, RN_ONNX_UINT8 = 2, RN_ONNX_INT32 = 6, RN_ONNX_INT64 = 7, RN_ONNX_BOOL = 9, RN_ONNX_FLOAT16 = 10, RN_ONNX_DOUBLE = 11,
-    RN_ONNX_BFLOAT16 = 16
+                            RN_ONNX_FLOAT = 1,
+                            RN_ONNX_UINT8 = 2,
+                            RN_ONNX_INT32 = 6,
+                            RN_ONNX_INT64 = 7,
+                            RN_ONNX_BOOL = 9,
+                            RN_ONNX_FLOAT16 = 10,
+                            RN_ONNX_DOUBLE = 11,
+                            RN_ONNX_BFLOAT16 = 16
 } rn_onnx_type;
 
 typedef struct rn_onnx_tensor {
     const char *name;
-    int type;              /* of rn_onnx_type, or another number of the format's: then data is NULL */
+    int type; /* of rn_onnx_type, or another number of the format's: then data is NULL */
     int dims;
     int64_t shape[8], count;
-    const void *data;      /* little-endian, may be unaligned; `count` elements, or one of which all are copies */
-    int filled;            /* the latter */
+    const void *data; /* little-endian, may be unaligned; `count` elements, or one of which all are copies */
+    int filled;       /* the latter */
 } rn_onnx_tensor;
 
 typedef enum rn_onnx_kind { /* AttributeProto.AttributeType, as far as it is read */
-    RN_ONNX_OTHER = 0, RN_ONNX_A_FLOAT = 1, RN_ONNX_A_INT = 2, RN_ONNX_A_TEXT = 3, RN_ONNX_A_TENSOR = 4, RN_ONNX_A_FLOATS = 6, RN_ONNX_A_INTS = 7
+                            RN_ONNX_OTHER = 0,
+                            RN_ONNX_A_FLOAT = 1,
+                            RN_ONNX_A_INT = 2,
+                            RN_ONNX_A_TEXT = 3,
+                            RN_ONNX_A_TENSOR = 4,
+                            RN_ONNX_A_FLOATS = 6,
+                            RN_ONNX_A_INTS = 7
 } rn_onnx_kind;
 
 typedef struct rn_onnx_attribute {
@@ -31,7 +43,7 @@ typedef struct rn_onnx_attribute {
     int64_t integer;
     const char *text;
     rn_onnx_tensor *tensor;
-    int count;             /* of integers */
+    int count; /* of integers */
     const int64_t *integers;
 } rn_onnx_attribute;
 
@@ -44,9 +56,9 @@ typedef struct rn_onnx_node {
 
 typedef struct rn_onnx_value { /* an input or output of the graph */
     const char *name;
-    int type, dims;        /* dims -1: no shape is given */
-    int64_t shape[8];      /* -1: free */
-    const char *axes[8];   /* names of the free ones; "" where they have none */
+    int type, dims;      /* dims -1: no shape is given */
+    int64_t shape[8];    /* -1: free */
+    const char *axes[8]; /* names of the free ones; "" where they have none */
 } rn_onnx_value;
 
 typedef struct rn_onnx_entry {
@@ -57,9 +69,9 @@ typedef struct rn_onnx {
     int64_t ir_version, opset; /* opset: of the domain "" */
     const char *producer, *producer_version, *name, *doc;
     int nodes_count, tensors_count, inputs_count, outputs_count, metadata_count;
-    rn_onnx_node *nodes;       /* each reads what came before */
-    rn_onnx_tensor *tensors;   /* initialisers */
-    rn_onnx_value *inputs;     /* initialisers are left out, which older files list too */
+    rn_onnx_node *nodes;     /* each reads what came before */
+    rn_onnx_tensor *tensors; /* initialisers */
+    rn_onnx_value *inputs;   /* initialisers are left out, which older files list too */
     rn_onnx_value *outputs;
     rn_onnx_entry *metadata;
     struct rn_onnx_block *blocks; /* what hangs on it; read and built through rn_onnx_room */

@@ -103,8 +103,8 @@ static int read_file(rn_onnx_external *file, const char *path, const char *locat
     return status ? rn_error_set(err, status, "%s: %s", path, why.text) : 0;
 }
 
-int rn_onnx_external_bytes(rn_onnx_external **files, rn_onnx *model, const char *path, const char *tensor, const rn_onnx_place *place, uint64_t size,
-                           const void **data, rn_error *err)
+int rn_onnx_external_bytes(rn_onnx_external **files, rn_onnx *model, const char *path, const char *tensor, const rn_onnx_place *place,
+                           uint64_t size, const void **data, rn_error *err)
 {
     rn_onnx_external *file = *files;
     int count = 0;
@@ -128,7 +128,8 @@ int rn_onnx_external_bytes(rn_onnx_external **files, rn_onnx *model, const char 
     }
     if (place->offset > file->size || size > file->size - place->offset)
         return rn_error_set(err, RN_ERR_FORMAT, "%s: %s wants bytes %llu to %llu of %s, which has %zu", path, rn_show(tensor).text,
-                            (unsigned long long)place->offset, (unsigned long long)(place->offset + size), rn_show(place->location).text, file->size);
+                            (unsigned long long)place->offset, (unsigned long long)(place->offset + size), rn_show(place->location).text,
+                            file->size);
     *data = file->data + place->offset;
     return 0;
 }

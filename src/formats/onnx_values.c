@@ -30,10 +30,16 @@ int64_t rn_onnx_integer(const rn_onnx_tensor *t, int64_t i)
     int64_t wide;
     switch (t->type) {
     case RN_ONNX_UINT8:
-    case RN_ONNX_BOOL: return *element(t, i);
-    case RN_ONNX_INT32: memcpy(&narrow, element(t, i), sizeof narrow); return narrow;
-    case RN_ONNX_INT64: memcpy(&wide, element(t, i), sizeof wide); return wide;
-    default: break;
+    case RN_ONNX_BOOL:
+        return *element(t, i);
+    case RN_ONNX_INT32:
+        memcpy(&narrow, element(t, i), sizeof narrow);
+        return narrow;
+    case RN_ONNX_INT64:
+        memcpy(&wide, element(t, i), sizeof wide);
+        return wide;
+    default:
+        break;
     }
     double real = rn_onnx_real(t, i);
     return real > -9e18 && real < 9e18 ? (int64_t)real : 0;

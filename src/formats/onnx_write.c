@@ -138,7 +138,7 @@ typedef struct writing {
     const char *path, *data_name; /* data_name: of the file beside it, without its folder; NULL: data in the model */
     rn_proto_out *heads;          /* of the initialisers */
     rn_proto_out graph, model;
-    uint64_t *sizes;              /* whole TensorProto */
+    uint64_t *sizes; /* whole TensorProto */
     rn_error *err;
 } writing;
 
@@ -237,7 +237,8 @@ int rn_onnx_write(const rn_onnx *model, const char *path, uint64_t most, rn_erro
     size_t tensors = (size_t)model->tensors_count + 1;
     const char *slash = strrchr(path, '/');
     char *name = malloc(strlen(path) + sizeof ".data");
-    writing w = {.m = model, .path = path, .err = err, .heads = calloc(tensors, sizeof *w.heads), .sizes = calloc(tensors, sizeof *w.sizes)};
+    writing w = {
+        .m = model, .path = path, .err = err, .heads = calloc(tensors, sizeof *w.heads), .sizes = calloc(tensors, sizeof *w.sizes)};
     int status = 0;
     if (!name || !w.heads || !w.sizes) {
         status = rn_error_memory(err, "a list of tensors", tensors * sizeof *w.heads);

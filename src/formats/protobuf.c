@@ -47,16 +47,20 @@ int rn_proto_next(rn_proto *message, rn_proto_field *field)
     field->number = (uint32_t)(key >> 3);
     field->wire = (rn_wire)(key & 7);
     switch (field->wire) {
-    case RN_WIRE_VARINT: return take_varint(message, &field->value) ? -1 : 1;
-    case RN_WIRE_64: return take_fixed(message, 8, &field->value) ? -1 : 1;
-    case RN_WIRE_32: return take_fixed(message, 4, &field->value) ? -1 : 1;
+    case RN_WIRE_VARINT:
+        return take_varint(message, &field->value) ? -1 : 1;
+    case RN_WIRE_64:
+        return take_fixed(message, 8, &field->value) ? -1 : 1;
+    case RN_WIRE_32:
+        return take_fixed(message, 4, &field->value) ? -1 : 1;
     case RN_WIRE_BYTES:
         if (take_varint(message, &field->value) || field->value > (uint64_t)(message->end - message->at))
             return -1;
         field->bytes = (rn_proto){message->at, message->at + field->value};
         message->at = field->bytes.end;
         return 1;
-    default: return -1;
+    default:
+        return -1;
     }
 }
 

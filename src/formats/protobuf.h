@@ -14,8 +14,8 @@ typedef struct rn_proto { /* what is left of a message */
 typedef struct rn_proto_field {
     uint32_t number;
     rn_wire wire;
-    uint64_t value;   /* varint, or the 4 or 8 bytes of a fixed one */
-    rn_proto bytes;   /* text, message, or packed numbers; empty for the others */
+    uint64_t value; /* varint, or the 4 or 8 bytes of a fixed one */
+    rn_proto bytes; /* text, message, or packed numbers; empty for the others */
 } rn_proto_field;
 
 /* The next field: 1, 0 at the end, -1 where the bytes are no message (cut off, a number of more than 64 bits, groups). */

@@ -5,8 +5,9 @@
 #include "models/model.h"
 
 typedef struct rn_onnx_options {
-    int fold_bn;        /* 1: batch normalisation goes into the convolutions' weights */
-    int input_h, input_w; /* of the model's input; 0: left open. Needed where the pool's bins depend on it: rows for a pool of more than one row, ... */
+    int fold_bn; /* 1: batch normalisation goes into the convolutions' weights */
+    int input_h,
+        input_w; /* of the model's input; 0: left open. Needed where the pool's bins depend on it: rows for a pool of more than one row, ... */
     uint64_t inline_most; /* bytes of the file above which weights go into PATH.data; 0: ONNX's limit of 2 GiB */
 } rn_onnx_options;
 

@@ -17,16 +17,16 @@ typedef struct path {
 } path;
 
 typedef struct block {
-    int count, convs[3];              /* of the function, first to last */
-    int conv, padshort, pool, scale;  /* on the shortcut, and squeeze and excitation on the function; -1: none */
+    int count, convs[3];             /* of the function, first to last */
+    int conv, padshort, pool, scale; /* on the shortcut, and squeeze and excitation on the function; -1: none */
 } block;
 
 typedef struct shape {
     const rn_onnx_net *net;
     int blocks_count;
-    block *blocks; /* last to first */
+    block *blocks;                      /* last to first */
     int stem_count, stem[3], stem_pool; /* convolutions, last to first; the pool, -1: none */
-    int pool, embedding, logits; /* layers */
+    int pool, embedding, logits;        /* layers */
     int adds;
     rn_error *err;
 } shape;
@@ -77,7 +77,8 @@ static int take_apart(const rn_onnx_net *net, int add, path *function, path *sho
     walk(net, layer->b, shortcut);
     int begin = meet(function, shortcut), a = convs_on(net, function), b = convs_on(net, shortcut);
     if (begin < 0 || a == b) {
-        rn_onnx_refuse(net, layer->node, err, "its terms are no block and its shortcut: %s", begin < 0 ? "they come from different layers" : "both have as many convolutions");
+        rn_onnx_refuse(net, layer->node, err, "its terms are no block and its shortcut: %s",
+                       begin < 0 ? "they come from different layers" : "both have as many convolutions");
         return -1;
     }
     if (a < b) {
@@ -133,7 +134,10 @@ static int read_block(shape *s, int *at)
     }
     for (int i = 0; i < shortcut.count; i++) {
         rn_layer_kind kind = layer_of(s, shortcut.layers[i])->kind;
-        int *place = kind == RN_LAYER_CONV ? &b->conv : kind == RN_LAYER_PADSHORT ? &b->padshort : kind == RN_LAYER_AVGPOOL ? &b->pool : NULL;
+        int *place = kind == RN_LAYER_CONV       ? &b->conv
+                     : kind == RN_LAYER_PADSHORT ? &b->padshort
+                     : kind == RN_LAYER_AVGPOOL  ? &b->pool
+                                                 : NULL;
         if (place)
             *place = shortcut.layers[i];
     }
@@ -230,7 +234,8 @@ static int read_head(shape *s)
     }
     const rn_onnx_layer *pool = layer_of(s, s->pool);
     if (pool->kind != RN_LAYER_POOL && pool->kind != RN_LAYER_AVGPOOL)
-        return rn_onnx_refuse(net, pool->node, s->err, "no average pool in front of the linear layers: no residual network that is known here");
+        return rn_onnx_refuse(net, pool->node, s->err,
+                              "no average pool in front of the linear layers: no residual network that is known here");
     if (pool->h < 1 || pool->w < 1)
         return rn_onnx_refuse(net, pool->node, s->err, "the file does not say how large the pooled map is; give its input a fixed size");
     return read_trunk(s, pool->a);

@@ -33,7 +33,8 @@ static int get_window(lowering *l, const value *v, window *w)
     const char *how = mode ? mode->text : "NOTSET";
     int dilations[2], given[2];
     if ((kernel && rn_lower_ints(l, "kernel_shape", 2, 1, given)) || rn_lower_ints(l, "strides", 2, 1, w->strides) ||
-        rn_lower_ints(l, "dilations", 2, 1, dilations) || rn_lower_ints(l, "pads", 4, 0, w->pads) || rn_lower_int(l, "ceil_mode", 0, &w->ceil))
+        rn_lower_ints(l, "dilations", 2, 1, dilations) || rn_lower_ints(l, "pads", 4, 0, w->pads) ||
+        rn_lower_int(l, "ceil_mode", 0, &w->ceil))
         return RN_ERR_UNSUPPORTED;
     if (kernel && w->kernel[0] && memcmp(given, w->kernel, sizeof given) != 0)
         return REFUSE(l, "kernel_shape %dx%d, its weight has %dx%d", given[0], given[1], w->kernel[0], w->kernel[1]);
@@ -111,7 +112,8 @@ int rn_lower_conv(lowering *l)
     if (in->channels == 0 && in->kind == RN_LAYER_INPUT)
         in->channels = (int)weight->shape[1];
     if (group < 1 || weight->shape[1] * group != in->channels || weight->shape[0] % group)
-        return REFUSE(l, "a weight for %lld channels in %d groups, its input has %d", (long long)weight->shape[1] * group, group, in->channels);
+        return REFUSE(l, "a weight for %lld channels in %d groups, its input has %d", (long long)weight->shape[1] * group, group,
+                      in->channels);
     if (bias && bias->count != weight->shape[0])
         return REFUSE(l, "a bias of %lld numbers for %lld channels", (long long)bias->count, (long long)weight->shape[0]);
     rn_onnx_layer *layer = rn_lower_layer(l, RN_LAYER_CONV, v->layer, CHANNELS_FIRST);
@@ -150,13 +152,13 @@ int rn_lower_pool(lowering *l)
     return set_window(l, layer, &w);
 }
 
-static int add_pool(lowering *l, const value *v, int out_h, rn_layout layout)
+static int add_pool(lowering *l, const value *v, int out_h, int out_w, rn_layout layout)
 {
     rn_onnx_layer *layer = rn_lower_layer(l, RN_LAYER_POOL, v->layer, layout);
     if (!layer)
         return RN_ERR_UNSUPPORTED;
     layer->out_h = out_h;
-    layer->out_w = layer->w = 1;
+    layer->out_w = layer->w = out_w;
     if (out_h)
         layer->h = out_h;
     return 0;
@@ -167,7 +169,7 @@ int rn_lower_global(lowering *l)
     const value *v = rn_lower_map(l, 0);
     if (!v || v->layout != CHANNELS_FIRST)
         return v ? REFUSE(l, "its input is no map with the channels first") : RN_ERR_UNSUPPORTED;
-    return add_pool(l, v, 1, CHANNELS_FIRST);
+    return add_pool(l, v, 1, 1, CHANNELS_FIRST);
 }
 
 /* The mean over all pixels, or over time alone, which a matrix over the rows may follow (rn_lower_matmul). */
@@ -183,7 +185,7 @@ int rn_lower_mean(lowering *l)
         return REFUSE(l, "a mean over other axes than all pixels, or time");
     if (axes != pixels && !keep)
         return REFUSE(l, "a mean over time that does not keep its axis");
-    return add_pool(l, v, axes == pixels, keep ? v->layout : FLAT);
+    return add_pool(l, v, axes == pixels, 1, keep ? v->layout : FLAT);
 }
 
 static int add_linear(lowering *l, const value *v, const rn_onnx_tensor *weight, const rn_onnx_tensor *bias, int transposed)
@@ -222,38 +224,47 @@ int rn_lower_gemm(lowering *l)
     return add_linear(l, v, weight, bias, !transposed_b);
 }
 
-/* Does row i of the matrix average the rows that PyTorch's adaptive pool puts into bin i? */
-static int is_pool_matrix(const rn_onnx_tensor *t)
+/* Does row i of the matrix (turned: column i) average the rows that PyTorch's adaptive pool puts into bin i? */
+static int is_pool_matrix(const rn_onnx_tensor *t, int turned)
 {
-    int64_t bins = t->shape[0], rows = t->shape[1];
-    if (t->dims != 2 || bins < 1 || rows < 1 || t->count > 1 << 20)
+    if (t->dims != 2 || t->count < 1 || t->count > 1 << 20)
         return 0;
+    int64_t bins = t->shape[turned], rows = t->shape[!turned];
     for (int64_t i = 0; i < bins; i++) {
         int64_t begin = i * rows / bins, end = ((i + 1) * rows + bins - 1) / bins;
         for (int64_t k = 0; k < rows; k++) {
             double want = k >= begin && k < end ? 1.0 / (double)(end - begin) : 0;
-            if (!(fabs(rn_onnx_real(t, i * rows + k) - want) <= 1e-6))
+            if (!(fabs(rn_onnx_real(t, turned ? k * bins + i : i * rows + k) - want) <= 1e-6))
                 return 0;
         }
     }
     return 1;
 }
 
+/* A map's columns into bins, which a matrix over its rows follows. */
+static int pool_columns(lowering *l, const value *v, const rn_onnx_tensor *matrix)
+{
+    const rn_onnx_layer *in = rn_lower_layer_of(l, v);
+    if (!is_pool_matrix(matrix, 1) || in->w != matrix->shape[0])
+        return REFUSE(l, "a matrix that is no adaptive average pool over the columns of a map");
+    return add_pool(l, v, 0, (int)matrix->shape[1], CHANNELS_FIRST);
+}
+
 int rn_lower_matmul(lowering *l)
 {
-    const value *left = rn_lower_input(l, 0);
+    const value *left = rn_lower_input(l, 0), *v;
     const rn_onnx_tensor *weight;
     if (!left || left->kind != CONSTANT) {
-        const value *v = rn_lower_map(l, 0);
-        return v && (weight = rn_lower_reals(l, 1, "weight")) ? add_linear(l, v, weight, NULL, 1) : RN_ERR_UNSUPPORTED;
+        if (!(v = rn_lower_map(l, 0)) || !(weight = rn_lower_reals(l, 1, "weight")))
+            return RN_ERR_UNSUPPORTED;
+        return v->layout == CHANNELS_FIRST ? pool_columns(l, v, weight) : add_linear(l, v, weight, NULL, 1);
     }
-    const value *v = rn_lower_map(l, 1);
-    if (!v || !(weight = rn_lower_reals(l, 0, "matrix")))
+    if (!(v = rn_lower_map(l, 1)) || !(weight = rn_lower_reals(l, 0, "matrix")))
         return RN_ERR_UNSUPPORTED;
     rn_onnx_layer *mean = rn_lower_layer_of(l, v);
-    if (mean->kind != RN_LAYER_POOL || mean->out_h || v->uses != 1 || v->layout != CHANNELS_FIRST || !is_pool_matrix(weight) ||
+    if (mean->kind != RN_LAYER_POOL || mean->out_h || v->uses != 1 || v->layout != CHANNELS_FIRST || !is_pool_matrix(weight, 0) ||
         (mean->h && mean->h != weight->shape[1]))
-        return REFUSE(l, "a matrix that is no adaptive average pool over the rows of a mean over time");
+        return REFUSE(l, "a matrix that is no adaptive average pool over the rows of a map");
     mean->out_h = mean->h = (int)weight->shape[0];
     rn_lower_alias(l, v);
     return 0;

@@ -25,8 +25,8 @@ int rn_onnx_refuse(const rn_onnx_net *net, int node, rn_error *err, const char *
     va_end(args);
     if (!n)
         return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: %s", net->path, text);
-    return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: node %d (%s%s%s%s): %s", net->path, node, rn_show(n->op).text, n->name[0] ? ", \"" : "",
-                        rn_show(n->name).text, n->name[0] ? "\"" : "", text);
+    return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: node %d (%s%s%s%s): %s", net->path, node, rn_show(n->op).text,
+                        n->name[0] ? ", \"" : "", rn_show(n->name).text, n->name[0] ? "\"" : "", text);
 }
 
 /* ---- Values by name ---- */
@@ -140,7 +140,8 @@ rn_onnx_layer *rn_lower_layer(lowering *l, rn_layer_kind kind, int a, rn_layout 
     }
     value *v = result(l);
     rn_onnx_layer *layer = &net->layers[net->layers_count];
-    *layer = a >= 0 ? (rn_onnx_layer){.channels = net->layers[a].channels, .h = net->layers[a].h, .w = net->layers[a].w} : (rn_onnx_layer){0};
+    *layer =
+        a >= 0 ? (rn_onnx_layer){.channels = net->layers[a].channels, .h = net->layers[a].h, .w = net->layers[a].w} : (rn_onnx_layer){0};
     layer->kind = kind;
     layer->node = l->index;
     layer->a = a;
@@ -269,7 +270,8 @@ static int lower_filled(lowering *l)
     rn_onnx_tensor *t = rn_onnx_room(l->file, 1, sizeof *t);
     if (!t)
         return rn_error_memory(l->err, "a constant", sizeof *t);
-    if (!dims || !dims->data || dims->type != RN_ONNX_INT64 || dims->count > 8 || (a && (!a->tensor || !a->tensor->data || a->tensor->count != 1)))
+    if (!dims || !dims->data || dims->type != RN_ONNX_INT64 || dims->count > 8 ||
+        (a && (!a->tensor || !a->tensor->data || a->tensor->count != 1)))
         return REFUSE(l, "its shape or value is not one that could be read");
     *t = a ? *a->tensor : (rn_onnx_tensor){.type = RN_ONNX_FLOAT, .data = &zero};
     t->name = l->node->outputs[0];
@@ -288,7 +290,8 @@ static int lower_same(lowering *l)
 {
     const value *v = rn_lower_input(l, 0);
     if (!v || v->kind == NOTHING)
-        return REFUSE(l, "it reads %s, which nothing before it gives", l->node->inputs_count ? rn_show(l->node->inputs[0]).text : "nothing");
+        return REFUSE(l, "it reads %s, which nothing before it gives",
+                      l->node->inputs_count ? rn_show(l->node->inputs[0]).text : "nothing");
     for (int i = 1; i < l->node->outputs_count; i++)
         if (l->node->outputs[i][0] && find(l, l->node->outputs[i])->uses)
             return REFUSE(l, "its second output is used");
@@ -315,7 +318,8 @@ static int lower_norm(lowering *l)
     const rn_onnx_tensor *t[4];
     const value *v = rn_lower_map(l, 0);
     int training, spatial, old;
-    if (!v || rn_lower_int(l, "training_mode", 0, &training) || rn_lower_int(l, "spatial", 1, &spatial) || rn_lower_int(l, "is_test", 1, &old))
+    if (!v || rn_lower_int(l, "training_mode", 0, &training) || rn_lower_int(l, "spatial", 1, &spatial) ||
+        rn_lower_int(l, "is_test", 1, &old))
         return RN_ERR_UNSUPPORTED;
     if (training || !old || !spatial)
         return REFUSE(l, "a batch normalisation in training; export the network in its evaluation mode");
@@ -362,7 +366,8 @@ static int add_bias(lowering *l, const value *v, int constant, int sign)
             return rn_error_memory(l->err, "a bias", (unsigned long long)layer->channels * sizeof *sum);
         for (int k = 0; k < layer->channels; k++)
             sum[k] = (float)((layer->bias ? rn_onnx_real(layer->bias, k) : 0) + sign * rn_onnx_real(t, k));
-        *new = (rn_onnx_tensor){.name = t->name, .type = RN_ONNX_FLOAT, .dims = 1, .shape = {layer->channels}, .count = layer->channels, .data = sum};
+        *new = (rn_onnx_tensor){
+            .name = t->name, .type = RN_ONNX_FLOAT, .dims = 1, .shape = {layer->channels}, .count = layer->channels, .data = sum};
         t = new;
     }
     layer->bias = t;
@@ -420,10 +425,11 @@ static int lower_mul(lowering *l)
     if (!v[0] || !v[1])
         return RN_ERR_UNSUPPORTED;
     int gate = rn_lower_layer_of(l, v[0])->kind == RN_LAYER_SIGMOID ? 0 : 1, x = v[1 - gate]->layer;
-    const rn_onnx_layer *sigmoid = rn_lower_layer_of(l, v[gate]), *second = dense_below(l, sigmoid), *first = dense_below(l, below(l, second, RN_LAYER_RELU)),
-                        *pool = below(l, first, RN_LAYER_POOL);
-    if (sigmoid->kind != RN_LAYER_SIGMOID || !pool || pool->a != x || pool->out_h != 1 || pool->out_w != 1 || !first->bias || !second->bias ||
-        first->transposed || second->transposed || v[1 - gate]->layout != CHANNELS_FIRST || second->channels != l->net->layers[x].channels)
+    const rn_onnx_layer *sigmoid = rn_lower_layer_of(l, v[gate]), *second = dense_below(l, sigmoid),
+                        *first = dense_below(l, below(l, second, RN_LAYER_RELU)), *pool = below(l, first, RN_LAYER_POOL);
+    if (sigmoid->kind != RN_LAYER_SIGMOID || !pool || pool->a != x || pool->out_h != 1 || pool->out_w != 1 || !first->bias ||
+        !second->bias || first->transposed || second->transposed || v[1 - gate]->layout != CHANNELS_FIRST ||
+        second->channels != l->net->layers[x].channels)
         return REFUSE(l, "a product that is no squeeze and excitation (mean, 1x1, ReLU, 1x1, sigmoid)");
     rn_onnx_layer *layer = rn_lower_layer(l, RN_LAYER_SCALE, x, CHANNELS_FIRST);
     if (!layer)
@@ -454,7 +460,7 @@ static int lower_softmax(lowering *l)
 static const struct {
     const char *op;
     int (*lower)(lowering *l);
-    int least, most; /* inputs */
+    int least, most;        /* inputs */
     const char *attributes; /* those that are understood, or change nothing */
 } ops[] = {
     {"Add", lower_add, 2, 2, " axis broadcast "},
@@ -533,8 +539,8 @@ static int lower_input(lowering *l)
         return rn_error_set(l->err, RN_ERR_UNSUPPORTED, "%s: %d inputs in its graph, one is wanted", l->net->path, f->inputs_count);
     const rn_onnx_value *in = &f->inputs[0];
     if ((in->dims != 4 && in->dims != 3) || (in->type != RN_ONNX_FLOAT && in->type != RN_ONNX_FLOAT16 && in->type != RN_ONNX_DOUBLE))
-        return rn_error_set(l->err, RN_ERR_UNSUPPORTED, "%s: its input %s is no batch of images or spectrograms of floating-point numbers", l->net->path,
-                            rn_show(in->name).text);
+        return rn_error_set(l->err, RN_ERR_UNSUPPORTED, "%s: its input %s is no batch of images or spectrograms of floating-point numbers",
+                            l->net->path, rn_show(in->name).text);
     for (int d = 1; d < in->dims; d++)
         if (in->shape[d] > 1 << 24)
             return rn_error_set(l->err, RN_ERR_UNSUPPORTED, "%s: its input is larger than any image", l->net->path);
@@ -571,7 +577,8 @@ int rn_onnx_lower(rn_onnx_net *net, rn_onnx *file, const char *path, rn_error *e
     int layers = file->nodes_count + 1 < MOST_LAYERS ? file->nodes_count + 1 : MOST_LAYERS, status;
     *net = (rn_onnx_net){.path = path, .file = file};
     if (file->opset < FIRST_OPSET || file->opset > LAST_OPSET)
-        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: opset %lld; %d to %d are read", path, (long long)file->opset, FIRST_OPSET, LAST_OPSET);
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: opset %lld; %d to %d are read", path, (long long)file->opset, FIRST_OPSET,
+                            LAST_OPSET);
     if (!(net->layers = rn_onnx_room(file, (size_t)layers, sizeof *net->layers)))
         return rn_error_memory(err, "an ONNX graph", (unsigned long long)layers * sizeof *net->layers);
     if ((status = open_table(&l)) || (status = lower_input(&l)))

@@ -49,16 +49,21 @@ static int add_tensor(reading *r, int param, rn_dtype dtype, const void *data)
 
 static int add_made(reading *r, int param, float *data)
 {
-    return data ? add_tensor(r, param, RN_F32, data) : rn_error_memory(r->err, r->graph->params[param].name, (unsigned long long)r->graph->params[param].count * 4);
+    return data ? add_tensor(r, param, RN_F32, data)
+                : rn_error_memory(r->err, r->graph->params[param].name, (unsigned long long)r->graph->params[param].count * 4);
 }
 
 /* A tensor of the file as one of ours, used where it lies if it can be. */
 static int take_tensor(reading *r, const rn_onnx_layer *layer, int param, const rn_onnx_tensor *t, int transposed)
 {
     const rn_param *p = &r->graph->params[param];
-    rn_dtype dtype = t->type == RN_ONNX_FLOAT ? RN_F32 : t->type == RN_ONNX_FLOAT16 ? RN_F16 : t->type == RN_ONNX_BFLOAT16 ? RN_BF16 : RN_F64;
+    rn_dtype dtype = t->type == RN_ONNX_FLOAT      ? RN_F32
+                     : t->type == RN_ONNX_FLOAT16  ? RN_F16
+                     : t->type == RN_ONNX_BFLOAT16 ? RN_BF16
+                                                   : RN_F64;
     if (t->count != p->count)
-        return rn_onnx_refuse(&r->net, layer->node, r->err, "%lld numbers for %s of %s, which has %lld", (long long)t->count, p->name, r->arch.name, (long long)p->count);
+        return rn_onnx_refuse(&r->net, layer->node, r->err, "%lld numbers for %s of %s, which has %lld", (long long)t->count, p->name,
+                              r->arch.name, (long long)p->count);
     if (!t->filled && !transposed)
         return add_tensor(r, param, dtype, t->data);
     float *made = make_room(r, p->count);
@@ -99,13 +104,15 @@ static int check_conv(reading *r, const rn_node *n, const rn_onnx_layer *l)
 {
     const rn_param *p = &r->graph->params[n->weight];
     if (l->kernel_h != n->kernel_h || l->kernel_w != n->kernel_w || l->stride != n->stride || !has_pads(l, n->pad, n->pad))
-        return DIFFERS(r, l, "kernel %dx%d, stride %d, padding %d,%d,%d,%d, where %s has %dx%d, %d, %d (%s)", l->kernel_h, l->kernel_w, l->stride, l->pads[0],
-                       l->pads[1], l->pads[2], l->pads[3], r->arch.name, n->kernel_h, n->kernel_w, n->stride, n->pad, n->name);
+        return DIFFERS(r, l, "kernel %dx%d, stride %d, padding %d,%d,%d,%d, where %s has %dx%d, %d, %d (%s)", l->kernel_h, l->kernel_w,
+                       l->stride, l->pads[0], l->pads[1], l->pads[2], l->pads[3], r->arch.name, n->kernel_h, n->kernel_w, n->stride, n->pad,
+                       n->name);
     for (int d = 0; d < 4; d++)
         if (l->weight->shape[d] != p->shape[d])
-            return DIFFERS(r, l, "a weight of %lldx%lldx%lldx%lld, where %s of width %d has %dx%dx%dx%d (%s)", (long long)l->weight->shape[0],
-                           (long long)l->weight->shape[1], (long long)l->weight->shape[2], (long long)l->weight->shape[3], r->arch.name, r->arch.width, p->shape[0],
-                           p->shape[1], p->shape[2], p->shape[3], n->name);
+            return DIFFERS(r, l, "a weight of %lldx%lldx%lldx%lld, where %s of width %d has %dx%dx%dx%d (%s)",
+                           (long long)l->weight->shape[0], (long long)l->weight->shape[1], (long long)l->weight->shape[2],
+                           (long long)l->weight->shape[3], r->arch.name, r->arch.width, p->shape[0], p->shape[1], p->shape[2], p->shape[3],
+                           n->name);
     return take_tensor(r, l, n->weight, l->weight, 0);
 }
 
@@ -148,8 +155,8 @@ static int take_norm(reading *r, const rn_node *n, int layer)
         return DIFFERS(r, l, "%s has a batch normalisation there (%s)", r->arch.name, n->name);
     if ((float)l->eps != (float)n->eps)
         return DIFFERS(r, l, "epsilon %g, other normalisations of the file have %g", l->eps, n->eps);
-    if ((status = claim(r, n->a, l->a, l)) || (status = take_tensor(r, l, n->weight, l->weight, 0)) || (status = take_tensor(r, l, n->bias, l->bias, 0)) ||
-        (status = take_tensor(r, l, n->var, l->var, 0)))
+    if ((status = claim(r, n->a, l->a, l)) || (status = take_tensor(r, l, n->weight, l->weight, 0)) ||
+        (status = take_tensor(r, l, n->bias, l->bias, 0)) || (status = take_tensor(r, l, n->var, l->var, 0)))
         return status;
     if (conv->kind == RN_LAYER_CONV && conv->bias && behind_conv)
         return take_moved_mean(r, n, l, conv->bias);
@@ -161,8 +168,8 @@ static int check_maxpool(reading *r, const rn_node *n, const rn_onnx_layer *l)
     int behind = n->pad; /* ceil_mode over no padding sees what one more row below and right would show */
     int padded = has_pads(l, n->pad, behind) || (l->ceil && has_pads(l, 0, 0) && n->pad == 0);
     if (l->kernel_h != n->kernel_h || l->kernel_w != n->kernel_w || l->stride != n->stride || !padded || (l->ceil && n->pad))
-        return DIFFERS(r, l, "kernel %dx%d, stride %d, padding %d,%d,%d,%d%s, where %s has another pool (%s)", l->kernel_h, l->kernel_w, l->stride, l->pads[0],
-                       l->pads[1], l->pads[2], l->pads[3], l->ceil ? ", ceil_mode" : "", r->arch.name, n->name);
+        return DIFFERS(r, l, "kernel %dx%d, stride %d, padding %d,%d,%d,%d%s, where %s has another pool (%s)", l->kernel_h, l->kernel_w,
+                       l->stride, l->pads[0], l->pads[1], l->pads[2], l->pads[3], l->ceil ? ", ceil_mode" : "", r->arch.name, n->name);
     return 0;
 }
 
@@ -180,34 +187,47 @@ static int check_average(reading *r, const rn_node *n, const rn_onnx_layer *l)
 static int check_linear(reading *r, const rn_node *n, const rn_onnx_layer *l)
 {
     const rn_param *p = &r->graph->params[n->weight];
-    if (l->channels != n->channels || l->weight->count != p->count || (l->kind == RN_LAYER_CONV && (l->kernel_h != 1 || l->kernel_w != 1 || l->group != 1 || !has_pads(l, 0, 0))))
-        return DIFFERS(r, l, "a layer of %d outputs and %lld weights, where %s has %d and %lld (%s)", l->channels, (long long)l->weight->count, r->arch.name,
-                       n->channels, (long long)p->count, n->name);
+    if (l->channels != n->channels || l->weight->count != p->count ||
+        (l->kind == RN_LAYER_CONV && (l->kernel_h != 1 || l->kernel_w != 1 || l->group != 1 || !has_pads(l, 0, 0))))
+        return DIFFERS(r, l, "a layer of %d outputs and %lld weights, where %s has %d and %lld (%s)", l->channels,
+                       (long long)l->weight->count, r->arch.name, n->channels, (long long)p->count, n->name);
     int status = take_tensor(r, l, n->weight, l->weight, l->transposed);
     if (status)
         return status;
     return l->bias ? take_tensor(r, l, n->bias, l->bias, 0) : add_made(r, n->bias, repeated(r, n->channels, 0));
 }
 
-static const char *const kinds[] = {[RN_LAYER_INPUT] = "the input", [RN_LAYER_CONV] = "a convolution", [RN_LAYER_BN] = "a normalisation",
-    [RN_LAYER_RELU] = "a ReLU", [RN_LAYER_ADD] = "an addition", [RN_LAYER_PADSHORT] = "a zero-padding shortcut", [RN_LAYER_MAXPOOL] = "a maximum pool",
-    [RN_LAYER_AVGPOOL] = "an average pool", [RN_LAYER_POOL] = "an average pool", [RN_LAYER_LINEAR] = "a linear layer", [RN_LAYER_SIGMOID] = "a sigmoid",
-    [RN_LAYER_SCALE] = "a squeeze and excitation"};
+static const char *const kinds[] = {[RN_LAYER_INPUT] = "the input",        [RN_LAYER_CONV] = "a convolution",
+                                    [RN_LAYER_BN] = "a normalisation",     [RN_LAYER_RELU] = "a ReLU",
+                                    [RN_LAYER_ADD] = "an addition",        [RN_LAYER_PADSHORT] = "a zero-padding shortcut",
+                                    [RN_LAYER_MAXPOOL] = "a maximum pool", [RN_LAYER_AVGPOOL] = "an average pool",
+                                    [RN_LAYER_POOL] = "an average pool",   [RN_LAYER_LINEAR] = "a linear layer",
+                                    [RN_LAYER_SIGMOID] = "a sigmoid",      [RN_LAYER_SCALE] = "a squeeze and excitation"};
 
 /* Which layer a node of ours is. */
 static int fits(rn_op op, rn_layer_kind kind)
 {
     switch (op) {
-    case RN_OP_INPUT: return kind == RN_LAYER_INPUT;
-    case RN_OP_CONV: return kind == RN_LAYER_CONV;
-    case RN_OP_BN: return kind == RN_LAYER_BN || kind == RN_LAYER_CONV;
-    case RN_OP_RELU: return kind == RN_LAYER_RELU;
-    case RN_OP_ADD: return kind == RN_LAYER_ADD;
-    case RN_OP_PADSHORT: return kind == RN_LAYER_PADSHORT;
-    case RN_OP_MAXPOOL: return kind == RN_LAYER_MAXPOOL;
-    case RN_OP_AVGPOOL: return kind == RN_LAYER_POOL || kind == RN_LAYER_AVGPOOL;
-    case RN_OP_LINEAR: return kind == RN_LAYER_LINEAR || kind == RN_LAYER_CONV;
-    default: return 0;
+    case RN_OP_INPUT:
+        return kind == RN_LAYER_INPUT;
+    case RN_OP_CONV:
+        return kind == RN_LAYER_CONV;
+    case RN_OP_BN:
+        return kind == RN_LAYER_BN || kind == RN_LAYER_CONV;
+    case RN_OP_RELU:
+        return kind == RN_LAYER_RELU;
+    case RN_OP_ADD:
+        return kind == RN_LAYER_ADD;
+    case RN_OP_PADSHORT:
+        return kind == RN_LAYER_PADSHORT;
+    case RN_OP_MAXPOOL:
+        return kind == RN_LAYER_MAXPOOL;
+    case RN_OP_AVGPOOL:
+        return kind == RN_LAYER_POOL || kind == RN_LAYER_AVGPOOL;
+    case RN_OP_LINEAR:
+        return kind == RN_LAYER_LINEAR || kind == RN_LAYER_CONV;
+    default:
+        return 0;
     }
 }
 
@@ -221,18 +241,29 @@ static int match(reading *r, int node)
     if (!fits(n->op, l->kind))
         return DIFFERS(r, l, "%s stands where %s has %s", kinds[l->kind], r->arch.name, n->name);
     switch (n->op) {
-    case RN_OP_INPUT: return 0;
-    case RN_OP_BN: return take_norm(r, n, layer);
-    case RN_OP_CONV: status = check_conv(r, n, l); break;
-    case RN_OP_MAXPOOL: status = check_maxpool(r, n, l); break;
-    case RN_OP_AVGPOOL: status = check_average(r, n, l); break;
-    case RN_OP_LINEAR: status = check_linear(r, n, l); break;
+    case RN_OP_INPUT:
+        return 0;
+    case RN_OP_BN:
+        return take_norm(r, n, layer);
+    case RN_OP_CONV:
+        status = check_conv(r, n, l);
+        break;
+    case RN_OP_MAXPOOL:
+        status = check_maxpool(r, n, l);
+        break;
+    case RN_OP_AVGPOOL:
+        status = check_average(r, n, l);
+        break;
+    case RN_OP_LINEAR:
+        status = check_linear(r, n, l);
+        break;
     case RN_OP_PADSHORT:
         if (l->channels != n->channels || l->stride != n->stride || l->front)
-            status = DIFFERS(r, l, "stride %d and %d channels, %d of zeros in front, where %s has %d, %d and 0 (%s)", l->stride, l->channels, l->front, r->arch.name,
-                             n->stride, n->channels, n->name);
+            status = DIFFERS(r, l, "stride %d and %d channels, %d of zeros in front, where %s has %d, %d and 0 (%s)", l->stride,
+                             l->channels, l->front, r->arch.name, n->stride, n->channels, n->name);
         break;
-    default: break;
+    default:
+        break;
     }
     if (!status)
         status = claim(r, n->a, l->a, l);
@@ -253,7 +284,8 @@ static int match_all(reading *r)
         status = match(r, i);
     for (int i = 0; i < r->net.outputs_count && !status; i++)
         if (r->net.outputs[i] != last && (g->embedding < 0 || r->net.outputs[i] != r->layers[g->embedding]))
-            status = rn_onnx_refuse(&r->net, r->net.layers[r->net.outputs[i]].node, r->err, "an output that is neither logits nor embedding");
+            status =
+                rn_onnx_refuse(&r->net, r->net.layers[r->net.outputs[i]].node, r->err, "an output that is neither logits nor embedding");
     return status;
 }
 
@@ -277,13 +309,15 @@ static int describe(reading *r)
     char *text = NULL;
     int status = own_description(r, &config) ? rn_onnx_arch(&r->net, &r->arch, r->err)
                                              : rn_arch_from_json(&r->arch, r->path, json_object_get(config, "arch"), r->err);
-    if (status || (config && !(status = rn_tensors_set_metadata(&r->tensors, RN_MODEL_CONFIG, rn_onnx_metadata(&r->file, RN_MODEL_CONFIG), r->err)))) {
+    if (status || (config && !(status = rn_tensors_set_metadata(&r->tensors, RN_MODEL_CONFIG, rn_onnx_metadata(&r->file, RN_MODEL_CONFIG),
+                                                                r->err)))) {
         json_decref(config);
         return status;
     }
     labels = rn_labels_json(NULL, r->arch.classes);
     config = json_pack("{s:i, s:o, s:o}", "arithmetic", RN_ARITHMETIC, "arch", rn_arch_json(&r->arch), "labels", labels);
-    status = config ? rn_json_dump(config, JSON_COMPACT | JSON_SORT_KEYS, &text, r->err) : rn_error_memory(r->err, "a model's description", 1);
+    status =
+        config ? rn_json_dump(config, JSON_COMPACT | JSON_SORT_KEYS, &text, r->err) : rn_error_memory(r->err, "a model's description", 1);
     if (!status)
         status = rn_tensors_set_metadata(&r->tensors, RN_MODEL_CONFIG, text, r->err);
     free(text);

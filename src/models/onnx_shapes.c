@@ -76,7 +76,8 @@ int rn_lower_pad(lowering *l)
         return RN_ERR_UNSUPPORTED;
     if (mode && strcmp(mode->text, "constant") != 0)
         return REFUSE(l, "mode %s", rn_show(mode->text).text);
-    if ((old && old->real != 0) || (with && (with->kind != CONSTANT || with->constant->count != 1 || !with->constant->data || rn_onnx_real(with->constant, 0) != 0)))
+    if ((old && old->real != 0) ||
+        (with && (with->kind != CONSTANT || with->constant->count != 1 || !with->constant->data || rn_onnx_real(with->constant, 0) != 0)))
         return REFUSE(l, "it pads with something else than zeros");
     if (rn_lower_input(l, 3) || get_either(l, "pads", 1, pads) != 8 || (v->layout != CHANNELS_FIRST && v->layout != CHANNELS_LAST))
         return REFUSE(l, "its pads are no 8 constants for the 4 axes of a map");
@@ -88,8 +89,9 @@ int rn_lower_pad(lowering *l)
     if (pads[0] || pads[4] || (spatial && (pads[c] || pads[c + 4] || v->every[0] || v->every[1])))
         return REFUSE(l, "it pads samples, or pixels and channels at once");
     if (pads[c] || pads[c + 4])
-        return c == 1 && !v->pads[0] && !v->pads[1] && !v->pads[2] && !v->pads[3] ? pad_channels(l, v, pads[c], pads[c + 4])
-                                                                                 : REFUSE(l, "it adds channels to a padded map, or one whose channels stand last");
+        return c == 1 && !v->pads[0] && !v->pads[1] && !v->pads[2] && !v->pads[3]
+                   ? pad_channels(l, v, pads[c], pads[c + 4])
+                   : REFUSE(l, "it adds channels to a padded map, or one whose channels stand last");
     v = alias(l, v);
     for (int i = 0; i < 4; i++)
         v->pads[i] += (int)pads[h + i % 2 + i / 2 * 4];
@@ -112,8 +114,8 @@ int rn_lower_slice(lowering *l)
     for (int i = 0; i < count; i++) {
         int64_t axis = axes[i] < 0 ? axes[i] + 4 : axes[i];
         int pixels = v->layout == CHANNELS_FIRST && axis >= 2 && axis <= 3;
-        if (starts[i] != 0 || (ends[i] < OPEN_END && !(pixels && size[axis - 2] && ends[i] >= size[axis - 2])) || steps[i] < 1 || steps[i] > 64 ||
-            (steps[i] > 1 && (!pixels || v->every[axis - 2])))
+        if (starts[i] != 0 || (ends[i] < OPEN_END && !(pixels && size[axis - 2] && ends[i] >= size[axis - 2])) || steps[i] < 1 ||
+            steps[i] > 64 || (steps[i] > 1 && (!pixels || v->every[axis - 2])))
             return REFUSE(l, "it takes a part of a map that is no thinning out from its first pixel to its last");
         if (steps[i] > 1)
             v->every[axis - 2] = (int)steps[i];
