@@ -12,17 +12,37 @@
 
 #define RAW_ROW(help) {"raw", "KIND", OPTION_CHOICE, 0, 0, 0, "s16le|s24le|s32le|f32le|u8|mulaw|alaw|gsm", help, NULL}
 
+#define KEYED(name, value, kind, low, high, choices, key, help) {name, value, kind, 1, low, high, choices, help, key}
+
+/* What a network is made of, for the verbs that make one. Keys are those of resnet.config, behind "arch." where a run is described. */
+#define NETWORK_SHAPE(key) \
+    KEYED("block", "X", OPTION_CHOICE, 0, 0, "basic|bottleneck", key "block", "what a block is: 3x3, 3x3; or 1x1, 3x3, 1x1 [as the row]"), \
+    KEYED("blocks", "N,N", OPTION_TEXT, 0, 0, NULL, key "blocks", "blocks of each stage, 1 to 4 stages [as the row: 2,2,2,2]"), \
+    KEYED("preact", "X", OPTION_CHOICE, 0, 0, "yes|no", key "preact", "batch normalisation and ReLU before each convolution (v2) [as the row]"), \
+    KEYED("width", "N", OPTION_INTEGER, 1, 4096, NULL, key "width", "channels of the first stage [64; 16 for the CIFAR rows, 32 for WeSpeaker's]"), \
+    KEYED("stem-width", "N", OPTION_INTEGER, 0, 4096, NULL, key "stem_width", "channels that leave the stem; 0: as --width [0]"), \
+    KEYED("groups", "N", OPTION_INTEGER, 1, 4096, NULL, key "groups", "groups of a bottleneck's 3x3 (ResNeXt) [1]"), \
+    KEYED("group-width", "N", OPTION_INTEGER, 1, 4096, NULL, key "group_width", "channels of a group in the first stage of width 64; 128: twice as wide [64]"), \
+    KEYED("se", "N", OPTION_INTEGER, 0, 4096, NULL, key "se", "squeeze and excitation: a block's channels over N are squeezed to; 0: none [0]"), \
+    KEYED("shortcut", "X", OPTION_CHOICE, 0, 0, "A|A2|B|C|none", key "shortcut", "where shapes change: A zero padding (A2: on both sides), B 1x1 convolution, C everywhere [B]"), \
+    KEYED("shortcut-pool", "X", OPTION_CHOICE, 0, 0, "yes|no", key "shortcut_pool", "average pool 2x2 before the shortcut's 1x1 (ResNet-D) [as the row]"), \
+    KEYED("stride-at", "X", OPTION_CHOICE, 0, 0, "3x3|1x1", key "stride_at", "where a bottleneck has its stride: v1.5, v1 [3x3]"), \
+    KEYED("pool", "P", OPTION_TEXT, 0, 0, NULL, key "pool", "bins of the average pool, HxW, or tstp: mean and deviation over time [4x1]"), \
+    KEYED("pool-rows", "N", OPTION_INTEGER, 0, 4096, NULL, key "pool_rows", "rows of the map before tstp [as the input has]"), \
+    KEYED("pool-eps", "E", OPTION_NUMBER, 0, 1, NULL, key "pool_eps", "added to the variance of tstp [1e-7]"), \
+    KEYED("stem", "X", OPTION_CHOICE, 0, 0, "3x3|7x7|deep|tiered", key "stem", "3x3 stride 1; 7x7 stride 2 and max pool; three 3x3 and max pool (C, D; T) [3x3]"), \
+    KEYED("stem-pool", "X", OPTION_CHOICE, 0, 0, "same|end|none", key "stem_pool", "where the stem's max pool is padded: all around, or below and right (Caffe, TensorFlow) [same]"), \
+    KEYED("embedding", "N", OPTION_INTEGER, 0, 65536, NULL, key "embedding", "numbers of the embedding; 0: the logits come straight from the pool [256]"), \
+    KEYED("embedding2", "X", OPTION_CHOICE, 0, 0, "yes|no", key "embedding2", "a second layer behind the embedding's, after ReLU and batch normalisation [no]"), \
+    KEYED("bn-eps", "E", OPTION_NUMBER, 1e-12, 1, NULL, key "bn_eps", "added to the variance of batch normalisation [1e-5]")
+
 /* How a network is described, for `arch` and `bench`. */
 #define NETWORK_ROWS \
     {"input", "CxHxW", OPTION_SHAPE, 1, 0, 0, NULL, \
         "channels, rows and columns of the input [1x64x200; 3x224x224 with the 7x7 stem]", NULL}, \
-    INTEGER("width", 1, 1, 4096, "channels of the first stage [64; 16 for the CIFAR rows]"), \
-    INTEGER("in-channels", 1, 1, 4096, "channels of the input [1; 3 for the CIFAR rows]"), \
-    INTEGER("classes", 1, 1, 1000000, "number of classes [9]"), \
-    INTEGER("embedding", 1, 0, 65536, "numbers of the embedding; 0: the logits come straight from the pool [256]"), \
-    CHOICE("shortcut", 1, "A|B", "where shapes change: A zero padding, B 1x1 convolution [B]"), \
-    {"pool", "HxW", OPTION_SIZE, 1, 0, 0, NULL, "bins of the average pool [4x1]", NULL}, \
-    CHOICE("stem", 1, "3x3|7x7", "3x3 stride 1, or 7x7 stride 2 with max pool [3x3]")
+    NETWORK_SHAPE(""), \
+    INTEGER("in-channels", 1, 1, 4096, "channels of the input [1; 3 for rows of pictures]"), \
+    INTEGER("classes", 1, 0, 1000000, "number of classes [9; 10 for the CIFAR rows, 1000 for ImageNet's]")
 
 /* How sound is read, for every verb that reads some. --rate is the raw rate here. */
 #define RAW_ROWS \
@@ -77,7 +97,6 @@ static const option_row split_options[] = {
     NUMBER("validation", "P", 1, 0, 1, "share of the validation part [0.15]"),
     NUMBER("test", "P", 1, 0, 1, "share of the test part [0.15]"), END};
 
-#define KEYED(name, value, kind, low, high, choices, key, help) {name, value, kind, 1, low, high, choices, help, key}
 #define SEED_MOST 9007199254740992.0
 
 static const option_row train_options[] = {
@@ -92,13 +111,9 @@ static const option_row train_options[] = {
     PATH("config", "FILE", 0, "options from a JSON file such as RUN/config.json; the command line goes before"),
     /* network */
     KEYED("arch", "NAME", OPTION_TEXT, 0, 0, NULL, "arch.name", "network [resnet18]"),
-    KEYED("width", "N", OPTION_INTEGER, 1, 4096, NULL, "arch.width", "channels of the first stage [64; 16 for the CIFAR rows]"),
+    NETWORK_SHAPE("arch."),
     KEYED("in-channels", "N", OPTION_INTEGER, 1, 4096, NULL, "arch.in_channels", "channels of the input [as the data have]"),
     KEYED("classes", "N", OPTION_INTEGER, 1, 1000000, NULL, "arch.classes", "number of classes [as the data have]"),
-    KEYED("embedding", "N", OPTION_INTEGER, 0, 65536, NULL, "arch.embedding", "numbers of the embedding; 0: none [256]"),
-    KEYED("shortcut", "X", OPTION_CHOICE, 0, 0, "A|B", "arch.shortcut", "where shapes change: A zero padding, B 1x1 convolution [B]"),
-    KEYED("pool", "HxW", OPTION_SIZE, 0, 0, NULL, "arch.pool", "bins of the average pool [4x1]"),
-    KEYED("stem", "X", OPTION_CHOICE, 0, 0, "3x3|7x7", "arch.stem", "3x3 stride 1, or 7x7 stride 2 with max pool [3x3]"),
     KEYED("init", "MODEL", OPTION_PATH, 0, 0, NULL, NULL, "start from this model's weights; another class list replaces the head"),
     CHOICE("init-weights", 1, "pytorch|he", "initial weights: PyTorch's distributions, or He's fan-out normal [pytorch]"),
     FLAG("zero-last", 1, "the last batch normalisation of each block starts at 0"),

@@ -87,7 +87,7 @@ static void read_header(golden *f)
         else if (!strcmp(key, "embedding"))
             f->arch.embedding = a;
         else if (!strcmp(key, "shortcut"))
-            f->arch.shortcut = text[0];
+            f->arch.shortcut = text[0] == 'A' ? RN_SHORTCUT_A : RN_SHORTCUT_B;
         else if (!strcmp(key, "pool"))
             f->arch.pool_h = a, f->arch.pool_w = b;
         else if (!strcmp(key, "stem"))

@@ -64,14 +64,6 @@ int rn_tools_machine(char **result, rn_error *err)
     return *result ? 0 : RN_ERR_MEMORY;
 }
 
-static json_t *arch_object(const rn_arch *a)
-{
-    char shortcut[2] = {a->shortcut, 0};
-    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:s, s:o, s:s}", "name", a->name, "width", a->width, "in_channels", a->in_channels,
-                     "classes", a->classes, "embedding", a->embedding, "shortcut", shortcut, "pool",
-                     json_sprintf("%dx%d", a->pool_h, a->pool_w), "stem", a->stem == RN_STEM_7X7 ? "7x7" : "3x3");
-}
-
 /* Of a weight file that is no model: what is in it. */
 static json_t *tensors_object(const char *path, int64_t bytes, const rn_tensors *tensors)
 {
@@ -120,7 +112,7 @@ int rn_tools_model(const char *path, char **result, rn_error *err)
     for (int i = 0; i < model->arch.classes; i++)
         rn_result_add(&labels, json_string(model->labels[i]));
     json_t *all = json_pack("{s:o, s:I, s:O?, s:o, s:I, s:I, s:[i,i,i], s:I, s:o}", "path", rn_result_path(path), "bytes",
-                            (json_int_t)file.st_size, "arithmetic", arithmetic, "arch", arch_object(&model->arch), "parameters",
+                            (json_int_t)file.st_size, "arithmetic", arithmetic, "arch", rn_arch_json(&model->arch), "parameters",
                             (json_int_t)model->graph->weights_count, "statistics", (json_int_t)model->graph->stats_count, "input", channels,
                             height, width, "session_bytes", (json_int_t)bytes, "labels", labels);
     for (size_t i = 0; all && i < sizeof sections / sizeof sections[0]; i++)

@@ -69,11 +69,15 @@ int rn_model_packed(const rn_model *model, const rn_packed **packed, rn_error *e
 /* A section of the config, or NULL. Borrowed. */
 json_t *rn_model_section(const rn_model *model, const char *name);
 
-/* The section "arch": {"name": "resnet18", "width": 64, "in_channels": 1, "classes": 9, "embedding": 256, "shortcut": "B", "pool": "4x1",
- * "stem": "3x3"}. Writing returns NULL without memory. Reading takes the name's defaults for missing keys and refuses unknown ones,
- * since a network with something more would not be the same; `name` stands for the file in messages. */
+/* The section "arch": {"name": "resnet18", "width": 64, "shortcut": "B", "pool": "4x1", ...}, every member of rn_arch_fields. Writing returns
+ * NULL without memory. Reading takes the name's defaults for missing keys and refuses unknown ones, since a network with something more
+ * would not be the same; `name` stands for the file in messages. */
 json_t *rn_arch_json(const rn_arch *arch);
 int rn_arch_from_json(rn_arch *arch, const char *name, const json_t *json, rn_error *err);
+/* One member by its key. Setting returns -1, and in `want` what it may be, where the value is none of those; text "yes" and "no" are flags. */
+#define RN_ARCH_WANT 128
+json_t *rn_arch_member(const rn_arch *arch, const char *key);
+int rn_arch_set_member(rn_arch *arch, const char *key, const json_t *value, char want[RN_ARCH_WANT]);
 
 /* Weights of another model (--init): tensors whose name and shape fit are copied, the others are drawn anew (PyTorch's distributions,
  * `seed`). The layer of the logits is copied only if both have the same labels in the same order. `report` (may be NULL) gets one line

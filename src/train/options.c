@@ -11,8 +11,9 @@
 
 #include "base/file.h"
 #include "formats/json.h"
+#include "models/model.h"
 
-typedef enum field_kind { F_INT, F_BOOL, F_SEED, F_REAL, F_TEXT, F_CHOICE, F_LETTER, F_POOL } field_kind;
+typedef enum field_kind { F_INT, F_BOOL, F_SEED, F_REAL, F_TEXT, F_CHOICE, F_ARCH } field_kind;
 
 typedef struct field {
     const char *key;
@@ -29,13 +30,27 @@ typedef struct field {
 /* What other values are derived from stands before them, so that a difference is reported by its cause. */
 static const field fields[] = {
     {"arch.name", F_TEXT, AT(arch.name)},
-    {"arch.width", F_INT, AT(arch.width), 1, 4096},
-    {"arch.in_channels", F_INT, AT(arch.in_channels), 0, 4096},
-    {"arch.classes", F_INT, AT(arch.classes), 0, 1000000},
-    {"arch.embedding", F_INT, AT(arch.embedding), 0, 65536},
-    {"arch.shortcut", F_LETTER, AT(arch.shortcut), 0, 0, "A|B"},
-    {"arch.pool", F_POOL, AT(arch.pool_h)},
-    {"arch.stem", F_CHOICE, AT(arch.stem), 0, 0, "3x3|7x7"},
+    {"arch.block", F_ARCH}, /* these by rn_arch_fields */
+    {"arch.blocks", F_ARCH},
+    {"arch.preact", F_ARCH},
+    {"arch.width", F_ARCH},
+    {"arch.stem_width", F_ARCH},
+    {"arch.groups", F_ARCH},
+    {"arch.group_width", F_ARCH},
+    {"arch.se", F_ARCH},
+    {"arch.stem", F_ARCH},
+    {"arch.stem_pool", F_ARCH},
+    {"arch.shortcut", F_ARCH},
+    {"arch.shortcut_pool", F_ARCH},
+    {"arch.stride_at", F_ARCH},
+    {"arch.pool", F_ARCH},
+    {"arch.pool_rows", F_ARCH},
+    {"arch.pool_eps", F_ARCH},
+    {"arch.embedding", F_ARCH},
+    {"arch.embedding2", F_ARCH},
+    {"arch.classes", F_ARCH},
+    {"arch.in_channels", F_ARCH},
+    {"arch.bn_eps", F_ARCH},
     {"init_weights", F_CHOICE, AT(init_weights), 0, 0, "pytorch|he"},
     {"zero_last", F_BOOL, AT(zero_last)},
     {"init", F_TEXT, AT(init_path)},
@@ -178,7 +193,6 @@ static const field *find_field(const char *key)
 static json_t *field_json(const field *f, const rn_train_options *o)
 {
     const char *at = (const char *)o + f->offset;
-    char text[32];
     switch (f->kind) {
     case F_INT:
         return json_integer(*(const int *)at);
@@ -192,11 +206,8 @@ static json_t *field_json(const field *f, const rn_train_options *o)
         return json_string(at);
     case F_CHOICE:
         return choice_json(f->choices, *(const int *)at);
-    case F_LETTER:
-        return json_stringn(at, 1);
-    case F_POOL:
-        snprintf(text, sizeof text, "%dx%d", o->arch.pool_h, o->arch.pool_w);
-        return json_string(text);
+    case F_ARCH:
+        return rn_arch_member(&o->arch, strchr(f->key, '.') + 1);
     }
     return NULL;
 }
@@ -301,28 +312,20 @@ static int set_number(const field *f, char *at, const json_t *value, const char 
     return status;
 }
 
-/* "4x1" */
-static int parse_pool(const char *text, int *h, int *w)
+static int set_arch(rn_train_options *o, const field *f, const json_t *value, const char *file, rn_error *err)
 {
-    int *out[2] = {h, w};
-    for (int i = 0; i < 2; i++) {
-        int value = 0, digits = 0;
-        for (; *text >= '0' && *text <= '9' && digits < 5; text++, digits++)
-            value = value * 10 + (*text - '0');
-        if (!digits || value < 1 || value > 1024)
-            return -1;
-        *out[i] = value;
-        if (*text++ != (i == 0 ? 'x' : 0))
-            return -1;
-    }
-    return 0;
+    char want[RN_ARCH_WANT];
+    json_t *v = typed(value);
+    int wrong = rn_arch_set_member(&o->arch, strchr(f->key, '.') + 1, v, want);
+    json_decref(v);
+    return wrong ? refuse(err, file, f->key, want) : 0;
 }
 
 static int set_field(rn_train_options *o, const field *f, const json_t *value, const char *file, rn_error *err)
 {
     char *at = (char *)o + f->offset, want[200];
     const char *text = json_string_value(value);
-    int index, h, w;
+    int index;
     switch (f->kind) {
     case F_INT:
     case F_BOOL:
@@ -337,7 +340,6 @@ static int set_field(rn_train_options *o, const field *f, const json_t *value, c
         memcpy(at, text, strlen(text));
         return 0;
     case F_CHOICE:
-    case F_LETTER:
         snprintf(want, sizeof want, "one of %s", f->choices);
         for (char *p = want + 7; *p; p++)
             if (*p == '|')
@@ -345,17 +347,10 @@ static int set_field(rn_train_options *o, const field *f, const json_t *value, c
         index = text ? choice_index(f->choices, text) : -1;
         if (index < 0)
             return refuse(err, file, f->key, want);
-        if (f->kind == F_LETTER)
-            *at = text[0];
-        else
-            *(int *)at = index;
+        *(int *)at = index;
         return 0;
-    case F_POOL:
-        if (!text || parse_pool(text, &h, &w))
-            return refuse(err, file, f->key, "a size such as 4x1, each side from 1 to 1024");
-        o->arch.pool_h = h;
-        o->arch.pool_w = w;
-        return 0;
+    case F_ARCH:
+        return set_arch(o, f, value, file, err);
     }
     return 0;
 }
