@@ -18,6 +18,15 @@ static const char *plain(const char *pattern, char text[80])
     return text;
 }
 
+/* Is this one of the things that the file leaves open? */
+static int asked(const json_t *all, const char *key)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach(json_object_get(all, "asks"), i, one) if (!strcmp(json_string_value(one), key)) return 1;
+    return 0;
+}
+
 static void print_network(const json_t *all)
 {
     const json_t *arch = json_object_get(all, "arch");
@@ -27,9 +36,10 @@ static void print_network(const json_t *all)
     if (number_of(arch, "embedding"))
         snprintf(embedding, sizeof embedding, ", embedding %lld", number_of(arch, "embedding"));
     if (!strcmp(text_of(arch, "block"), "bottleneck"))
-        snprintf(stride, sizeof stride, ", stride at %.8s", text_of(arch, "stride_at"));
-    printf("network   %s, width %lld, %lld channels in, stem %s, shortcut %s%s, pool %s%s, %s classes; %s parameters\n", text_of(arch, "name"),
-           number_of(arch, "width"), number_of(arch, "in_channels"), text_of(arch, "stem"), text_of(arch, "shortcut"), stride, text_of(arch, "pool"), embedding,
+        snprintf(stride, sizeof stride, ", stride at %.8s", asked(all, "stride_at") ? "?" : text_of(arch, "stride_at"));
+    printf("network   %s, width %lld, %lld channels in, stem %s, shortcut %s%s, pool %s%s, %s classes; %s parameters\n",
+           text_of(arch, "name"), number_of(arch, "width"), number_of(arch, "in_channels"), text_of(arch, "stem"),
+           asked(all, "shortcut") ? "?" : text_of(arch, "shortcut"), stride, asked(all, "pool") ? "?" : text_of(arch, "pool"), embedding,
            text_count(classes, number_of(arch, "classes")), text_count(count, number_of(all, "parameters")));
 }
 
@@ -64,8 +74,8 @@ static void print_state(const json_t *tensors, const char *state, int most)
         if (strcmp(text_of(row, "state"), state) || ++count > most)
             continue;
         shape_text(shape, json_object_get(row, "shape"));
-        printf("%-9s %s  %s%s%s\n", shown++ ? "" : state, text_of(row, "name"), *shape ? shape : "one number", *text_of(row, "why") ? ": " : "",
-               text_of(row, "why"));
+        printf("%-9s %s  %s%s%s\n", shown++ ? "" : state, text_of(row, "name"), *shape ? shape : "one number",
+               *text_of(row, "why") ? ": " : "", text_of(row, "why"));
     }
     if (count > most)
         printf("%-9s and %d more; --json has all\n", "", count - most);
@@ -95,16 +105,18 @@ static void print_table(const json_t *all)
     json_t *row;
     printf("read      %s (%s, %s): %s tensors, %s of them by the names of %s\n", text_of(all, "path"), text_of(all, "format"),
            text_bytes(a, number_of(all, "bytes")), text_count(b, (int64_t)json_array_size(tensors)),
-           number_of(all, "known") == (json_int_t)json_array_size(tensors) ? "all" : number_of(all, "known") ? "some" : "none",
+           number_of(all, "known") == (json_int_t)json_array_size(tensors) ? "all"
+           : number_of(all, "known")                                       ? "some"
+                                                                           : "none",
            number_of(all, "known") ? text_of(all, "names") : "a network that is known here");
     print_network(all);
     print_labels(json_object_get(all, "labels"));
-    json_array_foreach((json_t *)patterns, i, row) widest = strlen(text_of(row, "theirs")) > widest ? strlen(text_of(row, "theirs")) : widest;
+    json_array_foreach((json_t *)patterns, i, row) widest = strlen(text_of(row, "from")) > widest ? strlen(text_of(row, "from")) : widest;
     json_array_foreach((json_t *)patterns, i, row)
     {
-        char theirs[80], ours[80];
-        printf("%-9s %-*s  ->  %-24s %5lld\n", i ? "" : "mapped", (int)widest, plain(text_of(row, "theirs"), theirs), plain(text_of(row, "ours"), ours),
-               number_of(row, "tensors"));
+        char from[80], to[80];
+        printf("%-9s %-*s  ->  %-24s %5lld\n", i ? "" : "mapped", (int)widest, plain(text_of(row, "from"), from),
+               *text_of(row, "to") ? plain(text_of(row, "to"), to) : "no name there", number_of(row, "tensors"));
     }
     print_state(tensors, "ignored", 5);
     print_state(tensors, "unknown", 20);

@@ -31,7 +31,8 @@ RN_API int rn_tools_machine(char **result, rn_error *err);
  * behind a ReLU) and "constant" with "channels": [...] and "of", of a layer, judged by what batch normalisation lets through.
  *
  * Of a file of weights that is no model of ours, PyTorch's (.pth) or safetensors: {"path", "bytes", "format": "PyTorch" or "safetensors", "elements",
- * "tensors": [{"name", "dtype", "shape"}], "metadata": {...}}. Of PyTorch's the metadata are "pth.dictionary", where in the file the tensors were found
+ * "tensors": [{"name", "dtype", "shape"}], "metadata": {...}, where a residual network is recognised "names" (whose: "torchvision") and "arch", and "error",
+ * why it cannot be used as it is}. Of PyTorch's the metadata are "pth.dictionary", where in the file the tensors were found
  * ("" for at its top), and "pth.not_read", what else a Python that loads it would call. Nothing in it is run. */
 RN_API int rn_tools_model(const char *path, char **result, rn_error *err);
 
@@ -56,8 +57,8 @@ RN_API int rn_tools_arch_list(char **result, rn_error *err);
 typedef struct rn_conversion rn_conversion;
 RN_API int rn_conversion_open(rn_conversion **conversion, const char *path, const char *options, rn_error *err);
 RN_API void rn_conversion_close(rn_conversion **conversion);
-/* {"path", "bytes", "format", "names" (the file's), "writes", "ready", "known" (how many tensors have a name there), "patterns": [{"theirs", "ours",
- * "tensors"}], "tensors": [{"name", "dtype", "shape", "ours" (or null), "state": "mapped", "ignored" or "unknown", "why"}], "missing": [{"name", "shape"}],
+/* {"path", "bytes", "format", "names" (the file's), "writes", "ready", "asks" (options that must be given), "known" (how many tensors have a name
+ * there), "patterns": [{"from", "ours", "to", "tensors"}] (%s a stage, %b a block, %k a convolution), "tensors": [{"name", "dtype", "shape", "ours" (or null), "state": "mapped", "ignored" or "unknown", "why"}], "missing": [{"name", "shape"}],
  * "arch": {...}, "parameters", "labels", and where "ready" is false "error"}. */
 RN_API int rn_conversion_result(const rn_conversion *conversion, char **result, rn_error *err);
 /* Writes it; atomic. The same file gives the same bytes. path NULL: only says whether it could. */

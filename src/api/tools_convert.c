@@ -123,7 +123,8 @@ static int add_named(const rn_conversion *c, const rn_names *names, const rn_ten
 {
     char name[RN_NAMES_LONGEST];
     if (!rn_names_to_theirs(names, t->name, name))
-        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: %s has no name in networks of %s, which have no such layer", c->path, t->name, names->name);
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: %s has no name in networks of %s, which have no such layer", c->path, t->name,
+                            names->name);
     return rn_tensors_add(out, name, t->dtype, t->dims, t->shape, t->data, err);
 }
 
@@ -134,6 +135,9 @@ static int collect(const rn_conversion *c, rn_tensors *out, rn_error *err)
     const rn_names *names = rn_names_called(c->names, f->arch.shortcut_pool, err);
     char counter[RN_NAMES_LONGEST + 24];
     int status = names ? 0 : RN_ERR_ARG;
+    if (names && names->speaker && f->arch.classes)
+        status = rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: its network ends with %d classes, those of %s with an embedding", c->path,
+                              f->arch.classes, names->name);
     for (int i = 0; !status && i < f->graph->params_count; i++) {
         const rn_param *p = &f->graph->params[i];
         status = add_named(c, names, rn_tensors_find(&f->ours, p->name), out, err);
@@ -192,24 +196,38 @@ static json_t *tensor_rows(const rn_conversion *c)
         for (int d = 0; d < t->dims; d++)
             rn_result_add(&shape, json_integer(t->shape[d]));
         rn_names_to_ours(f->names, t->name, name);
-        rn_result_add(&rows, json_pack("{s:o, s:s, s:o, s:s?, s:s, s:s*}", "name", rn_result_path(t->name), "dtype", rn_dtype_name(t->dtype), "shape", shape,
-                                       "ours", row && row->ours ? name : NULL, "state", !row ? "unknown" : row->ours ? "mapped" : "ignored", "why",
-                                       row && row->why ? row->why : NULL));
+        rn_result_add(&rows, json_pack("{s:o, s:s, s:o, s:s?, s:s, s:s*}", "name", rn_result_path(t->name), "dtype",
+                                       rn_dtype_name(t->dtype), "shape", shape, "ours", row && row->ours ? name : NULL, "state",
+                                       !row        ? "unknown"
+                                       : row->ours ? "mapped"
+                                                   : "ignored",
+                                       "why", row && row->why ? row->why : NULL));
     }
     return rows;
+}
+
+/* The pattern that is written for one of ours; NULL: none. */
+static const char *written_pattern(const rn_names *names, const char *ours)
+{
+    for (const rn_names_row *row = names->rows; row->theirs; row++)
+        if (row->ours && !strcmp(row->ours, ours))
+            return row->theirs;
+    return NULL;
 }
 
 /* How many tensors each row of the table has taken, in the table's order. */
 static json_t *pattern_rows(const rn_conversion *c)
 {
     const rn_foreign *f = c->foreign;
+    const rn_names *names = rn_names_called(c->names, f->arch.shortcut_pool, NULL);
     json_t *rows = json_array();
     for (const rn_names_row *row = f->names->rows; row->theirs; row++) {
         int count = 0;
         for (int i = 0; i < f->count; i++)
             count += f->rows[i] == row;
         if (count && row->ours)
-            rn_result_add(&rows, json_pack("{s:s, s:s, s:i}", "theirs", row->theirs, "ours", row->ours, "tensors", count));
+            rn_result_add(&rows, json_pack("{s:s, s:s, s:s?, s:i}", "from", row->theirs, "ours", row->ours, "to",
+                                           names ? written_pattern(names, row->ours) : NULL, "tensors", count));
     }
     return rows;
 }
@@ -219,10 +237,15 @@ int rn_conversion_result(const rn_conversion *c, char **result, rn_error *err)
     const rn_foreign *f = c->foreign;
     struct stat file = {0};
     stat(c->path, &file);
-    json_t *all = json_pack("{s:o, s:I, s:s, s:s, s:s, s:b, s:i, s:o, s:o, s:o}", "path", rn_result_path(c->path), "bytes", (json_int_t)file.st_size, "format",
-                            rn_tensors_metadata(&c->tensors, "pth.dictionary") ? "PyTorch" : "safetensors", "names", f->names->name, "writes", c->names,
-                            "ready", f->why.code == 0, "known", f->known, "patterns", pattern_rows(c), "tensors", tensor_rows(c), "missing",
-                            rn_foreign_missing(f));
+    json_t *asks = json_array();
+    for (int i = 0; i < RN_FOREIGN_QUESTIONS; i++)
+        if (f->open & 1u << i)
+            rn_result_add(&asks, json_string(rn_foreign_question(i)));
+    json_t *all =
+        json_pack("{s:o, s:I, s:s, s:s, s:s, s:b, s:o, s:i, s:o, s:o, s:o}", "path", rn_result_path(c->path), "bytes",
+                  (json_int_t)file.st_size, "format", rn_tensors_metadata(&c->tensors, "pth.dictionary") ? "PyTorch" : "safetensors",
+                  "names", f->names->name, "writes", c->names, "ready", f->why.code == 0, "asks", asks, "known", f->known, "patterns",
+                  pattern_rows(c), "tensors", tensor_rows(c), "missing", rn_foreign_missing(f));
     if (f->graph) {
         rn_result_set(&all, "arch", rn_arch_json(&f->arch));
         rn_result_set(&all, "parameters", json_integer(f->graph->weights_count));

@@ -37,10 +37,16 @@ static const struct question {
     const char *key, *what, *usual, *who, *other;
 } questions[] = {
     {RN_FOREIGN_STRIDE, "stride_at", "where bottlenecks carry the stride", "3x3", "torchvision, timm", "1x1 (Caffe, Keras)"},
-    {RN_FOREIGN_SHORTCUT, "shortcut", "how shortcuts without weights fill new channels", "A2", "half of the zeros before, half after", "A (all after)"},
+    {RN_FOREIGN_SHORTCUT, "shortcut", "how shortcuts without weights fill new channels", "A2", "half of the zeros before, half after",
+     "A (all after)"},
     {RN_FOREIGN_POOL, "pool", "how the bins of the pool lie", NULL, "bands of frequency over all of time", "another HxW"},
 };
-enum { QUESTIONS = (int)(sizeof questions / sizeof *questions) };
+_Static_assert(sizeof questions / sizeof *questions == RN_FOREIGN_QUESTIONS, "a question for every bit");
+
+const char *rn_foreign_question(int index)
+{
+    return questions[index].key;
+}
 
 static void usual_text(const struct question *q, const rn_arch *arch, char text[40])
 {
@@ -60,7 +66,7 @@ static void ask(rn_foreign *f, unsigned open, int answerable)
 {
     const char *name = f->name;
     char what[300] = "", options[400] = "", usual[40];
-    for (int i = 0; i < QUESTIONS; i++) {
+    for (int i = 0; i < RN_FOREIGN_QUESTIONS; i++) {
         const struct question *q = &questions[i];
         size_t w = strlen(what), o = strlen(options);
         if (!(open & q->bit))
@@ -75,9 +81,8 @@ static void ask(rn_foreign *f, unsigned open, int answerable)
     if (answerable)
         blame(f, RN_ERR_ARG, "%s: the file does not say %s: give %s", name, what, options);
     else
-        blame(f, RN_ERR_UNSUPPORTED,
-            "%s: the file does not say %s; make a model of it, as is usual: resnet convert %s %.*s.safetensors%s", name, what, name,
-            (int)(strrchr(name, '.') ? strrchr(name, '.') - name : (long)strlen(name)), name, options);
+        blame(f, RN_ERR_UNSUPPORTED, "%s: the file does not say %s; make a model of it, as is usual: resnet convert %s %.*s.safetensors%s",
+              name, what, name, (int)(strrchr(name, '.') ? strrchr(name, '.') - name : (long)strlen(name)), name, options);
 }
 
 /* ---- Labels ---- */
@@ -185,12 +190,14 @@ static void blame_unknown(rn_foreign *f, const rn_tensors *tensors, int unknown,
     if (!strncmp(tensors->items[first].name, RN_MODEL_PREFIX_TRAIN, sizeof RN_MODEL_PREFIX_TRAIN - 1))
         blame(f, RN_ERR_UNSUPPORTED, "%s: a checkpoint of a training; the model.safetensors beside it is its model", f->name);
     else if (!f->known)
-        blame(f, RN_ERR_UNSUPPORTED, "%s: not a residual network that is known here: none of its %d tensors has a name of one (%s); `resnet info` lists them",
-            f->name, f->count, name.text);
+        blame(f, RN_ERR_UNSUPPORTED,
+              "%s: not a residual network that is known here: none of its %d tensors has a name of one (%s); `resnet info` lists them",
+              f->name, f->count, name.text);
     else if (unknown == 1)
         blame(f, RN_ERR_UNSUPPORTED, "%s: %s is in the file, but no network here has such a tensor", f->name, name.text);
     else
-        blame(f, RN_ERR_UNSUPPORTED, "%s: %s and %d more tensors are in the file, but no network here has such", f->name, name.text, unknown - 1);
+        blame(f, RN_ERR_UNSUPPORTED, "%s: %s and %d more tensors are in the file, but no network here has such", f->name, name.text,
+              unknown - 1);
 }
 
 /* Our names for the tensors. */
@@ -218,7 +225,8 @@ static int add_head(rn_foreign *f, int weights, rn_error *err)
     if (f->arch.classes || f->arch.embedding)
         return 0;
     if (!weights) {
-        blame(f, RN_ERR_UNSUPPORTED, "%s: there is no last layer in it, so it answers nothing; its weights can begin a training: resnet train DATA --init %s",
+        blame(f, RN_ERR_UNSUPPORTED,
+              "%s: there is no last layer in it, so it answers nothing; its weights can begin a training: resnet train DATA --init %s",
               f->name, f->name);
         return 0;
     }
@@ -233,7 +241,9 @@ static int add_head(rn_foreign *f, int weights, rn_error *err)
 static int set_config(rn_foreign *f, const json_t *old, const json_t *more, rn_error *err)
 {
     json_t *config = old ? json_copy((json_t *)old) : json_pack("{s:i}", "arithmetic", RN_ARITHMETIC), *arch = rn_arch_json(&f->arch),
-           *labels = f->labels ? json_incref(f->labels) : old ? json_incref(json_object_get(old, "labels")) : rn_labels_json(NULL, f->arch.classes);
+           *labels = f->labels ? json_incref(f->labels)
+                     : old     ? json_incref(json_object_get(old, "labels"))
+                               : rn_labels_json(NULL, f->arch.classes);
     char *text = NULL;
     int status;
     if (!config || !arch || !labels || json_object_set(config, "arch", arch) || json_object_set(config, "labels", labels) ||
@@ -285,10 +295,11 @@ static int settle(rn_foreign *f, const rn_foreign_given *given, unsigned open, r
     {
         if (rn_arch_set_member(&f->arch, key, value, want))
             blame(f, RN_ERR_ARG, "%s: want %s", key, want);
-        for (int i = 0; i < QUESTIONS; i++)
+        for (int i = 0; i < RN_FOREIGN_QUESTIONS; i++)
             if (!strcmp(key, questions[i].key))
                 open &= ~questions[i].bit;
     }
+    f->open = open;
     if (open && !(given && given->weights))
         ask(f, open, given && given->arch);
     return status;

@@ -106,13 +106,14 @@ static int infer_head(const char *name, const rn_names *names, const rn_tensors 
 {
     const rn_tensor *fc = find(t, 2, "fc.weight"), *linear = find(t, 2, "linear.weight");
     int64_t channels = (int64_t)a->width * (a->block == RN_BLOCK_BOTTLENECK ? 4 : 1) << (a->stages - 1);
-    int statistics = strcmp(names->name, "wespeaker") == 0;
+    int statistics = names->speaker;
     a->pooling = statistics ? RN_POOLING_TSTP : RN_POOLING_AVERAGE;
     a->pool_h = a->pool_w = 1;
     if (statistics)
         channels *= 2;
     if (fc && (fc->shape[1] % channels || fc->shape[1] / channels > 1024))
-        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: its first linear layer takes %lld numbers, which is no multiple of the %lld channels before it", name,
+        return rn_error_set(err, RN_ERR_UNSUPPORTED,
+                            "%s: its first linear layer takes %lld numbers, which is no multiple of the %lld channels before it", name,
                             (long long)fc->shape[1], (long long)channels);
     int bins = fc ? (int)(fc->shape[1] / channels) : 1;
     if (statistics)

@@ -10,47 +10,59 @@
 #include <stdio.h>
 #include <string.h>
 
-#define BODY {"conv1", "conv1", NULL}, {"bn1", "bn1", NULL}, {"layer%s.%b.conv%k", "layer%s.%b.conv%k", NULL}, {"layer%s.%b.bn%k", "layer%s.%b.bn%k", NULL}
-#define SHORTCUT {"layer%s.%b.shortcut.0", "layer%s.%b.shortcut.0", NULL}, {"layer%s.%b.shortcut.1", "layer%s.%b.shortcut.1", NULL}
-#define DOWNSAMPLE(conv, bn) {"layer%s.%b.shortcut.0", "layer%s.%b.downsample." conv, NULL}, {"layer%s.%b.shortcut.1", "layer%s.%b.downsample." bn, NULL}
+// clang-format off
+#define BODY \
+    {"conv1", "conv1", NULL}, {"bn1", "bn1", NULL}, \
+    {"layer%s.%b.conv%k", "layer%s.%b.conv%k", NULL}, {"layer%s.%b.bn%k", "layer%s.%b.bn%k", NULL}
+#define SHORTCUT(conv, bn) \
+    {"layer%s.%b.shortcut.0", "layer%s.%b." conv, NULL}, {"layer%s.%b.shortcut.1", "layer%s.%b." bn, NULL}
 #define DEEP {"conv1.%b", "conv1.%b", NULL}
 #define SE {"layer%s.%b.se.fc%k", "layer%s.%b.se.fc%k", NULL}
 #define END {NULL, NULL, NULL}
 
-static const rn_names_row ours[] = {BODY, SHORTCUT, DEEP, SE, {"bn", "bn", NULL}, {"fc", "fc", NULL}, {"fc_bn", "fc_bn", NULL}, {"fc2", "fc2", NULL},
-    {"linear", "linear", NULL}, END};
+static const rn_names_row ours[] = {
+    BODY, SHORTCUT("shortcut.0", "shortcut.1"), DEEP, SE,
+    {"bn", "bn", NULL}, {"fc", "fc", NULL}, {"fc_bn", "fc_bn", NULL}, {"fc2", "fc2", NULL}, {"linear", "linear", NULL}, END};
 
 /* Ports for CIFAR call the only linear layer so. */
-static const rn_names_row cifar[] = {BODY, SHORTCUT, {"bn", "bn", NULL}, {"fc", "linear", NULL}, END};
+static const rn_names_row cifar[] = {
+    BODY, SHORTCUT("shortcut.0", "shortcut.1"), {"bn", "bn", NULL}, {"fc", "linear", NULL}, END};
 
-static const rn_names_row torchvision[] = {BODY, DOWNSAMPLE("0", "1"), {"fc", "fc", NULL}, END};
+static const rn_names_row torchvision[] = {
+    BODY, SHORTCUT("downsample.0", "downsample.1"), {"fc", "fc", NULL}, END};
 
-static const rn_names_row timm[] = {BODY, DEEP, SE, DOWNSAMPLE("0", "1"), {"fc", "fc", NULL}, END};
+static const rn_names_row timm[] = {
+    BODY, DEEP, SE, SHORTCUT("downsample.0", "downsample.1"), {"fc", "fc", NULL}, END};
 
 /* downsample.0 is the average pool. */
-static const rn_names_row timm_pooled[] = {BODY, DEEP, SE, DOWNSAMPLE("1", "2"), {"fc", "fc", NULL}, END};
+static const rn_names_row timm_pooled[] = {
+    BODY, DEEP, SE, SHORTCUT("downsample.1", "downsample.2"), {"fc", "fc", NULL}, END};
 
 /* A whole classifier, or the body alone (ResNetModel), whose names lack "resnet.". */
-#define HF(prefix) \
+#define HUGGINGFACE(prefix) \
     {"conv1", prefix "embedder.embedder.convolution", NULL}, {"bn1", prefix "embedder.embedder.normalization", NULL}, \
-        {"layer%s.%b.conv%k", prefix "encoder.stages.%S.layers.%b.layer.%K.convolution", NULL}, \
-        {"layer%s.%b.bn%k", prefix "encoder.stages.%S.layers.%b.layer.%K.normalization", NULL}, \
-        {"layer%s.%b.shortcut.0", prefix "encoder.stages.%S.layers.%b.shortcut.convolution", NULL}, \
-        {"layer%s.%b.shortcut.1", prefix "encoder.stages.%S.layers.%b.shortcut.normalization", NULL}
-static const rn_names_row huggingface[] = {HF("resnet."), {"fc", "classifier.1", NULL}, HF(""), END};
+    {"layer%s.%b.conv%k", prefix "encoder.stages.%S.layers.%b.layer.%K.convolution", NULL}, \
+    {"layer%s.%b.bn%k", prefix "encoder.stages.%S.layers.%b.layer.%K.normalization", NULL}, \
+    {"layer%s.%b.shortcut.0", prefix "encoder.stages.%S.layers.%b.shortcut.convolution", NULL}, \
+    {"layer%s.%b.shortcut.1", prefix "encoder.stages.%S.layers.%b.shortcut.normalization", NULL}
 
-static const rn_names_row wespeaker[] = {BODY, SHORTCUT, {"fc", "seg_1", NULL}, {"fc_bn", "seg_bn_1", NULL}, {"fc2", "seg_2", NULL},
+static const rn_names_row huggingface[] = {
+    HUGGINGFACE("resnet."), {"fc", "classifier.1", NULL}, HUGGINGFACE(""), END};
+
+static const rn_names_row wespeaker[] = {
+    BODY, SHORTCUT("shortcut.0", "shortcut.1"), {"fc", "seg_1", NULL}, {"fc_bn", "seg_bn_1", NULL}, {"fc2", "seg_2", NULL},
     {NULL, "projection", "the speakers of its training, which no embedding needs"}, END};
 
 static const rn_names all[] = {
-    {"ours", 0, ours},
-    {"torchvision", 0, torchvision},
-    {"timm", 0, timm},
-    {"timm", 1, timm_pooled},
-    {"huggingface", 0, huggingface},
-    {"wespeaker", 0, wespeaker},
-    {"cifar", 0, cifar},
+    {"ours", 0, 0, ours},
+    {"torchvision", 0, 0, torchvision},
+    {"timm", 0, 0, timm},
+    {"timm", 1, 0, timm_pooled},
+    {"huggingface", 0, 0, huggingface},
+    {"wespeaker", 0, 1, wespeaker},
+    {"cifar", 0, 0, cifar},
 };
+// clang-format on
 enum { COUNT = (int)(sizeof all / sizeof *all) };
 
 static const char *const leaves[] = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"};

@@ -9,14 +9,15 @@ enum { RN_NAMES_LONGEST = 96 }; /* of a tensor's name in a network of ours, with
 /* A module's name here and there. In patterns %s is a stage, %b a block or place, %k a convolution of the block, counted from 1 (%b: from 0)
  * as in our names; %S and %K are the same counted from 0. What follows the module's name (".weight", ".running_mean", ...) is the same. */
 typedef struct rn_names_row {
-    const char *ours;   /* NULL: a tensor that no answer needs */
+    const char *ours; /* NULL: a tensor that no answer needs */
     const char *theirs;
-    const char *why;    /* of one that is not needed */
+    const char *why; /* of one that is not needed */
 } rn_names_row;
 
 typedef struct rn_names {
     const char *name;         /* "torchvision": what --names takes */
     int pooled_shortcut;      /* 1: the names of networks that pool before a shortcut's convolution */
+    int speaker;              /* 1: of networks over statistics that end with the embedding */
     const rn_names_row *rows; /* ends with a row without theirs; of several that fit, the first is written */
 } rn_names;
 
