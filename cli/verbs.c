@@ -68,6 +68,17 @@ static const option_row bench_options[] = {
 
 static const option_row info_options[] = {END};
 
+static const option_row convert_options[] = {
+    CHOICE("names", 1, "ours|torchvision|timm|huggingface|wespeaker|cifar", "whose names the tensors get; another's keep the model's description [ours]"),
+    PATH("labels", "FILE", 1, "names of the classes, one a line [the file's own, or 0, 1, ...]"),
+    CHOICE("stride-at", 1, "3x3|1x1", "where bottlenecks carry the stride, which no file says: 3x3 (torchvision, timm), 1x1 (Caffe, Keras)"),
+    CHOICE("shortcut", 1, "A|A2|none", "shortcuts without weights: zeros after the channels, half before and half after, or no shortcut"),
+    {"pool", "HxW", OPTION_TEXT, 1, 0, 0, NULL, "how the bins of the pool lie, where there are several", NULL},
+    CHOICE("stem-pool", 1, "same|end|none", "the stem's max pool is padded on all sides, or below and to the right (Caffe, TensorFlow) [same]"),
+    NUMBER("bn-eps", "X", 1, 1e-12, 1, "what batch normalisation adds to the variance [1e-5]"),
+    NUMBER("pool-eps", "X", 1, 0, 1, "what statistics pooling adds to the variance; 3D-Speaker: 1e-8 [1e-7]"),
+    FLAG("dry-run", 0, "print the table and write nothing"), END};
+
 static const option_row data_options[] = {
     RAW_ROW( "headerless samples of this kind [the file says]"),
     INTEGER("rate", 0, 1, 1000000, "samples per second of headerless files"),
@@ -356,6 +367,16 @@ const verb verbs[] = {
      "  resnet dump run/model.safetensors garden.flac --stage features -o features.npy\n"
      "  resnet dump run/model.safetensors garden.flac --stage layer:layer1.0.conv1 -o layer.npy",
      dump_options, 1, 2, verb_dump},
+    {"convert", "IN [OUT.safetensors]", "models of other projects become ours, and ours theirs",
+     "Reads weights of PyTorch (.pth, .pt) or safetensors with the names of torchvision, timm, Hugging Face, WeSpeaker,\n"
+     "3D-Speaker or the usual ports for CIFAR; tells from names and shapes which network they are of, prints what\n"
+     "becomes of every tensor, and writes a model. What no file says must be given: it asks. Labels and strides of a\n"
+     "Hugging Face model are read from the config.json beside it. --names writes another project's names instead, for\n"
+     "load_state_dict(safetensors.torch.load_file(OUT)); the description stays in the file, so it comes back unchanged.",
+     "  resnet convert resnet50.pth resnet50.safetensors --stride-at 3x3 --labels imagenet.txt\n"
+     "  resnet convert avg_model.pt speaker.safetensors\n"
+     "  resnet convert run/model.safetensors torch.safetensors --names timm",
+     convert_options, 1, 2, verb_convert},
     {"bench", "ARCH|MODEL", "how fast a network runs here",
      "Times inference, or with --train a whole training step, on random input: median, smallest, spread, GFLOP/s,\n"
      "and the share of the processor's peak of fused multiply-adds, measured in the same run. With --train also\n"

@@ -31,7 +31,8 @@ RN_API int rn_tools_machine(char **result, rn_error *err);
  * behind a ReLU) and "constant" with "channels": [...] and "of", of a layer, judged by what batch normalisation lets through.
  *
  * Of a file of weights that is no model of ours, PyTorch's (.pth) or safetensors: {"path", "bytes", "format": "PyTorch" or "safetensors", "elements",
- * "tensors": [{"name", "dtype", "shape"}], "metadata": {...}}. Of PyTorch's the metadata are "pth.dictionary", where in the file the tensors were found
+ * "tensors": [{"name", "dtype", "shape"}], "metadata": {...}, where a residual network is recognised "names" (whose: "torchvision") and "arch", and "error",
+ * why it cannot be used as it is}. Of PyTorch's the metadata are "pth.dictionary", where in the file the tensors were found
  * ("" for at its top), and "pth.not_read", what else a Python that loads it would call. Nothing in it is run. */
 RN_API int rn_tools_model(const char *path, char **result, rn_error *err);
 
@@ -45,6 +46,23 @@ RN_API int rn_tools_model(const char *path, char **result, rn_error *err);
 RN_API int rn_tools_arch(const char *options, char **result, rn_error *err);
 /* [{"arch", "blocks", "parameters", "macs", "input"}] of every name, at its defaults. */
 RN_API int rn_tools_arch_list(char **result, rn_error *err);
+
+/* ---- Models from elsewhere -------------------------------------------------------------------------------------------------- */
+
+/* A weight file (PyTorch's or safetensors), whose names are those of torchvision, timm, Hugging Face, WeSpeaker, the usual ports for CIFAR, or ours, to be
+ * written as a model of ours or by another of these projects' names. Opening looks at it and fails only where it can't be read at all.
+ *
+ * options: "names" (of what is written: "ours", "torchvision", "timm", "huggingface", "wespeaker", "cifar"), "labels" (a file, one label a line), and what no
+ * file says: "stride_at", "shortcut", "pool", "stem_pool", "bn_eps", "pool_eps" as rn_model_create's. */
+typedef struct rn_conversion rn_conversion;
+RN_API int rn_conversion_open(rn_conversion **conversion, const char *path, const char *options, rn_error *err);
+RN_API void rn_conversion_close(rn_conversion **conversion);
+/* {"path", "bytes", "format", "names" (the file's), "writes", "ready", "asks" (options that must be given), "known" (how many tensors have a name
+ * there), "patterns": [{"from", "ours", "to", "tensors"}] (%s a stage, %b a block, %k a convolution), "tensors": [{"name", "dtype", "shape", "ours" (or null), "state": "mapped", "ignored" or "unknown", "why"}], "missing": [{"name", "shape"}],
+ * "arch": {...}, "parameters", "labels", and where "ready" is false "error"}. */
+RN_API int rn_conversion_result(const rn_conversion *conversion, char **result, rn_error *err);
+/* Writes it; atomic. The same file gives the same bytes. path NULL: only says whether it could. */
+RN_API int rn_conversion_write(const rn_conversion *conversion, const char *path, rn_error *err);
 
 /* ---- Data sets ------------------------------------------------------------------------------------------------------------- */
 

@@ -16,7 +16,7 @@
 #include "base/cpu.h"
 #include "base/threads.h"
 #include "data/listing.h"
-#include "models/model.h"
+#include "models/foreign.h"
 #include "resnet_tools.h"
 
 int rn_tools_cpu(const char *level, rn_error *err)
@@ -64,11 +64,17 @@ int rn_tools_machine(char **result, rn_error *err)
     return *result ? 0 : RN_ERR_MEMORY;
 }
 
-/* Of a weight file that is no model: what is in it. */
-static json_t *tensors_object(const char *path, int64_t bytes, const rn_tensors *tensors)
+/* Of a weight file that is no model of ours: what is in it, and the network that this is of, or why it is none. */
+static json_t *tensors_object(const char *path, int64_t bytes, rn_tensors *tensors, rn_error *err)
 {
     json_t *list = json_array(), *metadata = json_object();
     json_int_t elements = 0;
+    rn_foreign *foreign = NULL;
+    if (rn_foreign_open(&foreign, path, tensors, &(rn_foreign_given){.folder = 1}, err)) {
+        json_decref(list);
+        json_decref(metadata);
+        return NULL;
+    }
     for (int i = 0; i < tensors->count; i++) {
         const rn_tensor *t = &tensors->items[i];
         json_t *shape = json_array();
@@ -80,9 +86,17 @@ static json_t *tensors_object(const char *path, int64_t bytes, const rn_tensors 
     }
     for (int i = 0; i < tensors->metadata_count; i++)
         rn_result_set(&metadata, tensors->keys[i], rn_result_path(tensors->values[i]));
-    return json_pack("{s:o, s:I, s:s, s:I, s:o, s:o}", "path", rn_result_path(path), "bytes", (json_int_t)bytes, "format",
-                     rn_tensors_metadata(tensors, "pth.dictionary") ? "PyTorch" : "safetensors", "elements", elements, "tensors", list,
-                     "metadata", metadata);
+    json_t *all = json_pack("{s:o, s:I, s:s, s:I, s:o, s:o}", "path", rn_result_path(path), "bytes", (json_int_t)bytes, "format",
+                            rn_tensors_metadata(tensors, "pth.dictionary") ? "PyTorch" : "safetensors", "elements", elements, "tensors", list,
+                            "metadata", metadata);
+    if (foreign->graph) {
+        rn_result_set(&all, "names", json_string(foreign->names->name));
+        rn_result_set(&all, "arch", rn_arch_json(&foreign->arch));
+    }
+    if (foreign->why.code)
+        rn_result_set(&all, "error", json_string(foreign->why.text));
+    rn_foreign_close(&foreign);
+    return all;
 }
 
 int rn_tools_model(const char *path, char **result, rn_error *err)
@@ -97,8 +111,9 @@ int rn_tools_model(const char *path, char **result, rn_error *err)
     if ((status = rn_tensors_read(path, &tensors, err)))
         return status;
     stat(path, &file);
-    if (!rn_tensors_metadata(&tensors, RN_MODEL_CONFIG)) {
-        *result = rn_result_text(tensors_object(path, file.st_size, &tensors), err);
+    if (rn_foreign_is(&tensors)) {
+        json_t *all = tensors_object(path, file.st_size, &tensors, err);
+        *result = all ? rn_result_text(all, err) : NULL;
         status = *result ? 0 : RN_ERR_MEMORY;
         goto fail;
     }
