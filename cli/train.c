@@ -123,7 +123,7 @@ static void show_step(watcher *w, const rn_training_progress *p)
 
 static int on_progress(void *context, const rn_training_progress *p)
 {
-    static const char *const names[] = {"hashing", "reading", "", "validating", "", "testing"};
+    static const char *const names[] = {"hashing", "reading", "", "validating", "", "testing", "averaging"};
     watcher *w = context;
     if (p->stage == RN_TRAINING_STEP) {
         show_step(w, p);

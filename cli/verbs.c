@@ -162,6 +162,7 @@ static const option_row train_options[] = {
     NUMBER("label-smoothing", "X", 1, 0, 1, "label smoothing [0]"),
     NUMBER("clip", "X", 1, 0, 1e30, "largest norm of the gradient; 0: none [0]"),
     NUMBER("ema", "X", 1, 0, 0.9999999, "decay of averaged weights; 0: none [0]"),
+    FLAG("bn-recompute", 1, "give the best model BN statistics by true average over the training part [moving averages]"),
     INTEGER("seed", 1, 0, SEED_MOST, "of weights, order and augmentation [0]"),
     INTEGER("patience", 1, 0, 1000000, "stop after so many epochs without a better one; 0: never [0]"),
     /* watching */
@@ -183,6 +184,7 @@ static const option_row eval_options[] = {
     INTEGER("worst", 1, 0, 100000, "how many of the worst files to name [10]"),
     PATH("report", "FILE.html", 0, "also write a page: confusion with its recordings, curves, calibration, a map, explanations"),
     FLAG("calibrate", 0, "store in MODEL the temperature that fits these items best: probabilities then mean what they say"),
+    PATH("bn-recompute", "FILE", 0, "average BN statistics anew over the training part, judge with them, and write that model to FILE"),
     INTEGER("cache-mb", 1, 0, 2147483647.0, "memory for features [1024]"),
     RAW_ROW( "headerless recordings of this kind [the file says]"),
     INTEGER("rate", 0, 1, 1000000, "samples per second of headerless recordings"),

@@ -94,7 +94,8 @@ fail:
 
 _Static_assert((int)RN_TRAINING_HASH == RN_TRAIN_HASH && (int)RN_TRAINING_PREPARE == RN_TRAIN_PREPARE &&
                    (int)RN_TRAINING_STEP == RN_TRAIN_STEP && (int)RN_TRAINING_VALIDATE == RN_TRAIN_VALIDATE &&
-                   (int)RN_TRAINING_EPOCH == RN_TRAIN_EPOCH && (int)RN_TRAINING_TEST == RN_TRAIN_TEST,
+                   (int)RN_TRAINING_EPOCH == RN_TRAIN_EPOCH && (int)RN_TRAINING_TEST == RN_TRAIN_TEST &&
+                   (int)RN_TRAINING_STATISTICS == RN_TRAIN_STATISTICS,
                "public and internal stages are the same numbers");
 
 static int pass_progress(void *context, const rn_train_progress *p)

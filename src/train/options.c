@@ -71,6 +71,7 @@ static const field fields[] = {
     {"label_smoothing", F_REAL, AT(label_smoothing), 0, 1},
     {"clip", F_REAL, AT(clip), 0, 1e30},
     {"ema", F_REAL, AT(ema), 0, 0.9999999},
+    {"bn_recompute", F_BOOL, AT(bn_recompute)},
     {"patience", F_INT, AT(patience), 0, 1000000},
     {"checkpoint_minutes", F_REAL, AT(checkpoint_minutes), 0, 1e6, NULL, 1},
     {"cache_mb", F_INT, AT(cache_mb), 0, BIG, NULL, 1},

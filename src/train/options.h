@@ -58,6 +58,7 @@ typedef struct rn_train_options {
     double label_smoothing;       /* 0 */
     double clip;                  /* largest gradient norm; 0: none */
     double ema;                   /* decay of averaged weights; 0: none */
+    int bn_recompute;             /* 1: the best model gets BN statistics by true average over the training part (population.h); 0 */
     int batch;                    /* 0: auto */
     int ghost_batch;              /* 32 */
     int epochs;                   /* 0: auto */
