@@ -141,6 +141,8 @@ static const option_row train_options[] = {
     KEYED("mask-count", "N", OPTION_INTEGER, 0, 100, NULL, "augment.mask_count", "SpecAugment: masks of each kind [1]"),
     KEYED("mixup", "A", OPTION_NUMBER, 0, 100, NULL, "augment.mixup", "mixes pairs, shares drawn from Beta(A, A) [0: off]"),
     /* steps */
+    CHOICE("recipe", 1, "he-cifar|he-imagenet|torchvision",
+           "train as a paper or script did: sets steps, rate, decay and initial weights; options given go before [none]"),
     INTEGER("epochs", 1, 1, 1000000, "times through the training part [by the size of the data]"),
     INTEGER("batch", 1, 1, 1048576, "samples of a step [by the size of the data]"),
     INTEGER("ghost-batch", 1, 1, 1048576, "largest part of a batch that has its own batch statistics [32]"),
@@ -156,6 +158,7 @@ static const option_row train_options[] = {
     CHOICE("schedule", 1, "cosine|step|constant", "of the learning rate [cosine]"),
     NUMBER("lr-end", "X", 1, 0, 1, "the cosine ends at this share of the rate [0]"),
     NUMBER("step-epochs", "N", 1, 0, 1e6, "step schedule: epochs between steps [a third of the run]"),
+    TEXT("milestones", "N,N", 1, "step schedule: epochs after which the rate falls, instead of --step-epochs"),
     NUMBER("step-factor", "X", 1, 0, 1, "step schedule: factor of a step [0.1]"),
     NUMBER("warmup-epochs", "N", 1, 0, 1e6, "epochs of rising rate [5 % of the run, one at most]"),
     INTEGER("warmup-steps", 1, 0, 2147483647.0, "the same in steps"),

@@ -64,6 +64,8 @@ RN_API int rn_data_split(rn_data *data, const char *path, const char *options, c
 
 /* ---- Training and judging -------------------------------------------------------------------------------------------------- */
 
+/* [{"name", "source", "options": {"lr": "0.1", ...}}] of every value of the option "recipe". */
+RN_API int rn_tools_recipes(char **result, rn_error *err);
 /* Of an open training: {"items", "parts": {"train", "validation", "test"}, "classes": [...], "bad", "seconds", "tensors",
  * "input": [C,H,W], "parameters", "macs", "steps", "left_out", "bytes": {"engine", "weights", "cache"}, "options": {...}}. */
 RN_API int rn_training_plan(rn_training *training, char **result, rn_error *err);

@@ -42,6 +42,8 @@ static json_t *record_options(const rn_train_options *options)
     json_object_del(json_object_get(all, "augment"), "noise_folder");
     if (!options->bn_recompute) /* younger than the record: runs without it keep their bytes */
         json_object_del(all, "bn_recompute");
+    if (!options->milestones_count)
+        json_object_del(all, "milestones");
     return all;
 }
 
