@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "formats/json.h"
 #include "models/model.h"
+#include "train/recipes.h"
 
 typedef enum field_kind { F_INT, F_BOOL, F_SEED, F_REAL, F_TEXT, F_CHOICE, F_ARCH } field_kind;
 
@@ -86,6 +87,7 @@ static const field fields[] = {
     {"label_smoothing", F_REAL, AT(label_smoothing), 0, 1},
     {"clip", F_REAL, AT(clip), 0, 1e30},
     {"ema", F_REAL, AT(ema), 0, 0.9999999},
+    {"bn_recompute", F_BOOL, AT(bn_recompute)},
     {"patience", F_INT, AT(patience), 0, 1000000},
     {"checkpoint_minutes", F_REAL, AT(checkpoint_minutes), 0, 1e6, NULL, 1},
     {"cache_mb", F_INT, AT(cache_mb), 0, BIG, NULL, 1},
@@ -233,20 +235,24 @@ static int put(json_t *root, const char *key, json_t *value)
 
 json_t *rn_train_options_to_json(const rn_train_options *o, int features)
 {
-    json_t *root = json_object(), *freeze = json_array(), *weights = json_array();
-    int failed = !root || !freeze || !weights;
+    json_t *root = json_object(), *freeze = json_array(), *weights = json_array(), *milestones = json_array();
+    int failed = !root || !freeze || !weights || !milestones;
     for (size_t i = 0; i < FIELDS && !failed; i++)
         failed = put(root, fields[i].key, field_json(&fields[i], o)) != 0;
     for (int i = 0; i < o->freeze_count && !failed; i++)
         failed = json_array_append_new(freeze, json_string(o->freeze[i])) != 0;
     for (int i = 0; i < o->class_weights_count && !failed; i++)
         failed = json_array_append_new(weights, json_real(o->class_weights[i])) != 0;
-    failed = failed || json_object_set(root, "freeze", freeze) || json_object_set(root, "class_weights", weights);
+    for (int i = 0; i < o->milestones_count && !failed; i++)
+        failed = json_array_append_new(milestones, json_real(o->milestones[i])) != 0;
+    failed = failed || json_object_set(root, "freeze", freeze) || json_object_set(root, "class_weights", weights) ||
+             json_object_set(root, "milestones", milestones);
     failed = failed || json_object_set_new(root, "augment", rn_augment_to_json(&o->augment));
     if (features)
         failed = failed || json_object_set_new(root, "features", rn_features_to_json(&o->features));
     json_decref(freeze);
     json_decref(weights);
+    json_decref(milestones);
     if (!failed)
         return root;
     json_decref(root);
@@ -398,6 +404,18 @@ static int add_class_weight(rn_train_options *o, const json_t *value)
     return 0;
 }
 
+static int add_milestone(rn_train_options *o, const json_t *value)
+{
+    json_t *v = typed(value);
+    double epoch = json_is_number(v) ? json_number_value(v) : -1;
+    json_decref(v);
+    double before = o->milestones_count ? o->milestones[o->milestones_count - 1] : 0;
+    if (!(epoch > before && epoch <= 1e6) || o->milestones_count >= RN_TRAIN_MILESTONES_MAX)
+        return -1;
+    o->milestones[o->milestones_count++] = epoch;
+    return 0;
+}
+
 /* ---- Sections that media owns ---- */
 
 /* `current` with the keys of `section` put over it; text becomes a number or a truth value where the current value is one. */
@@ -508,6 +526,21 @@ static int set_section(rn_train_options *o, const char *name, const json_t *sect
     return 0;
 }
 
+static int set_recipe(rn_train_options *o, const json_t *value, const char *file, rn_error *err)
+{
+    const char *name = json_string_value(value);
+    const rn_recipe *recipe = name ? rn_recipe_find(name) : NULL;
+    int status = 0;
+    if (!recipe)
+        return refuse(err, file, "recipe", "one of he-cifar he-imagenet torchvision");
+    for (int i = 0; recipe->options[i].key && !status; i++) {
+        json_t *text = json_string(recipe->options[i].text);
+        status = text ? set_one(o, recipe->options[i].key, text, file, err) : rn_error_memory(err, "options", sizeof *o);
+        json_decref(text);
+    }
+    return status;
+}
+
 static int section_index(const char *key)
 {
     for (int i = 0; i < (int)(sizeof sections / sizeof *sections); i++)
@@ -526,8 +559,12 @@ static int set_one(rn_train_options *o, const char *key, const json_t *value, co
         if (*p == '-')
             *p = '_';
     const field *f = find_field(plain);
-    if (f && strcmp(plain, "arch.name") != 0)
-        return set_field(o, f, value, file, err);
+    if (f && strcmp(plain, "arch.name") != 0) {
+        int failed = set_field(o, f, value, file, err);
+        if (!failed && strcmp(plain, "step_epochs") == 0 && o->step_epochs > 0)
+            o->milestones_count = 0; /* those of a recipe */
+        return failed;
+    }
     if (f) {
         if (json_string_value(value) && strcmp(json_string_value(value), o->arch.name) == 0)
             return 0;
@@ -547,6 +584,16 @@ static int set_one(rn_train_options *o, const char *key, const json_t *value, co
         o->class_weights_count = 0;
         return each(value, add_class_weight, o) ? refuse(err, file, key, "up to 1024 numbers from 0 to 1e6, one a class") : 0;
     }
+    if (strcmp(plain, "milestones") == 0) {
+        o->milestones_count = 0;
+        memset(o->milestones, 0, sizeof o->milestones);
+        if (each(value, add_milestone, o))
+            return refuse(err, file, key, "up to 32 rising numbers of epochs such as 82,123");
+        o->step_epochs = o->milestones_count ? 0 : o->step_epochs;
+        return 0;
+    }
+    if (strcmp(plain, "recipe") == 0)
+        return set_recipe(o, value, file, err);
     if (section_index(plain) >= 0)
         return set_section(o, plain, value, file, err);
     const char *dot = strchr(plain, '.');
@@ -570,14 +617,17 @@ int rn_train_options_from_json(rn_train_options *options, const json_t *section,
     json_t *value;
     if (!json_is_object(section))
         return rn_error_set(err, RN_ERR_FORMAT, "%s: an object with options is wanted", file ? file : "options");
-    /* A network's name and a convention set their other numbers, so they go first wherever they stand. */
-    json_t *name = json_object_get(section, "arch.name"), *convention = json_object_get(section, "features.convention");
+    /* A network's name, a convention and a recipe set other options, so they go first wherever they stand. */
+    json_t *name = json_object_get(section, "arch.name"), *convention = json_object_get(section, "features.convention"),
+           *recipe = json_object_get(section, "recipe");
     int status = name ? set_one(&copy, "arch.name", name, file, err) : 0;
+    if (recipe && !status)
+        status = set_recipe(&copy, recipe, file, err);
     if (convention && !status)
         status = set_one(&copy, "features.convention", convention, file, err);
     json_object_foreach((json_t *)(uintptr_t)section, key, value)
     {
-        if (!status)
+        if (!status && value != recipe)
             status = set_one(&copy, key, value, file, err);
     }
     if (!status)
@@ -605,7 +655,11 @@ int rn_train_options_known(const char *key)
     for (char *p = plain; *p; p++)
         if (*p == '-')
             *p = '_';
-    if (find_field(plain) || section_index(plain) >= 0 || strcmp(plain, "freeze") == 0 || strcmp(plain, "class_weights") == 0)
+    static const char *const others[] = {"freeze", "class_weights", "milestones", "recipe"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (strcmp(plain, others[i]) == 0)
+            return 1;
+    if (find_field(plain) || section_index(plain) >= 0)
         return 1;
     rn_train_options options;
     rn_train_options_default(&options);
