@@ -302,8 +302,8 @@ const verb verbs[] = {
      "Trains a network on DATA: a folder with one sub-folder per class; a manifest (.csv or .jsonl with path,label\n"
      "and optional split, source, start, end, weight); or marks made in Raven or Audacity (.txt, or a folder of\n"
      "these beside the recordings). Items are recordings, their marked parts, or .npy arrays (CxHxW). Sets that come packed\n"
-     "are taken as they are, with their train and test parts: a folder with MNIST's files (IDX, also .gz). docs/data-sets.md\n"
-     "has every kind.\n"
+     "are taken as they are, with their train and test parts: a folder with MNIST's files (IDX, also .gz), or with CIFAR's\n"
+     "(binary). docs/data-sets.md has every kind.\n"
      "One label per item. What is not said is taken from the data, printed first and stored.\n"
      "Ctrl-C writes a checkpoint; the same command with --resume goes on and ends with the same model.",
      "  resnet train birds --out run\n"

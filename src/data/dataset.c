@@ -1,4 +1,4 @@
-/* A data set: opening by kind, the caller's tensors, content hashes, closing. Listing is in folder.c, manifest.c, tables.c and idx.c.
+/* A data set: opening by kind, the caller's tensors, content hashes, closing. Listing is in folder.c, manifest.c, tables.c, idx.c and cifar.c.
  *
  * Hashes are XXH3-128 of the file's bytes, read in pieces of 256 KiB, one task per file; items that are stretches of one file share it. Of
  * items in memory the values are hashed. */
@@ -53,7 +53,8 @@ const char *rn_part_name(rn_part part)
 /* Tables come last: the packed sets have lists of labels that look like one. */
 static int list_folder(rn_listing *l, const char *path, rn_error *err)
 {
-    static int (*const readers[])(rn_listing *, const char *, int *, rn_error *) = {rn_listing_idx, rn_listing_tables};
+    static int (*const readers[])(rn_listing *, const char *, int *, rn_error *) = {rn_listing_idx, rn_listing_cifar,
+                                                                                          rn_listing_tables};
     int found = 0, status = 0;
     for (size_t i = 0; i < sizeof readers / sizeof *readers && !found && !status; i++)
         status = readers[i](l, path, &found, err);
