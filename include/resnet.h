@@ -178,6 +178,7 @@ typedef struct rn_listen {
     int raw_rate, raw_channels; /* of headerless input; channels 0: 1 */
     int channel;             /* 1-based; 0: as the model was trained (by default the mean of all) */
     int want_embedding;      /* fill rn_answer.embedding */
+    int64_t max_pixels;      /* width times height of a picture that is decoded at most; 0: 89,478,485 */
 } rn_listen;
 
 /* What the network says about one window. Pointers are valid during the callback. */

@@ -93,7 +93,9 @@ RN_API int rn_training_estimate(rn_data *data, const char *options, const rn_tra
 /* A model judged on a data set, which must outlive it.
  * options: "part" (train, validation, test, all), "split" (a file; otherwise split.csv beside the model), "threads", "cache_mb",
  * "skip_bad", "worst" (how many files), "min_seconds", "bn_recompute" (BN statistics by true average over the training part, all of it without a
- * split, before judging). note receives what the user should know (no split, items unknown to it). */
+ * split, before judging); of pictures "crops" (1, 5 or 10) and "scales" ("224,256,288"): the views of a picture
+ * are averaged as the windows of a recording are, by their probabilities (what the ensembles of Krizhevsky et al. 2012 and He et al. 2016 average,
+ * and what makes one view that is sure of nothing count little). note receives what the user should know (no split, items unknown to it). */
 typedef struct rn_evaluation rn_evaluation;
 RN_API int rn_evaluation_open(rn_evaluation **evaluation, const char *model_path, rn_data *data, const char *options, rn_progress_fn progress,
                               rn_text_fn note, void *context, rn_error *err);

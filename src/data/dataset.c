@@ -17,6 +17,7 @@
 
 #include "base/file.h"
 #include "data/listing.h"
+#include "media/image.h"
 
 const char *rn_text_extension(const char *path)
 {
@@ -88,6 +89,27 @@ int rn_dataset_open(rn_dataset **dataset, const char *path, const rn_sound_optio
         status = rn_listing_finish(&l, dataset, err);
     rn_listing_drop(&l);
     return status;
+}
+
+rn_kind rn_item_kind(const rn_item *item)
+{
+    /* a member is known by its own name, not by the archive's */
+    const char *path = item->bytes > 0 ? item->name : item->path;
+    if (item->pixels)
+        return RN_PICTURES;
+    if (item->tensor || !strcasecmp(rn_text_extension(path), "npy"))
+        return RN_ARRAYS;
+    return rn_image_known(path) ? RN_PICTURES : RN_SOUND;
+}
+
+const char *rn_kind_name(rn_kind kind)
+{
+    return kind == RN_PICTURES ? "pictures" : kind == RN_ARRAYS ? "arrays" : "recordings";
+}
+
+rn_kind rn_dataset_kind(const rn_dataset *d)
+{
+    return d->count ? rn_item_kind(&d->items[0]) : RN_SOUND;
 }
 
 static int fill_tensor_items(rn_dataset *d, const float *x, const int *labels, const char *const *sources, rn_error *err)

@@ -101,6 +101,8 @@ int rn_csv_parse(rn_csv *csv, const char *name, const void *data, size_t size, r
 int rn_csv_next(rn_csv *csv, int *more, rn_error *err); /* *more = 0 at the end; blank lines are passed over */
 void rn_csv_close(rn_csv *csv);
 
+rn_kind rn_item_kind(const rn_item *item);
+
 /* names.c */
 char *rn_text_printable(const char *text);       /* other bytes as \xNN; malloc'ed, NULL if memory is out */
 char *rn_text_twin_key(const char *text);        /* equal for NFC and NFD spellings; malloc'ed */

@@ -79,9 +79,12 @@ static int average_stats(rn_trainer *t, rn_error *err)
     const rn_train_options *o = &t->options;
     relay r = {t, RN_TRAIN_STATISTICS};
     int64_t items;
-    rn_population p = {t->dataset,      t->tensors ? NULL : &o->features,
-                       o->augment.crop, {.seed = o->seed, .min_seconds = o->min_seconds},
-                       relay_progress,  &r};
+    rn_population p = {.dataset = t->dataset,
+                       .features = t->kind == RN_SOUND ? &o->features : NULL,
+                       .crop = o->augment.crop,
+                       .loading = {.seed = o->seed, .min_seconds = o->min_seconds, .pictures = &o->pictures},
+                       .progress = relay_progress,
+                       .context = &r};
     if (!o->bn_recompute || rn_model_section(t->model, RN_POPULATION_SECTION))
         return 0;
     p.loading.batch = o->ghost_batch < o->batch ? o->ghost_batch : o->batch;

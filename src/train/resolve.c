@@ -152,9 +152,9 @@ int rn_resolve_options(rn_trainer *t, rn_error *err)
     rn_train_options *o = &t->options;
     rn_dataset *d = t->dataset;
     int status;
-    if (!t->tensors && (status = resolve_sound(t, err)))
+    if ((t->kind == RN_SOUND && (status = resolve_sound(t, err))) || (t->kind == RN_PICTURES && (status = rn_resolve_pictures(t, err))))
         return status;
-    int channels = t->tensors ? d->c : 1;
+    int channels = t->kind == RN_ARRAYS ? d->c : t->kind == RN_PICTURES ? o->pictures.channels : 1;
     if (!o->arch.in_channels)
         o->arch.in_channels = channels;
     if (!o->arch.classes)
