@@ -3,7 +3,7 @@ _resnet()
 {
   local word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" verb="${COMP_WORDS[1]}"
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "arch info train watch eval predict embed explain run dump bench data help completion" -- "$word"))
+    COMPREPLY=($(compgen -W "arch info train watch eval predict embed explain run dump convert bench data help completion" -- "$word"))
     return
   fi
   if [ "$verb" = data ] && [ "$COMP_CWORD" -eq 2 ]; then
@@ -48,6 +48,10 @@ _resnet()
     "explain --method") COMPREPLY=($(compgen -W "grad-cam grad-cam++ occlusion" -- "$word")); return ;;
     "explain --raw") COMPREPLY=($(compgen -W "s16le s24le s32le f32le u8 mulaw alaw gsm" -- "$word")); return ;;
     "dump --raw") COMPREPLY=($(compgen -W "s16le s24le s32le f32le u8 mulaw alaw gsm" -- "$word")); return ;;
+    "convert --names") COMPREPLY=($(compgen -W "ours torchvision timm huggingface wespeaker cifar" -- "$word")); return ;;
+    "convert --stride-at") COMPREPLY=($(compgen -W "3x3 1x1" -- "$word")); return ;;
+    "convert --shortcut") COMPREPLY=($(compgen -W "A A2 none" -- "$word")); return ;;
+    "convert --stem-pool") COMPREPLY=($(compgen -W "same end none" -- "$word")); return ;;
     "bench --block") COMPREPLY=($(compgen -W "basic bottleneck" -- "$word")); return ;;
     "bench --preact") COMPREPLY=($(compgen -W "yes no" -- "$word")); return ;;
     "bench --shortcut") COMPREPLY=($(compgen -W "A A2 B C none" -- "$word")); return ;;
@@ -75,6 +79,7 @@ _resnet()
       "explain") COMPREPLY=($(compgen -W " --out --npy --method --layer --class --start --window --patch --raw --rate --channels --channel --threads --cpu --json --help" -- "$word")); return ;;
       "run") COMPREPLY=($(compgen -W " --logits --embedding --batch --threads --cpu --json --help" -- "$word")); return ;;
       "dump") COMPREPLY=($(compgen -W " --stage --out --list --start --window --raw --rate --channels --channel --threads --cpu --json --help" -- "$word")); return ;;
+      "convert") COMPREPLY=($(compgen -W " --names --labels --stride-at --shortcut --pool --stem-pool --bn-eps --pool-eps --dry-run --threads --cpu --json --help" -- "$word")); return ;;
       "bench") COMPREPLY=($(compgen -W " --input --block --blocks --preact --width --stem-width --groups --group-width --se --shortcut --shortcut-pool --stride-at --pool --pool-rows --pool-eps --stem --stem-pool --embedding --embedding2 --bn-eps --in-channels --classes --batch --train --ghost-batch --recompute-blocks --layers --seconds --threads --cpu --json --help" -- "$word")); return ;;
     esac
   fi
