@@ -229,13 +229,13 @@ static void wrong_graphs(void **state)
         case 0: x = rn_graph_conv(g, "c", 0, 0, 3, 1, 1); break;
         case 1: x = rn_graph_conv(g, "c", 0, 4, 3, 0, 1); break;
         case 2: x = rn_graph_conv(g, "c", 0, 1 << 30, 1 << 20, 1, 1); break;
-        case 3: x = rn_graph_maxpool(g, "c", 0, 3, 1, 2); break;
+        case 3: x = rn_graph_maxpool(g, "c", 0, 3, 1, 2, 2); break;
         case 4: x = rn_graph_bn(g, "c", 0, 0); break;
         case 5: x = rn_graph_add(g, "c", rn_graph_conv(g, "d", 0, 4, 3, 1, 1), 0); break;
-        case 6: x = rn_graph_padshort(g, "c", 0, 1, 2); break;
+        case 6: x = rn_graph_padshort(g, "c", 0, 1, 0, 2); break;
         case 7: x = rn_graph_linear(g, "c", 0, 1 << 20, 1 << 20, 4); break;
         case 8: x = rn_graph_avgpool(g, "c", 0, 0, 1); break;
-        case 9: x = rn_graph_maxpool(g, "c", rn_graph_maxpool(g, "c", 0, 3, 1, 1), 3, 1, 1); break;
+        case 9: x = rn_graph_maxpool(g, "c", rn_graph_maxpool(g, "c", 0, 3, 1, 1, 1), 3, 1, 1, 1); break;
         case 10: /* kernel larger than the input: found when there is a size */
             x = rn_graph_conv(g, "c", 0, 4, 5, 1, 0);
             assert_int_equal(rn_graph_finish(g, -1, x, &err), 0);

@@ -18,8 +18,11 @@ static const char *op_name(rn_op op)
         return "bn";
     case RN_OP_MAXPOOL:
         return "max pool";
+    case RN_OP_MEANPOOL:
     case RN_OP_AVGPOOL:
         return "average pool";
+    case RN_OP_PADSHORT:
+        return "zero padding";
     case RN_OP_LINEAR:
         return "linear";
     default:

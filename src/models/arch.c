@@ -36,14 +36,19 @@ typedef struct family_row {
     rn_block block;
     int groups, group_width; /* 0: 1 and 64 */
     int plain;
+    rn_stem stem; /* 3x3: the kind's */
+    int shortcut_pool;
 } family_row;
 
+#define BOTTLENECK .block = RN_BLOCK_BOTTLENECK
+#define DEEP_POOLED .stem = RN_STEM_DEEP, .shortcut_pool = 1     /* ResNet-D */
+#define TIERED_POOLED .stem = RN_STEM_TIERED, .shortcut_pool = 1 /* timm's T */
 static const family_row family[] = {
     {"resnet18", SOUND, {2, 2, 2, 2}},
     {"resnet34", SOUND, {3, 4, 6, 3}},
-    {"resnet50", SOUND, {3, 4, 6, 3}, .block = RN_BLOCK_BOTTLENECK},
-    {"resnet101", SOUND, {3, 4, 23, 3}, .block = RN_BLOCK_BOTTLENECK},
-    {"resnet152", SOUND, {3, 8, 36, 3}, .block = RN_BLOCK_BOTTLENECK},
+    {"resnet50", SOUND, {3, 4, 6, 3}, BOTTLENECK},
+    {"resnet101", SOUND, {3, 4, 23, 3}, BOTTLENECK},
+    {"resnet152", SOUND, {3, 8, 36, 3}, BOTTLENECK},
     /* CIFAR: 6n + 2 layers */
     {"resnet20", CIFAR, {3, 3, 3}},
     {"resnet32", CIFAR, {5, 5, 5}},
@@ -59,14 +64,25 @@ static const family_row family[] = {
     /* as on ImageNet */
     {"imagenet18", IMAGE, {2, 2, 2, 2}},
     {"imagenet34", IMAGE, {3, 4, 6, 3}},
-    {"imagenet50", IMAGE, {3, 4, 6, 3}, .block = RN_BLOCK_BOTTLENECK},
-    {"imagenet101", IMAGE, {3, 4, 23, 3}, .block = RN_BLOCK_BOTTLENECK},
-    {"imagenet152", IMAGE, {3, 8, 36, 3}, .block = RN_BLOCK_BOTTLENECK},
+    {"imagenet50", IMAGE, {3, 4, 6, 3}, BOTTLENECK},
+    {"imagenet101", IMAGE, {3, 4, 23, 3}, BOTTLENECK},
+    {"imagenet152", IMAGE, {3, 8, 36, 3}, BOTTLENECK},
     {"plain18", IMAGE, {2, 2, 2, 2}, .plain = 1},
     {"plain34", IMAGE, {3, 4, 6, 3}, .plain = 1},
-    {"resnet26", IMAGE, {2, 2, 2, 2}, .block = RN_BLOCK_BOTTLENECK},
-    {"wide_resnet50_2", IMAGE, {3, 4, 6, 3}, .block = RN_BLOCK_BOTTLENECK, .group_width = 128},
-    {"wide_resnet101_2", IMAGE, {3, 4, 23, 3}, .block = RN_BLOCK_BOTTLENECK, .group_width = 128},
+    {"resnet26", IMAGE, {2, 2, 2, 2}, BOTTLENECK},
+    {"resnet26d", IMAGE, {2, 2, 2, 2}, BOTTLENECK, DEEP_POOLED},
+    {"resnet26t", IMAGE, {2, 2, 2, 2}, BOTTLENECK, TIERED_POOLED},
+    {"resnet50c", IMAGE, {3, 4, 6, 3}, BOTTLENECK, .stem = RN_STEM_DEEP},
+    {"resnet18d", IMAGE, {2, 2, 2, 2}, DEEP_POOLED},
+    {"resnet34d", IMAGE, {3, 4, 6, 3}, DEEP_POOLED},
+    {"resnet50d", IMAGE, {3, 4, 6, 3}, BOTTLENECK, DEEP_POOLED},
+    {"resnet101d", IMAGE, {3, 4, 23, 3}, BOTTLENECK, DEEP_POOLED},
+    {"resnet152d", IMAGE, {3, 8, 36, 3}, BOTTLENECK, DEEP_POOLED},
+    {"resnet10t", IMAGE, {1, 1, 1, 1}, TIERED_POOLED},
+    {"resnet14t", IMAGE, {1, 1, 1, 1}, BOTTLENECK, TIERED_POOLED},
+    {"resnet50t", IMAGE, {3, 4, 6, 3}, BOTTLENECK, TIERED_POOLED},
+    {"wide_resnet50_2", IMAGE, {3, 4, 6, 3}, BOTTLENECK, .group_width = 128},
+    {"wide_resnet101_2", IMAGE, {3, 4, 23, 3}, BOTTLENECK, .group_width = 128},
 };
 
 #define AT(member) offsetof(rn_arch, member)
@@ -138,7 +154,8 @@ int rn_arch_default(rn_arch *arch, const char *name, rn_error *err)
     arch->width = row->kind == CIFAR ? 16 : row->kind == SPEAKER ? 32 : 64;
     arch->groups = row->groups ? row->groups : 1;
     arch->group_width = row->group_width ? row->group_width : 64;
-    arch->stem = row->kind == IMAGE ? RN_STEM_7X7 : RN_STEM_3X3;
+    arch->stem = row->kind == IMAGE && !row->stem ? RN_STEM_7X7 : row->stem;
+    arch->shortcut_pool = row->shortcut_pool;
     arch->shortcut = row->plain ? RN_SHORTCUT_NONE : row->kind == CIFAR ? RN_SHORTCUT_A : RN_SHORTCUT_B;
     arch->pooling = row->kind == SPEAKER ? RN_POOLING_TSTP : RN_POOLING_AVERAGE;
     arch->pool_h = row->kind == SOUND ? 4 : 1;
@@ -204,11 +221,6 @@ static int check_built(const rn_arch *arch, rn_error *err)
     } missing[] = {{arch->preact, "--preact"},
                    {arch->groups > 1, "--groups"},
                    {arch->se, "--se"},
-                   {arch->stem == RN_STEM_DEEP, "--stem deep"},
-                   {arch->stem == RN_STEM_TIERED, "--stem tiered"},
-                   {arch->stem_pool == RN_STEM_POOL_END, "--stem-pool end"},
-                   {arch->shortcut == RN_SHORTCUT_A2, "--shortcut A2"},
-                   {arch->shortcut_pool, "--shortcut-pool"},
                    {arch->pooling == RN_POOLING_TSTP, "--pool tstp"},
                    {arch->embedding2, "--embedding2"},
                    {arch->classes == 0, "--classes 0"}};
@@ -254,9 +266,15 @@ static int shortcut(const builder *b, const char *block, int x, int channels, in
     int changes = x >= 0 && (stride > 1 || b->g->nodes[x].channels != channels);
     if (!changes && b->arch->shortcut != RN_SHORTCUT_C)
         return x;
-    if (b->arch->shortcut == RN_SHORTCUT_A) {
+    if (b->arch->shortcut == RN_SHORTCUT_A || b->arch->shortcut == RN_SHORTCUT_A2) {
+        int more = x < 0 ? 0 : channels - b->g->nodes[x].channels;
         snprintf(name, sizeof name, "%s.shortcut", block);
-        return rn_graph_padshort(b->g, name, x, channels, stride);
+        return rn_graph_padshort(b->g, name, x, channels, b->arch->shortcut == RN_SHORTCUT_A2 ? more / 2 : 0, stride);
+    }
+    if (b->arch->shortcut_pool && stride > 1) {
+        snprintf(name, sizeof name, "%s.shortcut.pool", block);
+        x = rn_graph_meanpool(b->g, name, x);
+        stride = 1;
     }
     snprintf(name, sizeof name, "%s.shortcut.0", block);
     x = rn_graph_conv(b->g, name, x, channels, 1, stride, 0);
@@ -293,14 +311,29 @@ static int residual_block(const builder *b, int stage, int index, int x)
     return rn_graph_relu(b->g, y);
 }
 
+/* The convolutions of a stem; the last one's BN is "bn1" in all of them. */
+static const struct stem_layer {
+    const char *name, *bn;
+    int numerator, denominator; /* of the stem's width */
+    int kernel, stride;
+} stems[][3] = {
+    [RN_STEM_3X3] = {{"conv1", "bn1", 1, 1, 3, 1}},
+    [RN_STEM_7X7] = {{"conv1", "bn1", 1, 1, 7, 2}},
+    [RN_STEM_DEEP] = {{"conv1.0", "conv1.1", 1, 2, 3, 2}, {"conv1.3", "conv1.4", 1, 2, 3, 1}, {"conv1.6", "bn1", 1, 1, 3, 1}},
+    [RN_STEM_TIERED] = {{"conv1.0", "conv1.1", 3, 8, 3, 2}, {"conv1.3", "conv1.4", 1, 2, 3, 1}, {"conv1.6", "bn1", 1, 1, 3, 1}},
+};
+
 static int stem(const builder *b)
 {
     const rn_arch *arch = b->arch;
-    int large = arch->stem == RN_STEM_7X7;
-    int x = rn_graph_conv(b->g, "conv1", 0, arch->stem_width ? arch->stem_width : arch->width, large ? 7 : 3, large ? 2 : 1, large ? 3 : 1);
-    x = rn_graph_relu(b->g, rn_graph_bn(b->g, "bn1", x, arch->bn_eps));
-    if (large && arch->stem_pool != RN_STEM_POOL_NONE)
-        x = rn_graph_maxpool(b->g, "maxpool", x, 3, 2, 1);
+    int x = 0, width = arch->stem_width ? arch->stem_width : arch->width, end = arch->stem_pool == RN_STEM_POOL_END;
+    for (int i = 0; i < 3 && stems[arch->stem][i].name; i++) {
+        const struct stem_layer *l = &stems[arch->stem][i];
+        x = rn_graph_conv(b->g, l->name, x, width * l->numerator / l->denominator, l->kernel, l->stride, l->kernel / 2);
+        x = rn_graph_relu(b->g, rn_graph_bn(b->g, l->bn, x, arch->bn_eps));
+    }
+    if (arch->stem != RN_STEM_3X3 && arch->stem_pool != RN_STEM_POOL_NONE)
+        x = rn_graph_maxpool(b->g, "maxpool", x, 3, 2, !end, 1);
     return x;
 }
 
