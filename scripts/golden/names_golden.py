@@ -223,7 +223,7 @@ def plain_cases(out):
     out.case("huggingface/model.safetensors", net, "huggingface",
              {"block": "bottleneck", "blocks": "1,2,1,1", "width": 2, "stem_width": 8, "stride_at": "1x1", "classes": 3},
              [("resnet.encoder.stages.1.layers.1.layer.2.convolution.weight", "layer2.1.conv3.weight"), ("classifier.1.bias", "fc.bias"),
-              ("resnet.encoder.stages.0.layers.0.shortcut.normalization.running_var", "layer1.0.shortcut.1.running_var")], (3, 64, 64),
+              ("resnet.encoder.stages.1.layers.0.shortcut.normalization.running_var", "layer2.0.shortcut.1.running_var")], (3, 64, 64),
              forward=lambda n, v: n(v).logits)
     net = hugging_face("ResNetModel", os.path.join(out.folder, "huggingface_body"), layer_type="bottleneck")
     save_file(dict(net.state_dict()), os.path.join(out.folder, "huggingface_body/model.safetensors"))
