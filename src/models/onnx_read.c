@@ -165,11 +165,21 @@ static int take_norm(reading *r, const rn_node *n, int layer)
 
 static int check_maxpool(reading *r, const rn_node *n, const rn_onnx_layer *l)
 {
-    int behind = n->pad; /* ceil_mode over no padding sees what one more row below and right would show */
-    int padded = has_pads(l, n->pad, behind) || (l->ceil && has_pads(l, 0, 0) && n->pad == 0);
-    if (l->kernel_h != n->kernel_h || l->kernel_w != n->kernel_w || l->stride != n->stride || !padded || (l->ceil && n->pad))
+    /* ceil_mode without padding sees what a row and a column behind the edge would show: both take the last pixels or leave nothing over */
+    int ends = l->ceil && has_pads(l, 0, 0) && n->pad == 0 && n->pad_end == n->kernel_h - n->stride;
+    if (l->kernel_h != n->kernel_h || l->kernel_w != n->kernel_w || l->stride != n->stride || (!ends && (l->ceil || !has_pads(l, n->pad, n->pad_end))))
         return DIFFERS(r, l, "kernel %dx%d, stride %d, padding %d,%d,%d,%d%s, where %s has another pool (%s)", l->kernel_h, l->kernel_w,
                        l->stride, l->pads[0], l->pads[1], l->pads[2], l->pads[3], l->ceil ? ", ceil_mode" : "", r->arch.name, n->name);
+    return 0;
+}
+
+/* 2x2 of stride 2, where a last odd row or column counts by itself. */
+static int check_meanpool(reading *r, const rn_node *n, const rn_onnx_layer *l)
+{
+    const rn_onnx_layer *in = &r->net.layers[l->a];
+    int even = in->h && in->w && in->h % 2 == 0 && in->w % 2 == 0;
+    if (l->kernel_h != 2 || l->kernel_w != 2 || l->stride != 2 || !has_pads(l, 0, 0) || (!even && (!l->ceil || l->counts_pads)))
+        return DIFFERS(r, l, "an average that is none of 2x2 in steps of 2 up to the edge, as %s has it (%s)", r->arch.name, n->name);
     return 0;
 }
 
@@ -222,6 +232,8 @@ static int fits(rn_op op, rn_layer_kind kind)
         return kind == RN_LAYER_PADSHORT;
     case RN_OP_MAXPOOL:
         return kind == RN_LAYER_MAXPOOL;
+    case RN_OP_MEANPOOL:
+        return kind == RN_LAYER_AVGPOOL;
     case RN_OP_AVGPOOL:
         return kind == RN_LAYER_POOL || kind == RN_LAYER_AVGPOOL;
     case RN_OP_LINEAR:
@@ -251,6 +263,9 @@ static int match(reading *r, int node)
     case RN_OP_MAXPOOL:
         status = check_maxpool(r, n, l);
         break;
+    case RN_OP_MEANPOOL:
+        status = check_meanpool(r, n, l);
+        break;
     case RN_OP_AVGPOOL:
         status = check_average(r, n, l);
         break;
@@ -258,9 +273,9 @@ static int match(reading *r, int node)
         status = check_linear(r, n, l);
         break;
     case RN_OP_PADSHORT:
-        if (l->channels != n->channels || l->stride != n->stride || l->front)
-            status = DIFFERS(r, l, "stride %d and %d channels, %d of zeros in front, where %s has %d, %d and 0 (%s)", l->stride,
-                             l->channels, l->front, r->arch.name, n->stride, n->channels, n->name);
+        if (l->channels != n->channels || l->stride != n->stride || l->front != n->before)
+            status = DIFFERS(r, l, "stride %d and %d channels, %d of zeros in front, where %s has %d, %d and %d (%s)", l->stride, l->channels,
+                             l->front, r->arch.name, n->stride, n->channels, n->before, n->name);
         break;
     default:
         break;

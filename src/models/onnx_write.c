@@ -218,7 +218,7 @@ static void put_shortcut(writing *w, int node)
                             add_int64s(w, text(w, n->name, ".axes"), 2, (int64_t[]){2, 3}),
                             add_int64s(w, text(w, n->name, ".steps"), 2, (int64_t[]){s, s})};
     add_node(w, "Slice", thin, thin, 5, slice);
-    const char *pad[2] = {thin, add_int64s(w, text(w, n->name, ".pads"), 8, (int64_t[]){0, 0, 0, 0, 0, added, 0, 0})};
+    const char *pad[2] = {thin, add_int64s(w, text(w, n->name, ".pads"), 8, (int64_t[]){0, n->before, 0, 0, 0, added - n->before, 0, 0})};
     add_node(w, "Pad", n->name, value_name(w, node), 2, pad);
 }
 
@@ -228,8 +228,19 @@ static void put_maxpool(writing *w, int node)
     const char *in[1] = {value_name(w, n->a)};
     rn_onnx_node *out = add_node(w, "MaxPool", n->name, value_name(w, node), 1, in);
     add_ints(w, out, "kernel_shape", 2, (int64_t[]){n->kernel_h, n->kernel_w});
-    add_ints(w, out, "pads", 4, (int64_t[]){n->pad, n->pad, n->pad, n->pad});
+    add_ints(w, out, "pads", 4, (int64_t[]){n->pad, n->pad, n->pad_end, n->pad_end});
     add_ints(w, out, "strides", 2, (int64_t[]){n->stride, n->stride});
+}
+
+static void put_meanpool(writing *w, int node)
+{
+    const rn_node *n = &w->model->graph->nodes[node];
+    const char *in[1] = {value_name(w, n->a)};
+    rn_onnx_node *out = add_node(w, "AveragePool", n->name, value_name(w, node), 1, in);
+    add_int(w, out, "ceil_mode", 1);
+    add_int(w, out, "count_include_pad", 0);
+    add_ints(w, out, "kernel_shape", 2, (int64_t[]){2, 2});
+    add_ints(w, out, "strides", 2, (int64_t[]){2, 2});
 }
 
 /* Row i averages what falls into PyTorch's bin i: [out][size], or, turned, [size][out]. */
@@ -311,6 +322,9 @@ static int put_node(writing *w, int node)
         break;
     case RN_OP_MAXPOOL:
         put_maxpool(w, node);
+        break;
+    case RN_OP_MEANPOOL:
+        put_meanpool(w, node);
         break;
     case RN_OP_AVGPOOL:
         return put_pool(w, node);
