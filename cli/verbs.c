@@ -172,7 +172,7 @@ static const option_row train_options[] = {
     /* augmentation */
     FLAG("no-augment", 0, "none of what follows, except random crops"),
     KEYED("resized-crop", "P", OPTION_NUMBER, 0, 1, NULL, "augment.resized_crop",
-          "pictures: a part of at least this share of the area, resized; 0: off [0.08 where pictures are resized by their shorter side]"),
+          "pictures: a part of at least this share of the area, resized; 0: off [0.25 where pictures are resized by their shorter side]"),
     KEYED("pad", "N", OPTION_INTEGER, 0, 1024, NULL, "augment.pad",
           "pictures: black pixels all around, before a crop is drawn [an eighth where pictures are used as they are]"),
     KEYED("flip", "P", OPTION_NUMBER, 0, 1, NULL, "augment.flip", "pictures: how often they are mirrored [0.5; grey ones 0]"),

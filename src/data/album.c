@@ -19,6 +19,7 @@ struct rn_album {
     int crops, scales_count, scales[RN_SCALES_MAX];
     int height, width;
     int unsplit;          /* no item has a part */
+    int skip_empty;       /* a picture of one colour counts as bad: --skip-bad leaves it out */
     pthread_mutex_t lock; /* of what follows */
     rn_image *kept;       /* [items]; pixels NULL: not kept */
     size_t bytes, limit;
@@ -154,6 +155,7 @@ int rn_album_open(rn_album **album, const rn_dataset *dataset, const rn_loader_o
     a->crops = options->crops ? options->crops : 1;
     a->scales_count = options->scales_count;
     memcpy(a->scales, options->scales, sizeof a->scales);
+    a->skip_empty = options->skip_bad;
     a->limit = options->cache_mb > 0 ? (size_t)options->cache_mb << 20 : 0;
     a->unsplit = 1;
     for (int i = 0; i < dataset->count && a->unsplit; i++)
@@ -276,12 +278,20 @@ static int check_size(const rn_album *a, int item, const rn_image *image, rn_err
                         image->height, a->width, a->height);
 }
 
+int rn_image_is_one_colour(const rn_image *image)
+{
+    size_t bytes = (size_t)image->height * (size_t)image->width * (size_t)image->channels, channels = (size_t)image->channels;
+    return !memcmp(image->pixels, image->pixels + channels, bytes - channels);
+}
+
 int rn_album_visit(rn_album *a, int item, rn_error *err)
 {
     rn_image image = {0};
     int owned, status = take(a, item, is_drawn_from_whole(a, item), &image, &owned, err);
     if (!status)
         status = is_drawn_from_whole(a, item) ? 0 : check_size(a, item, &image, err);
+    if (!status && a->skip_empty && rn_image_is_one_colour(&image))
+        status = rn_error_set(err, RN_ERR_DATA, "%.600s: one colour throughout", name_of(&a->dataset->items[item]));
     if (owned)
         rn_image_free(&image);
     return status;

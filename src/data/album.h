@@ -24,6 +24,7 @@ int rn_album_visit(rn_album *album, int item, rn_error *err);
 
 /* An item's picture, from a file, a member of an archive or the data set's memory. out: the caller's, rn_image_free. */
 int rn_album_read(const rn_dataset *dataset, int item, const rn_image_options *options, rn_image *out, rn_error *err);
+int rn_image_is_one_colour(const rn_image *image);
 /* Its header alone; what lies in memory says as much. */
 int rn_album_probe(const rn_dataset *dataset, int item, rn_image_info *info, rn_error *err);
 

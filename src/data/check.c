@@ -171,15 +171,14 @@ static void look_at_pixels(rn_looking *l, int item, const rn_image *image)
     size_t count = (size_t)image->height * (size_t)image->width;
     const unsigned char *p = image->pixels;
     uint64_t sum = 0;
-    int grey = 1, one = 1;
+    int grey = 1;
     for (size_t i = 0; i < count; i++, p += 3) {
         sum += (uint64_t)p[0] + p[1] + p[2];
         grey &= p[0] == p[1] && p[1] == p[2];
-        one &= !memcmp(p, image->pixels, 3);
     }
     XXH128_hash_t hash = XXH3_128bits(image->pixels, 3 * count);
     rn_hash_text(hash.high64, hash.low64, l->looks[item].sound);
-    l->looks[item].peak = one ? 0 : 1;
+    l->looks[item].peak = rn_image_is_one_colour(image) ? 0 : 1;
     l->check->heights[item] = image->height;
     l->check->widths[item] = image->width;
     l->check->grey[item] = (unsigned char)grey;
@@ -283,7 +282,7 @@ static void find_in_items(rn_findings *f, const rn_dataset *d, const rn_look *lo
         if (look->empty || look->failure.code)
             continue;
         if (kind == RN_PICTURES && look->peak == 0)
-            add(f, RN_FIND_ONE_COLOUR, i, -1, "%.200s: one colour throughout", name);
+            add(f, RN_FIND_ONE_COLOUR, i, -1, "%.200s: one colour throughout (what is in its transparency is not used)", name);
         if (kind == RN_PICTURES)
             continue;
         if (look->peak < RN_SILENT_PEAK && !d->c)

@@ -252,9 +252,10 @@ static void suspects(rn_page *p, const rn_report *r)
         return;
     }
     rn_page_put(p,
-                "<p>%d items are confidently in a class other than their label (confident learning, Northcutt et al. 2021)%s. Listen: "
+                "<p>%d items are confidently in a class other than their label (confident learning, Northcutt et al. 2021)%s. %s: "
                 "either the label is wrong, or the model is.</p>\n",
-                j->suspects_count, j->suspects_count > LIST_MOST ? "; those with the least probability of their label" : "");
+                j->suspects_count, j->suspects_count > LIST_MOST ? "; those with the least probability of their label" : "",
+                rn_dataset_kind(r->dataset) == RN_SOUND ? "Listen" : "Look");
     list_begin(p, "probability of the label");
     for (int k = 0; k < j->suspects_count && k < LIST_MOST; k++)
         list_row(p, r, j->suspects[k].index, j->suspects[k].likely, j->suspects[k].self_confidence);
