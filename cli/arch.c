@@ -8,12 +8,12 @@ static void print_list(const json_t *list)
 {
     size_t i;
     json_t *row;
-    printf("%-10s  %-10s  %12s  %10s   at its default width and input\n", "name", "input", "parameters", "GMAC");
+    printf("%-16s  %-10s  %12s  %10s   at its default width and input\n", "name", "input", "parameters", "GMAC");
     json_array_foreach(list, i, row)
     {
         char shape[64], count[32];
         shape_text(shape, json_object_get(row, "input"));
-        printf("%-10s  %-10s  %12s  %10.3f   width %lld, shortcut %s\n", text_of(row, "arch"), shape,
+        printf("%-16s  %-10s  %12s  %10.3f   width %lld, shortcut %s\n", text_of(row, "arch"), shape,
                text_count(count, number_of(row, "parameters")), 1e-9 * (double)number_of(row, "macs"), number_of(row, "width"),
                text_of(row, "shortcut"));
     }

@@ -113,5 +113,6 @@ int verb_dump(const command *c);
 int verb_explain(const command *c);
 int verb_watch(const command *c);
 int verb_bench(const command *c);
+int verb_convert(const command *c);
 
 #endif

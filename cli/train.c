@@ -123,7 +123,7 @@ static void show_step(watcher *w, const rn_training_progress *p)
 
 static int on_progress(void *context, const rn_training_progress *p)
 {
-    static const char *const names[] = {"hashing", "reading", "", "validating", "", "testing"};
+    static const char *const names[] = {"hashing", "reading", "", "validating", "", "testing", "averaging"};
     watcher *w = context;
     if (p->stage == RN_TRAINING_STEP) {
         show_step(w, p);
@@ -312,6 +312,48 @@ static int dry_run(const command *c, rn_data *data, const char *options, const r
     }
     json_decref(plan);
     return EXIT_DONE;
+}
+
+/* "--no-nesterov", "--lr 0.1": an option as it would be typed. */
+static void option_as_typed(char out[80], const char *key, const char *text)
+{
+    int off = strcmp(text, "false") == 0;
+    snprintf(out, 80, "--%s%s%s%s", off ? "no-" : "", key, off || strcmp(text, "true") == 0 ? "" : " ",
+             off || strcmp(text, "true") == 0 ? "" : text);
+    for (char *p = out; *p && *p != ' '; p++)
+        if (*p == '_')
+            *p = '-';
+}
+
+/* What the recipe sets, as options that could be typed; those that were, are named behind. */
+static int print_recipe(const command *c, const json_t *given)
+{
+    char *result = NULL, typed[80], mine[400] = "";
+    const char *name = option_text(c, "recipe"), *key;
+    rn_error err = {0};
+    json_t *all = name && !option_flag(c, "json") && !rn_tools_recipes(&result, &err) ? take_result(result) : NULL, *recipe, *value;
+    size_t i;
+    json_array_foreach(all, i, recipe)
+    {
+        int column = 10;
+        if (strcmp(text_of(recipe, "name"), name))
+            continue;
+        printf("recipe    %s (%s) is", name, text_of(recipe, "source"));
+        json_object_foreach(json_object_get(recipe, "options"), key, value)
+        {
+            option_as_typed(typed, key, json_string_value(value));
+            if (json_object_get(given, key)) {
+                snprintf(mine + strlen(mine), sizeof mine - strlen(mine), "%s%s", *mine ? ", " : "", typed);
+                continue;
+            }
+            if (column == 10 || column + (int)strlen(typed) > 110)
+                column = printf("\n         ") - 1;
+            column += printf(" %s", typed);
+        }
+        printf("\n%s%s%s", *mine ? "          without " : "", mine, *mine ? ", given otherwise\n" : "");
+    }
+    json_decref(all);
+    return name && !option_flag(c, "json") && !all ? fail_with(&err) : 0;
 }
 
 static int print_training_plan(const command *c, rn_training *training)
@@ -527,6 +569,10 @@ static int check_options(const command *c)
             complain("train: --dry-run trains nothing: leave --%s out", watching[i]);
             return EXIT_USE;
         }
+    if (option_text(c, "milestones") && option_text(c, "step-epochs")) {
+        complain("train: --milestones and --step-epochs both say when the rate falls: leave one out");
+        return EXIT_USE;
+    }
     if (option_text(c, "listen") && !option_flag(c, "watch")) {
         complain("train: --listen is for the page of --watch: give both or neither");
         return EXIT_USE;
@@ -612,6 +658,13 @@ int verb_train(const command *c)
     char *typed = command_text();
     session s = {c, data, {on_progress, on_note, &w, typed, c->arguments[0]}, &w, resume};
     json_t *options = training_options(c);
+    status = options ? print_recipe(c, options) : EXIT_WORK;
+    if (status) {
+        rn_data_close(&data);
+        json_decref(options);
+        free(typed);
+        return status;
+    }
     status = EXIT_WORK;
     if (options && option_flag(c, "dry-run")) {
         char *text = json_dumps(options, JSON_COMPACT);

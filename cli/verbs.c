@@ -12,17 +12,37 @@
 
 #define RAW_ROW(help) {"raw", "KIND", OPTION_CHOICE, 0, 0, 0, "s16le|s24le|s32le|f32le|u8|mulaw|alaw|gsm", help, NULL}
 
+#define KEYED(name, value, kind, low, high, choices, key, help) {name, value, kind, 1, low, high, choices, help, key}
+
+/* What a network is made of, for the verbs that make one. Keys are those of resnet.config, behind "arch." where a run is described. */
+#define NETWORK_SHAPE(key) \
+    KEYED("block", "X", OPTION_CHOICE, 0, 0, "basic|bottleneck", key "block", "what a block is: 3x3, 3x3; or 1x1, 3x3, 1x1 [as the row]"), \
+    KEYED("blocks", "N,N", OPTION_TEXT, 0, 0, NULL, key "blocks", "blocks of each stage, 1 to 4 stages [as the row: 2,2,2,2]"), \
+    KEYED("preact", "X", OPTION_CHOICE, 0, 0, "yes|no", key "preact", "batch normalisation and ReLU before each convolution (v2) [as the row]"), \
+    KEYED("width", "N", OPTION_INTEGER, 1, 4096, NULL, key "width", "channels of the first stage [64; 16 for the CIFAR rows, 32 for WeSpeaker's]"), \
+    KEYED("stem-width", "N", OPTION_INTEGER, 0, 4096, NULL, key "stem_width", "channels that leave the stem; 0: as --width [0]"), \
+    KEYED("groups", "N", OPTION_INTEGER, 1, 4096, NULL, key "groups", "groups of a bottleneck's 3x3 (ResNeXt) [1]"), \
+    KEYED("group-width", "N", OPTION_INTEGER, 1, 4096, NULL, key "group_width", "channels of a group in the first stage of width 64; 128: twice as wide [64]"), \
+    KEYED("se", "N", OPTION_INTEGER, 0, 4096, NULL, key "se", "squeeze and excitation: a block's channels over N are squeezed to; 0: none [0]"), \
+    KEYED("shortcut", "X", OPTION_CHOICE, 0, 0, "A|A2|B|C|none", key "shortcut", "where shapes change: A zero padding (A2: on both sides), B 1x1 convolution, C everywhere [B]"), \
+    KEYED("shortcut-pool", "X", OPTION_CHOICE, 0, 0, "yes|no", key "shortcut_pool", "average pool 2x2 before the shortcut's 1x1 (ResNet-D) [as the row]"), \
+    KEYED("stride-at", "X", OPTION_CHOICE, 0, 0, "3x3|1x1", key "stride_at", "where a bottleneck has its stride: v1.5, v1 [3x3]"), \
+    KEYED("pool", "P", OPTION_TEXT, 0, 0, NULL, key "pool", "bins of the average pool, HxW, or tstp: mean and deviation over time [4x1]"), \
+    KEYED("pool-rows", "N", OPTION_INTEGER, 0, 4096, NULL, key "pool_rows", "rows of the map before tstp [as the input has]"), \
+    KEYED("pool-eps", "E", OPTION_NUMBER, 0, 1, NULL, key "pool_eps", "added to the variance of tstp [1e-7]"), \
+    KEYED("stem", "X", OPTION_CHOICE, 0, 0, "3x3|7x7|deep|tiered", key "stem", "3x3 stride 1; 7x7 stride 2 and max pool; three 3x3 and max pool (C, D; T) [3x3]"), \
+    KEYED("stem-pool", "X", OPTION_CHOICE, 0, 0, "same|end|none", key "stem_pool", "where the stem's max pool is padded: all around, or below and right (Caffe, TensorFlow) [same]"), \
+    KEYED("embedding", "N", OPTION_INTEGER, 0, 65536, NULL, key "embedding", "numbers of the embedding; 0: the logits come straight from the pool [256]"), \
+    KEYED("embedding2", "X", OPTION_CHOICE, 0, 0, "yes|no", key "embedding2", "a second layer behind the embedding's, after ReLU and batch normalisation [no]"), \
+    KEYED("bn-eps", "E", OPTION_NUMBER, 1e-12, 1, NULL, key "bn_eps", "added to the variance of batch normalisation [1e-5]")
+
 /* How a network is described, for `arch` and `bench`. */
 #define NETWORK_ROWS \
     {"input", "CxHxW", OPTION_SHAPE, 1, 0, 0, NULL, \
         "channels, rows and columns of the input [1x64x200; 3x224x224 with the 7x7 stem]", NULL}, \
-    INTEGER("width", 1, 1, 4096, "channels of the first stage [64; 16 for the CIFAR rows]"), \
-    INTEGER("in-channels", 1, 1, 4096, "channels of the input [1; 3 for the CIFAR rows]"), \
-    INTEGER("classes", 1, 1, 1000000, "number of classes [9]"), \
-    INTEGER("embedding", 1, 0, 65536, "numbers of the embedding; 0: the logits come straight from the pool [256]"), \
-    CHOICE("shortcut", 1, "A|B", "where shapes change: A zero padding, B 1x1 convolution [B]"), \
-    {"pool", "HxW", OPTION_SIZE, 1, 0, 0, NULL, "bins of the average pool [4x1]", NULL}, \
-    CHOICE("stem", 1, "3x3|7x7", "3x3 stride 1, or 7x7 stride 2 with max pool [3x3]")
+    NETWORK_SHAPE(""), \
+    INTEGER("in-channels", 1, 1, 4096, "channels of the input [1; 3 for rows of pictures]"), \
+    INTEGER("classes", 1, 0, 1000000, "number of classes [9; 10 for the CIFAR rows, 1000 for ImageNet's]")
 
 /* How sound is read, for every verb that reads some. --rate is the raw rate here. */
 #define RAW_ROWS \
@@ -52,6 +72,17 @@ static const option_row bench_options[] = {
 
 static const option_row info_options[] = {END};
 
+static const option_row convert_options[] = {
+    CHOICE("names", 1, "ours|torchvision|timm|huggingface|wespeaker|cifar", "whose names the tensors get; another's keep the model's description [ours]"),
+    PATH("labels", "FILE", 1, "names of the classes, one a line [the file's own, or 0, 1, ...]"),
+    CHOICE("stride-at", 1, "3x3|1x1", "where bottlenecks carry the stride, which no file says: 3x3 (torchvision, timm), 1x1 (Caffe, Keras)"),
+    CHOICE("shortcut", 1, "A|A2|none", "shortcuts without weights: zeros after the channels, half before and half after, or no shortcut"),
+    {"pool", "HxW", OPTION_TEXT, 1, 0, 0, NULL, "how the bins of the pool lie, where there are several", NULL},
+    CHOICE("stem-pool", 1, "same|end|none", "the stem's max pool is padded on all sides, or below and to the right (Caffe, TensorFlow) [same]"),
+    NUMBER("bn-eps", "X", 1, 1e-12, 1, "what batch normalisation adds to the variance [1e-5]"),
+    NUMBER("pool-eps", "X", 1, 0, 1, "what statistics pooling adds to the variance; 3D-Speaker: 1e-8 [1e-7]"),
+    FLAG("dry-run", 0, "print the table and write nothing"), END};
+
 static const option_row data_options[] = {
     RAW_ROW( "headerless samples of this kind [the file says]"),
     INTEGER("rate", 0, 1, 1000000, "samples per second of headerless files"),
@@ -71,7 +102,6 @@ static const option_row split_options[] = {
     NUMBER("validation", "P", 1, 0, 1, "share of the validation part [0.15]"),
     NUMBER("test", "P", 1, 0, 1, "share of the test part [0.15]"), END};
 
-#define KEYED(name, value, kind, low, high, choices, key, help) {name, value, kind, 1, low, high, choices, help, key}
 #define SEED_MOST 9007199254740992.0
 
 static const option_row train_options[] = {
@@ -86,13 +116,9 @@ static const option_row train_options[] = {
     PATH("config", "FILE", 0, "options from a JSON file such as RUN/config.json; the command line goes before"),
     /* network */
     KEYED("arch", "NAME", OPTION_TEXT, 0, 0, NULL, "arch.name", "network [resnet18]"),
-    KEYED("width", "N", OPTION_INTEGER, 1, 4096, NULL, "arch.width", "channels of the first stage [64; 16 for the CIFAR rows]"),
+    NETWORK_SHAPE("arch."),
     KEYED("in-channels", "N", OPTION_INTEGER, 1, 4096, NULL, "arch.in_channels", "channels of the input [as the data have]"),
     KEYED("classes", "N", OPTION_INTEGER, 1, 1000000, NULL, "arch.classes", "number of classes [as the data have]"),
-    KEYED("embedding", "N", OPTION_INTEGER, 0, 65536, NULL, "arch.embedding", "numbers of the embedding; 0: none [256]"),
-    KEYED("shortcut", "X", OPTION_CHOICE, 0, 0, "A|B", "arch.shortcut", "where shapes change: A zero padding, B 1x1 convolution [B]"),
-    KEYED("pool", "HxW", OPTION_SIZE, 0, 0, NULL, "arch.pool", "bins of the average pool [4x1]"),
-    KEYED("stem", "X", OPTION_CHOICE, 0, 0, "3x3|7x7", "arch.stem", "3x3 stride 1, or 7x7 stride 2 with max pool [3x3]"),
     KEYED("init", "MODEL", OPTION_PATH, 0, 0, NULL, NULL, "start from this model's weights; another class list replaces the head"),
     CHOICE("init-weights", 1, "pytorch|he", "initial weights: PyTorch's distributions, or He's fan-out normal [pytorch]"),
     FLAG("zero-last", 1, "the last batch normalisation of each block starts at 0"),
@@ -173,6 +199,8 @@ static const option_row train_options[] = {
     KEYED("mask-count", "N", OPTION_INTEGER, 0, 100, NULL, "augment.mask_count", "SpecAugment: masks of each kind [1]"),
     KEYED("mixup", "A", OPTION_NUMBER, 0, 100, NULL, "augment.mixup", "mixes pairs, shares drawn from Beta(A, A) [0: off]"),
     /* steps */
+    CHOICE("recipe", 1, "he-cifar|he-imagenet|torchvision",
+           "train as a paper or script did: sets steps, rate, decay and initial weights; options given go before [none]"),
     INTEGER("epochs", 1, 1, 1000000, "times through the training part [by the size of the data]"),
     INTEGER("batch", 1, 1, 1048576, "samples of a step [by the size of the data]"),
     INTEGER("ghost-batch", 1, 1, 1048576, "largest part of a batch that has its own batch statistics [32]"),
@@ -188,12 +216,14 @@ static const option_row train_options[] = {
     CHOICE("schedule", 1, "cosine|step|constant", "of the learning rate [cosine]"),
     NUMBER("lr-end", "X", 1, 0, 1, "the cosine ends at this share of the rate [0]"),
     NUMBER("step-epochs", "N", 1, 0, 1e6, "step schedule: epochs between steps [a third of the run]"),
+    TEXT("milestones", "N,N", 1, "step schedule: epochs after which the rate falls, instead of --step-epochs"),
     NUMBER("step-factor", "X", 1, 0, 1, "step schedule: factor of a step [0.1]"),
     NUMBER("warmup-epochs", "N", 1, 0, 1e6, "epochs of rising rate [5 % of the run, one at most]"),
     INTEGER("warmup-steps", 1, 0, 2147483647.0, "the same in steps"),
     NUMBER("label-smoothing", "X", 1, 0, 1, "label smoothing [0]"),
     NUMBER("clip", "X", 1, 0, 1e30, "largest norm of the gradient; 0: none [0]"),
     NUMBER("ema", "X", 1, 0, 0.9999999, "decay of averaged weights; 0: none [0]"),
+    FLAG("bn-recompute", 1, "give the best model BN statistics by true average over the training part [moving averages]"),
     INTEGER("seed", 1, 0, SEED_MOST, "of weights, order and augmentation [0]"),
     INTEGER("patience", 1, 0, 1000000, "stop after so many epochs without a better one; 0: never [0]"),
     /* watching */
@@ -215,6 +245,7 @@ static const option_row eval_options[] = {
     INTEGER("worst", 1, 0, 100000, "how many of the worst files to name [10]"),
     PATH("report", "FILE.html", 0, "also write a page: confusion with its recordings, curves, calibration, a map, explanations"),
     FLAG("calibrate", 0, "store in MODEL the temperature that fits these items best: probabilities then mean what they say"),
+    PATH("bn-recompute", "FILE", 0, "average BN statistics anew over the training part, judge with them, and write that model to FILE"),
     INTEGER("cache-mb", 1, 0, 2147483647.0, "memory for features [1024]"),
     RAW_ROW( "headerless recordings of this kind [the file says]"),
     INTEGER("rate", 0, 1, 1000000, "samples per second of headerless recordings"),
@@ -305,7 +336,9 @@ const verb verbs[] = {
     {"train", "DATA --out RUN", "a data set becomes a model",
      "Trains a network on DATA: a folder with one sub-folder per class; a manifest (.csv or .jsonl with path,label\n"
      "and optional split, source, start, end, weight); or marks made in Raven or Audacity (.txt, or a folder of\n"
-     "these beside the recordings). Items are recordings, their marked parts, or .npy arrays (CxHxW).\n"
+     "these beside the recordings). Items are recordings, their marked parts, or .npy arrays (CxHxW). Sets that come packed\n"
+     "are taken as they are, with their train and test parts: a folder with MNIST's files (IDX, also .gz), or with CIFAR's\n"
+     "(binary). docs/data-sets.md has every kind.\n"
      "One label per item. What is not said is taken from the data, printed first and stored.\n"
      "Ctrl-C writes a checkpoint; the same command with --resume goes on and ends with the same model.",
      "  resnet train birds --out run\n"
@@ -374,6 +407,16 @@ const verb verbs[] = {
      "  resnet dump run/model.safetensors garden.flac --stage features -o features.npy\n"
      "  resnet dump run/model.safetensors garden.flac --stage layer:layer1.0.conv1 -o layer.npy",
      dump_options, 1, 2, verb_dump},
+    {"convert", "IN [OUT.safetensors]", "models of other projects become ours, and ours theirs",
+     "Reads weights of PyTorch (.pth, .pt) or safetensors with the names of torchvision, timm, Hugging Face, WeSpeaker,\n"
+     "3D-Speaker or the usual ports for CIFAR; tells from names and shapes which network they are of, prints what\n"
+     "becomes of every tensor, and writes a model. What no file says must be given: it asks. Labels and strides of a\n"
+     "Hugging Face model are read from the config.json beside it. --names writes another project's names instead, for\n"
+     "load_state_dict(safetensors.torch.load_file(OUT)); the description stays in the file, so it comes back unchanged.",
+     "  resnet convert resnet50.pth resnet50.safetensors --stride-at 3x3 --labels imagenet.txt\n"
+     "  resnet convert avg_model.pt speaker.safetensors\n"
+     "  resnet convert run/model.safetensors torch.safetensors --names timm",
+     convert_options, 1, 2, verb_convert},
     {"bench", "ARCH|MODEL", "how fast a network runs here",
      "Times inference, or with --train a whole training step, on random input: median, smallest, spread, GFLOP/s,\n"
      "and the share of the processor's peak of fused multiply-adds, measured in the same run. With --train also\n"

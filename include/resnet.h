@@ -254,17 +254,18 @@ RN_API const char *rn_data_label(const rn_data *data, int index); /* NULL outsid
 typedef struct rn_training rn_training;
 
 typedef enum rn_training_stage {
-    RN_TRAINING_HASH,     /* done, total: files whose bytes were hashed */
-    RN_TRAINING_PREPARE,  /* done, total: recordings decoded once */
-    RN_TRAINING_STEP,     /* after every step */
-    RN_TRAINING_VALIDATE, /* done, total: items */
-    RN_TRAINING_EPOCH,    /* after an epoch, its validation and its checkpoint */
-    RN_TRAINING_TEST      /* done, total: items */
+    RN_TRAINING_HASH,      /* done, total: files whose bytes were hashed */
+    RN_TRAINING_PREPARE,   /* done, total: recordings decoded once */
+    RN_TRAINING_STEP,      /* after every step */
+    RN_TRAINING_VALIDATE,  /* done, total: items */
+    RN_TRAINING_EPOCH,     /* after an epoch, its validation and its checkpoint */
+    RN_TRAINING_TEST,      /* done, total: items */
+    RN_TRAINING_STATISTICS /* done, total: batches that BN statistics were taken from ("bn_recompute"), before the test */
 } rn_training_stage;
 
 typedef struct rn_training_progress {
     rn_training_stage stage;
-    int64_t done, total;      /* of HASH, PREPARE, VALIDATE, TEST */
+    int64_t done, total;      /* of HASH, PREPARE, VALIDATE, TEST, STATISTICS */
     int epoch, epochs;        /* epoch counts from 1 */
     int64_t step, steps;      /* of this epoch; step counts those done */
     double loss, accuracy;    /* training part, over this epoch so far; accuracy 0..1 */

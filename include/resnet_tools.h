@@ -22,7 +22,7 @@ RN_API int rn_tools_threads(void); /* the cores that the process may really use 
 RN_API int rn_tools_machine(char **result, rn_error *err);
 
 /* {"path", "bytes", "arithmetic", "arch": {...}, "parameters", "labels": [...], "input": [C,H,W], "session_bytes", and the file's sections
- * "features", "training", "split", "calibration", "thresholds" where it has them, "weights", "warnings"}. A file with NaN in its weights is read too.
+ * "features", "training", "split", "bn_statistics", "calibration", "thresholds" where it has them, "weights", "warnings"}. A file with NaN in its weights is read too.
  *
  * "weights": [{"name", "shape", "count", "mean", "std", "min", "max", "near_zero", "not_finite", "histogram": [24 counts, min to max]}]
  * of every array in order of execution, all but "not_finite" over its finite numbers; near_zero is the share of those that are within a
@@ -31,7 +31,8 @@ RN_API int rn_tools_machine(char **result, rn_error *err);
  * behind a ReLU) and "constant" with "channels": [...] and "of", of a layer, judged by what batch normalisation lets through.
  *
  * Of a file of weights that is no model of ours, PyTorch's (.pth) or safetensors: {"path", "bytes", "format": "PyTorch" or "safetensors", "elements",
- * "tensors": [{"name", "dtype", "shape"}], "metadata": {...}}. Of PyTorch's the metadata are "pth.dictionary", where in the file the tensors were found
+ * "tensors": [{"name", "dtype", "shape"}], "metadata": {...}, where a residual network is recognised "names" (whose: "torchvision") and "arch", and "error",
+ * why it cannot be used as it is}. Of PyTorch's the metadata are "pth.dictionary", where in the file the tensors were found
  * ("" for at its top), and "pth.not_read", what else a Python that loads it would call. Nothing in it is run. */
 RN_API int rn_tools_model(const char *path, char **result, rn_error *err);
 
@@ -45,6 +46,23 @@ RN_API int rn_tools_model(const char *path, char **result, rn_error *err);
 RN_API int rn_tools_arch(const char *options, char **result, rn_error *err);
 /* [{"arch", "blocks", "parameters", "macs", "input"}] of every name, at its defaults. */
 RN_API int rn_tools_arch_list(char **result, rn_error *err);
+
+/* ---- Models from elsewhere -------------------------------------------------------------------------------------------------- */
+
+/* A weight file (PyTorch's or safetensors), whose names are those of torchvision, timm, Hugging Face, WeSpeaker, the usual ports for CIFAR, or ours, to be
+ * written as a model of ours or by another of these projects' names. Opening looks at it and fails only where it can't be read at all.
+ *
+ * options: "names" (of what is written: "ours", "torchvision", "timm", "huggingface", "wespeaker", "cifar"), "labels" (a file, one label a line), and what no
+ * file says: "stride_at", "shortcut", "pool", "stem_pool", "bn_eps", "pool_eps" as rn_model_create's. */
+typedef struct rn_conversion rn_conversion;
+RN_API int rn_conversion_open(rn_conversion **conversion, const char *path, const char *options, rn_error *err);
+RN_API void rn_conversion_close(rn_conversion **conversion);
+/* {"path", "bytes", "format", "names" (the file's), "writes", "ready", "asks" (options that must be given), "known" (how many tensors have a name
+ * there), "patterns": [{"from", "ours", "to", "tensors"}] (%s a stage, %b a block, %k a convolution), "tensors": [{"name", "dtype", "shape", "ours" (or null), "state": "mapped", "ignored" or "unknown", "why"}], "missing": [{"name", "shape"}],
+ * "arch": {...}, "parameters", "labels", and where "ready" is false "error"}. */
+RN_API int rn_conversion_result(const rn_conversion *conversion, char **result, rn_error *err);
+/* Writes it; atomic. The same file gives the same bytes. path NULL: only says whether it could. */
+RN_API int rn_conversion_write(const rn_conversion *conversion, const char *path, rn_error *err);
 
 /* ---- Data sets ------------------------------------------------------------------------------------------------------------- */
 
@@ -64,6 +82,8 @@ RN_API int rn_data_split(rn_data *data, const char *path, const char *options, c
 
 /* ---- Training and judging -------------------------------------------------------------------------------------------------- */
 
+/* [{"name", "source", "options": {"lr": "0.1", ...}}] of every value of the option "recipe". */
+RN_API int rn_tools_recipes(char **result, rn_error *err);
 /* Of an open training: {"items", "parts": {"train", "validation", "test"}, "classes": [...], "bad", "seconds", "tensors",
  * "input": [C,H,W], "parameters", "macs", "steps", "left_out", "bytes": {"engine", "weights", "cache"}, "options": {...}}. */
 RN_API int rn_training_plan(rn_training *training, char **result, rn_error *err);
@@ -72,7 +92,8 @@ RN_API int rn_training_estimate(rn_data *data, const char *options, const rn_tra
 
 /* A model judged on a data set, which must outlive it.
  * options: "part" (train, validation, test, all), "split" (a file; otherwise split.csv beside the model), "threads", "cache_mb",
- * "skip_bad", "worst" (how many files), "min_seconds"; of pictures "crops" (1, 5 or 10) and "scales" ("224,256,288"): the views of a picture
+ * "skip_bad", "worst" (how many files), "min_seconds", "bn_recompute" (BN statistics by true average over the training part, all of it without a
+ * split, before judging); of pictures "crops" (1, 5 or 10) and "scales" ("224,256,288"): the views of a picture
  * are averaged as the windows of a recording are, by their probabilities (what the ensembles of Krizhevsky et al. 2012 and He et al. 2016 average,
  * and what makes one view that is sure of nothing count little). note receives what the user should know (no split, items unknown to it). */
 typedef struct rn_evaluation rn_evaluation;
@@ -85,6 +106,8 @@ RN_API void rn_evaluation_close(rn_evaluation **evaluation);
 RN_API int rn_evaluation_result(const rn_evaluation *evaluation, char **result, rn_error *err);
 /* One HTML page that needs no second file, below 5 MB for 1,000 items. command: as it was typed, or NULL. progress counts to 1,000. Atomic. */
 RN_API int rn_evaluation_report(rn_evaluation *evaluation, const char *path, const char *command, rn_progress_fn progress, void *context, rn_error *err);
+/* Writes the model as it was judged, with "bn_recompute" its new statistics; atomic. What is calibrated from then on is that file. */
+RN_API int rn_evaluation_save(rn_evaluation *evaluation, const char *path, rn_error *err);
 /* Stores the best temperature in the model file that was judged. Atomic; its tensors stay as they are. */
 RN_API int rn_evaluation_calibrate(const rn_evaluation *evaluation, rn_error *err);
 

@@ -154,7 +154,7 @@ static rn_arch small_arch(void)
     arch.in_channels = 1;
     arch.classes = 9;
     arch.embedding = 3;
-    arch.shortcut = 'B';
+    arch.shortcut = RN_SHORTCUT_B;
     return arch;
 }
 

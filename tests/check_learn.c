@@ -191,7 +191,7 @@ static void test_same_bits(void **state)
     open_net(&t, "resnet18", 8, 3, 33, 41);
     same_bits_of(&t);
     open_net(&t, "resnet18", 40, 2, 17, 30);
-    t.arch.shortcut = 'A';
+    t.arch.shortcut = RN_SHORTCUT_A;
     same_bits_of(&t);
     open_net(&t, "resnet50", 16, 3, 24, 19);
     same_bits_of(&t);
@@ -286,7 +286,7 @@ static void test_slopes(void **state)
     slopes(&t, NULL, 0);
     close_net(&t);
     open_net(&t, "resnet18", 12, 3, 17, 16); /* bins that overlap; no block of 16 is full; option A */
-    t.arch.shortcut = 'A', t.arch.pool_h = 5, t.arch.pool_w = 3;
+    t.arch.shortcut = RN_SHORTCUT_A, t.arch.pool_h = 5, t.arch.pool_w = 3;
     build_net(&t);
     slopes(&t, NULL, 0);
     close_net(&t);

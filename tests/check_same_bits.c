@@ -31,14 +31,14 @@ static const struct {
 typedef struct subject {
     const char *name, *arch;
     int width, in_channels, classes, embedding, pool_h, pool_w, n, h, w;
-    char shortcut;
+    rn_shortcut shortcut;
     rn_stem stem;
 } subject;
 static const subject subjects[] = {
-    {"resnet18", "resnet18", 16, 1, 9, 32, 4, 1, 3, 16, 19, 'B', RN_STEM_3X3},
-    {"resnet18a", "resnet18", 24, 1, 5, 0, 2, 2, 3, 15, 18, 'A', RN_STEM_3X3},
-    {"resnet50", "resnet50", 8, 1, 9, 16, 4, 1, 3, 16, 21, 'B', RN_STEM_3X3},
-    {"images", "resnet18", 16, 3, 11, 0, 1, 1, 3, 49, 50, 'B', RN_STEM_7X7},
+    {"resnet18", "resnet18", 16, 1, 9, 32, 4, 1, 3, 16, 19, RN_SHORTCUT_B, RN_STEM_3X3},
+    {"resnet18a", "resnet18", 24, 1, 5, 0, 2, 2, 3, 15, 18, RN_SHORTCUT_A, RN_STEM_3X3},
+    {"resnet50", "resnet50", 8, 1, 9, 16, 4, 1, 3, 16, 21, RN_SHORTCUT_B, RN_STEM_3X3},
+    {"images", "resnet18", 16, 3, 11, 0, 1, 1, 3, 49, 50, RN_SHORTCUT_B, RN_STEM_7X7},
 };
 enum { SUBJECTS = sizeof subjects / sizeof *subjects, STEPS = 20 };
 

@@ -154,7 +154,7 @@ static void options_round_trip(void **state)
                                           {"decay-all", "yes"},
                                           {"schedule", "step"},
                                           {"lr-end", "0.01"},
-                                          {"step-epochs", "2.5"},
+                                          {"milestones", "2.5,7"},
                                           {"step-factor", "0.5"},
                                           {"warmup-steps", "7"},
                                           {"warmup-epochs", "1.5"},

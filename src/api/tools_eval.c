@@ -21,6 +21,9 @@
 #include "models/model.h"
 #include "report/report.h"
 #include "resnet_tools.h"
+#include "train/population.h"
+
+enum { MOST_BATCH = 1024 }; /* of BN statistics: what an engine for judging may take in memory */
 
 struct rn_evaluation {
     rn_model *model;
@@ -38,6 +41,8 @@ struct rn_evaluation {
     rn_part part;         /* RN_PART_NONE: all */
     int part_given, worst, threads;
     char split[4200]; /* "": none */
+    int average;      /* BN statistics are to be averaged anew ... */
+    int64_t averaged; /* ... and were, over so many items */
     int trained_on;   /* items of the data set that the model was trained on; -1: not known */
     rn_progress_fn progress;
     rn_text_fn note;
@@ -91,6 +96,7 @@ static void read_given(rn_evaluation *e, rn_given *g)
     e->part_given = text != NULL;
     e->part = text && i < 4 ? parts[i] : RN_PART_TEST;
     snprintf(e->split, sizeof e->split, "%s", rn_given_text(g, "split", ""));
+    e->average = rn_given_flag(g, "bn_recompute");
     e->threads = (int)rn_given_integer(g, "threads", 1, 1024, 0);
     e->worst = (int)rn_given_integer(g, "worst", 0, 100000, 10);
     e->loading.cache_mb = (int)rn_given_integer(g, "cache_mb", 0, INT32_MAX, 1024);
@@ -200,6 +206,31 @@ static int choose_items(rn_evaluation *e, const char *model_path, rn_error *err)
     return 0;
 }
 
+/* BN statistics by true average over the training part, before anything is packed: what is judged then is what is saved. */
+static int average_stats(rn_evaluation *e, const rn_features *features, rn_error *err)
+{
+    rn_model *m = e->model;
+    rn_learn *learn = NULL;
+    const json_t *options = json_object_get(rn_model_section(m, "training"), "options");
+    json_int_t ghost = json_integer_value(json_object_get(options, "ghost_batch")),
+               batch = json_integer_value(json_object_get(options, "batch"));
+    rn_population p = {.dataset = e->dataset, .features = features, .loading = e->loading, .progress = e->progress, .context = e->context};
+    int c, h, w;
+    p.crop = !json_is_false(json_object_get(json_object_get(options, "augment"), "crop"));
+    if (batch > 0 && batch < ghost)
+        ghost = batch;
+    p.loading.batch = ghost > 0 && ghost <= MOST_BATCH ? (int)ghost : 32;
+    p.loading.cache_mb = 0;
+    rn_loader_shape(e->loader, &c, &h, &w);
+    int status = rn_learn_open(&learn, m->graph, p.loading.batch, h, w, NULL, 0, e->pool, err);
+    if (!status)
+        status = rn_population_stats(learn, m->graph, &p, m->weights, m->stats, &e->averaged, err);
+    rn_learn_close(&learn);
+    if (!status && json_object_set_new(m->config, RN_POPULATION_SECTION, rn_population_json(e->averaged, p.loading.batch)))
+        status = rn_error_memory(err, "the model's sections", 1);
+    return status;
+}
+
 static int open_parts(rn_evaluation *e, rn_error *err)
 {
     const rn_model *m = e->model;
@@ -226,8 +257,9 @@ static int open_parts(rn_evaluation *e, rn_error *err)
         return rn_error_set(err, RN_ERR_MISMATCH, "%s: pictures of %d channels, the network takes %d", e->model_path, e->pictures.channels,
                             m->arch.in_channels);
     e->loading.pictures = &e->pictures;
-    if ((status = rn_loader_open(&e->loader, e->dataset, kind == RN_SOUND ? &features : NULL, &none, &e->loading, err)) ||
-        (status = rn_model_packed(m, &packed, err)))
+    const rn_features *heard = kind == RN_SOUND ? &features : NULL;
+    if ((status = rn_loader_open(&e->loader, e->dataset, heard, &none, &e->loading, err)) ||
+        (e->average && (status = average_stats(e, heard, err))) || (status = rn_model_packed(m, &packed, err)))
         return status;
     return rn_infer_open_shared(&e->engine, m->graph, packed, e->pool, err);
 }
@@ -295,6 +327,8 @@ static json_t *summary(const rn_evaluation *e)
                   json_pack("{s:f, s:f, s:f, s:f}", "temperature", e->model->temperature, "best_temperature", j->temperature, "best_loss",
                             j->best_loss, "best_ece", j->scaled.ece));
     rn_result_set(&all, "suspects", suspect_list(e));
+    if (all && e->average)
+        rn_result_set(&all, "bn_statistics", json_integer(e->averaged));
     if (all && e->split[0])
         rn_result_set(&all, "split", rn_result_path(e->split));
     if (all && e->trained_on >= 0)
@@ -393,6 +427,19 @@ int rn_evaluation_result(const rn_evaluation *e, char **result, rn_error *err)
 {
     *result = rn_result_text(summary(e), err);
     return *result ? 0 : RN_ERR_MEMORY;
+}
+
+int rn_evaluation_save(rn_evaluation *e, const char *path, rn_error *err)
+{
+    char *copy = strdup(path);
+    int status = copy ? rn_model_save(e->model, path, err) : rn_error_memory(err, "a path", strlen(path));
+    if (status) {
+        free(copy);
+        return status;
+    }
+    free(e->model_path);
+    e->model_path = copy;
+    return 0;
 }
 
 int rn_evaluation_calibrate(const rn_evaluation *e, rn_error *err)

@@ -9,6 +9,7 @@
 #include "api/result.h"
 #include "base/cpu.h"
 #include "resnet_tools.h"
+#include "train/recipes.h"
 #include "train/trainer.h"
 
 struct rn_training {
@@ -93,7 +94,8 @@ fail:
 
 _Static_assert((int)RN_TRAINING_HASH == RN_TRAIN_HASH && (int)RN_TRAINING_PREPARE == RN_TRAIN_PREPARE &&
                    (int)RN_TRAINING_STEP == RN_TRAIN_STEP && (int)RN_TRAINING_VALIDATE == RN_TRAIN_VALIDATE &&
-                   (int)RN_TRAINING_EPOCH == RN_TRAIN_EPOCH && (int)RN_TRAINING_TEST == RN_TRAIN_TEST,
+                   (int)RN_TRAINING_EPOCH == RN_TRAIN_EPOCH && (int)RN_TRAINING_TEST == RN_TRAIN_TEST &&
+                   (int)RN_TRAINING_STATISTICS == RN_TRAIN_STATISTICS,
                "public and internal stages are the same numbers");
 
 static int pass_progress(void *context, const rn_train_progress *p)
@@ -219,6 +221,20 @@ int rn_training_take_model(rn_training *t, rn_model **model, rn_error *err)
 }
 
 /* ---- What a run would be ---- */
+
+int rn_tools_recipes(char **result, rn_error *err)
+{
+    json_t *all = json_array();
+    const rn_recipe *recipe;
+    for (int i = 0; (recipe = rn_recipe_at(i)); i++) {
+        json_t *options = json_object();
+        for (int k = 0; recipe->options[k].key; k++)
+            rn_result_set(&options, recipe->options[k].key, json_string(recipe->options[k].text));
+        rn_result_add(&all, json_pack("{s:s, s:s, s:o}", "name", recipe->name, "source", recipe->source, "options", options));
+    }
+    *result = rn_result_text(all, err);
+    return *result ? 0 : RN_ERR_MEMORY;
+}
 
 static json_t *plan_object(const rn_train_plan *p, const rn_dataset *dataset)
 {

@@ -1,5 +1,5 @@
-/* A data set: items with labels and sources, listed in byte order, from a folder, a manifest, tables of selections, or the
- * caller's tensors. */
+/* A data set: items with labels and sources, listed in byte order, from a folder, a manifest, tables of selections, a set that comes packed
+ * (MNIST, CIFAR), or the caller's tensors. */
 #ifndef RN_DATA_DATASET_H
 #define RN_DATA_DATASET_H
 
@@ -42,14 +42,16 @@ typedef struct rn_dataset {
     char **labels;          /* byte order */
     rn_sound_options sound; /* raw format, channel; rate 0 */
     int64_t most_pixels;    /* of a picture; 0: RN_IMAGE_PIXELS */
-    int c, h, w;            /* of tensor items and .npy items; 0 for sound */
+    int c, h, w;            /* of tensor items, .npy items and pixels; 0 for files of sound and pictures */
+    unsigned char **blocks; /* memory that items' pixels lie in; freed with the data set */
+    int blocks_count;
     int warnings_count;
     char **warnings;         /* symlink loops, names twin in NFC and NFD, unknown extensions */
     int warnings_extensions; /* so many of the last warnings are about unknown extensions */
 } rn_dataset;
 
-/* DATA is a folder with one sub-folder per class, a manifest (.csv, .jsonl), a table of selections (.txt, .tsv; tables.c), or a folder without
- * sub-folders that has such tables in it. Errors: no class, one class, unknown columns, missing
+/* DATA is a folder with one sub-folder per class, a manifest (.csv, .jsonl), a table of selections (.txt, .tsv; tables.c), a folder without
+ * sub-folders that has such tables in it, or a folder with MNIST's files (idx.c). Errors: no class, one class, unknown columns, missing
  * files. Items are sorted by name, start and end in bytes, whatever the order of the folder or manifest. */
 int rn_dataset_open(rn_dataset **dataset, const char *path, const rn_sound_options *sound, rn_error *err);
 /* The caller's tensors, borrowed: x [n][c][h][w], labels [n] in [0, classes). sources may be NULL. */

@@ -79,6 +79,9 @@ int rn_listing_add(rn_listing *l, const rn_entry *entry, rn_error *err)
     item->end_s = entry->end_s;
     item->weight = entry->weight;
     item->part = entry->part;
+    item->offset = entry->offset;
+    item->bytes = entry->bytes;
+    item->pixels = entry->pixels;
     l->item_labels[d->count] = strdup(entry->label);
     d->count++; /* before the check: dropping the list frees what there is of this item */
     if (!item->path || !item->name || !item->source || !l->item_labels[d->count - 1])

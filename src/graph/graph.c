@@ -83,13 +83,19 @@ int rn_graph_open(rn_graph **graph, int in_channels, rn_error *err)
 
 int rn_graph_conv(rn_graph *g, const char *name, int a, int channels, int kernel, int stride, int pad)
 {
+    return rn_graph_grouped(g, name, a, channels, kernel, stride, pad, 1);
+}
+
+int rn_graph_grouped(rn_graph *g, const char *name, int a, int channels, int kernel, int stride, int pad, int groups)
+{
     rn_node *node = append_node(g, RN_OP_CONV, name, a);
     if (!node)
         return -1;
     node->kernel_h = node->kernel_w = kernel;
     node->stride = stride;
-    node->pad = pad;
-    int shape[4] = {channels, node->channels, kernel, kernel};
+    node->pad = node->pad_end = pad;
+    node->groups = groups;
+    int shape[4] = {channels, groups < 1 ? 0 : node->channels / groups, kernel, kernel}; /* checked by rn_graph_finish */
     node->channels = channels;
     node->weight = append_param(g, ".weight", RN_PARAM_CONV, 4, shape);
     return node->weight < 0 ? -1 : g->nodes_count - 1;
@@ -142,17 +148,18 @@ int rn_graph_add(rn_graph *g, const char *name, int a, int b)
     return g->nodes_count - 1;
 }
 
-int rn_graph_padshort(rn_graph *g, const char *name, int a, int channels, int stride)
+int rn_graph_padshort(rn_graph *g, const char *name, int a, int channels, int before, int stride)
 {
     rn_node *node = append_node(g, RN_OP_PADSHORT, name, a);
     if (!node)
         return -1;
     node->channels = channels;
+    node->before = before;
     node->stride = stride;
     return g->nodes_count - 1;
 }
 
-int rn_graph_maxpool(rn_graph *g, const char *name, int a, int kernel, int stride, int pad)
+int rn_graph_maxpool(rn_graph *g, const char *name, int a, int kernel, int stride, int pad, int pad_end)
 {
     rn_node *node = append_node(g, RN_OP_MAXPOOL, name, a);
     if (!node)
@@ -160,6 +167,16 @@ int rn_graph_maxpool(rn_graph *g, const char *name, int a, int kernel, int strid
     node->kernel_h = node->kernel_w = kernel;
     node->stride = stride;
     node->pad = pad;
+    node->pad_end = pad_end;
+    return g->nodes_count - 1;
+}
+
+int rn_graph_meanpool(rn_graph *g, const char *name, int a)
+{
+    rn_node *node = append_node(g, RN_OP_MEANPOOL, name, a);
+    if (!node)
+        return -1;
+    node->kernel_h = node->kernel_w = node->stride = 2;
     return g->nodes_count - 1;
 }
 
@@ -205,7 +222,9 @@ static int check_node(const rn_graph *g, const rn_node *node, rn_error *err)
     case RN_OP_MAXPOOL:
         if (node->kernel_h < 1 || node->kernel_w < 1 || node->stride < 1 || node->pad < 0)
             wrong = "kernel and stride must be at least 1, padding at least 0";
-        else if (node->op == RN_OP_MAXPOOL && node->pad > node->kernel_h / 2)
+        else if (node->op == RN_OP_CONV && (node->groups < 1 || (node->groups > 1 && (node->channels != a->channels || node->channels % node->groups))))
+            wrong = "a grouped convolution has as many channels out as in, and they are a multiple of its groups";
+        else if (node->op == RN_OP_MAXPOOL && (node->pad > node->kernel_h / 2 || node->pad_end < 0 || node->pad_end > node->kernel_h / 2))
             wrong = "padding of a pool must be at most half its kernel";
         break;
     case RN_OP_BN:
@@ -217,7 +236,7 @@ static int check_node(const rn_graph *g, const rn_node *node, rn_error *err)
             wrong = "the block and its shortcut have different numbers of channels";
         break;
     case RN_OP_PADSHORT:
-        if (node->stride < 1 || node->channels < a->channels)
+        if (node->stride < 1 || node->before < 0 || node->channels - node->before < a->channels)
             wrong = "a zero-padding shortcut cannot take channels away";
         break;
     case RN_OP_AVGPOOL:
@@ -297,10 +316,10 @@ void rn_graph_close(rn_graph **graph)
     *graph = NULL;
 }
 
-/* floor((size + 2 pad - kernel) / stride) + 1, or 0 where the kernel does not fit */
-static int window_count(int size, int kernel, int stride, int pad)
+/* floor((size + pads - kernel) / stride) + 1, or 0 where the kernel does not fit */
+static int window_count(int size, int kernel, int stride, int pads)
 {
-    int64_t rest = (int64_t)size + 2 * (int64_t)pad - kernel;
+    int64_t rest = (int64_t)size + pads - kernel;
     int64_t count = rest < 0 ? 0 : rest / stride + 1;
     return count > INT_MAX ? 0 : (int)count;
 }
@@ -314,12 +333,16 @@ int rn_graph_sizes(const rn_graph *g, int h, int w, int (*sizes)[2], rn_error *e
         switch (node->op) {
         case RN_OP_CONV:
         case RN_OP_MAXPOOL:
-            oh = window_count(ih, node->kernel_h, node->stride, node->pad);
-            ow = window_count(iw, node->kernel_w, node->stride, node->pad);
+            oh = window_count(ih, node->kernel_h, node->stride, node->pad + node->pad_end);
+            ow = window_count(iw, node->kernel_w, node->stride, node->pad + node->pad_end);
             break;
         case RN_OP_PADSHORT:
             oh = window_count(ih, 1, node->stride, 0);
             ow = window_count(iw, 1, node->stride, 0);
+            break;
+        case RN_OP_MEANPOOL:
+            oh = ih / 2 + ih % 2;
+            ow = iw / 2 + iw % 2;
             break;
         case RN_OP_AVGPOOL:
             oh = node->out_h;

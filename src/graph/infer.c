@@ -176,7 +176,9 @@ static void run_step(const rn_infer *e, const rn_step *s, int n)
     }
     switch (s->kind) {
     case RN_STEP_MAXPOOL: rn_layer_maxpool(&e->machine, &e->graph->nodes[s->node], n, &view, out); break;
+    case RN_STEP_MEANPOOL: rn_layer_meanpool(&e->machine, n, &view, out); break;
     case RN_STEP_AVGPOOL: rn_layer_avgpool(&e->machine, n, &view, out); break;
+    case RN_STEP_PAD: rn_layer_pad(&e->machine, &e->graph->nodes[s->node], n, &view, out); break;
     case RN_STEP_CONV:
     case RN_STEP_LINEAR: rn_conv_forward(&e->machine, &l->conv, n, &view, out, l->weights, &end); break;
     }
@@ -191,7 +193,7 @@ static double now(void)
 
 static const char *kind_name(rn_step_kind kind)
 {
-    return kind == RN_STEP_CONV ? "conv" : kind == RN_STEP_LINEAR ? "linear" : "pool";
+    return kind == RN_STEP_CONV ? "conv" : kind == RN_STEP_LINEAR ? "linear" : kind == RN_STEP_PAD ? "pad" : "pool";
 }
 
 static int run_hooked(rn_infer *e, const rn_step *s, int n, rn_error *err)

@@ -29,6 +29,17 @@ void rn_layer_avgpool(const rn_machine *m, int n, const rn_view *x, const rn_map
 /* dx[h][w] = sum over the bins that hold it, in (row, column) order, of dy / count; then the row function. */
 void rn_layer_avgpool_back(const rn_machine *m, int n, const rn_map *dy, const rn_map *dx, rn_row_fn row, const void *context);
 
+/* Average pooling 2x2 of stride 2: one fp32 chain over those of the four pixels that are inside, row by row, then one division by their number.
+ * Back: dx = dy / that number. Halo of y is written. */
+void rn_layer_meanpool(const rn_machine *m, int n, const rn_view *x, const rn_map *y);
+void rn_layer_meanpool_back(const rn_machine *m, int n, const rn_map *dy, const rn_map *dx, rn_row_fn row, const void *context);
+
+/* The zero-padding shortcut as a map of its own: values are moved, none is computed. Scratch as for pools. */
+void rn_layer_pad(const rn_machine *m, const rn_node *node, int n, const rn_view *x, const rn_map *y);
+void rn_layer_pad_back(const rn_machine *m, const rn_node *node, int n, const rn_map *dy, const rn_map *dx, rn_row_fn row, const void *context);
+/* 1 where that shortcut is no step: the merge reads every stride-th pixel of the blocks that are there. */
+int rn_layer_pad_merges(const rn_graph *g, int node);
+
 /* Lanes to the caller's [n][count], and back with zero lanes behind. */
 void rn_layer_gather(int n, const rn_map *from, float *to);
 void rn_layer_scatter(int n, const float *from, const rn_map *to);

@@ -200,8 +200,8 @@ static int tell(rn_learn *e, const rn_learn_step *s, const char *kind, const rn_
     return 0;
 }
 
-static const char *const forward_kinds[] = {"conv", "merge", "pool", "pool", "linear"};
-static const char *const backward_kinds[] = {"conv backward", "merge backward", "pool backward", "pool backward", "linear backward"};
+static const char *const forward_kinds[] = {"conv", "merge", "pool", "pool", "pool", "pad", "linear"};
+static const char *const backward_kinds[] = {"conv backward", "merge backward", "pool backward", "pool backward", "pool backward", "pad backward", "linear backward"};
 
 static int forward_step(rn_learn *e, const rn_learn_step *s, rn_error *err)
 {

@@ -217,16 +217,19 @@ void rn_learn_step_backward(rn_learn *e, const rn_learn_step *s)
     case RN_LEARN_CONV: conv_backward(e, s); return;
     case RN_LEARN_LINEAR: linear_backward(e, s); return;
     case RN_LEARN_MERGE: return; /* its readers masked and summed its gradient, and both its branches read that */
-    case RN_LEARN_MAXPOOL:
-    case RN_LEARN_AVGPOOL: break;
+    default: break;
     }
     if (!s->wants_dx)
         return;
+    const rn_node *node = &e->graph->nodes[s->node];
+    const rn_map *dx = &e->values[s->in].dmap;
     r = receive(e, s);
     in = rn_learn_view(e, s->in);
-    if (s->kind == RN_LEARN_MAXPOOL)
-        rn_layer_maxpool_back(&e->machine, &e->graph->nodes[s->node], e->n, &in, &out->dmap, &e->values[s->in].dmap, place_row, &r);
-    else
-        rn_layer_avgpool_back(&e->machine, e->n, &out->dmap, &e->values[s->in].dmap, place_row, &r);
+    switch (s->kind) {
+    case RN_LEARN_MAXPOOL: rn_layer_maxpool_back(&e->machine, node, e->n, &in, &out->dmap, dx, place_row, &r); break;
+    case RN_LEARN_MEANPOOL: rn_layer_meanpool_back(&e->machine, e->n, &out->dmap, dx, place_row, &r); break;
+    case RN_LEARN_PAD: rn_layer_pad_back(&e->machine, node, e->n, &out->dmap, dx, place_row, &r); break;
+    default: rn_layer_avgpool_back(&e->machine, e->n, &out->dmap, dx, place_row, &r); break;
+    }
     received(e, &r);
 }

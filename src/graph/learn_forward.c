@@ -75,6 +75,8 @@ void rn_learn_block_again(rn_learn *e, const rn_learn_step *merge)
 {
     for (int t = merge->block_first; t < merge->block_last; t++) {
         const rn_learn_step *s = &e->steps[t];
+        if (s->again < 0)
+            continue;
         rn_view in = rn_learn_view(e, s->in);
         place_map(e, s, s->again);
         rn_conv_forward(&e->machine, &s->conv, e->n, &in, &e->maps[s->out], packed_weights(e, s), &(rn_epilogue){0});
@@ -96,6 +98,8 @@ void rn_learn_step_forward(rn_learn *e, const rn_learn_step *s)
         break;
     case RN_LEARN_MERGE: rn_pool_run(e->machine.pool, e->n * out->blocks, merge_task, &r); break;
     case RN_LEARN_MAXPOOL: rn_layer_maxpool(&e->machine, &e->graph->nodes[s->node], e->n, &in, out); break;
+    case RN_LEARN_MEANPOOL: rn_layer_meanpool(&e->machine, e->n, &in, out); break;
+    case RN_LEARN_PAD: rn_layer_pad(&e->machine, &e->graph->nodes[s->node], e->n, &in, out); break;
     case RN_LEARN_AVGPOOL: rn_layer_avgpool(&e->machine, e->n, &in, out); break;
     case RN_LEARN_LINEAR: rn_conv_forward(&e->machine, &s->conv, e->n, &in, out, packed_weights(e, s), &(rn_epilogue){.row = bias_row, .context = &r}); break;
     }

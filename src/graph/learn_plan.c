@@ -69,7 +69,7 @@ static void add_merge(rn_learn *e, int relu)
     rn_learn_step *s = add_step(e, RN_LEARN_MERGE, g->nodes[relu].a, -1, relu);
     s->norm_a = norm_of(e, add->a);
     s->shortcut = add->b;
-    if (g->nodes[add->b].op == RN_OP_PADSHORT) {
+    if (rn_layer_pad_merges(g, add->b)) {
         s->shortcut = g->nodes[add->b].a;
         s->stride = g->nodes[add->b].stride;
     }
@@ -86,7 +86,14 @@ static void list_steps(rn_learn *e)
         case RN_OP_CONV: add_layer(e, i, RN_LEARN_CONV); break;
         case RN_OP_LINEAR: add_layer(e, i, RN_LEARN_LINEAR); break;
         case RN_OP_MAXPOOL: add_step(e, RN_LEARN_MAXPOOL, i, n->a, i); break;
+        case RN_OP_MEANPOOL: add_step(e, RN_LEARN_MEANPOOL, i, n->a, i); break;
         case RN_OP_AVGPOOL: add_step(e, RN_LEARN_AVGPOOL, i, n->a, i); break;
+        case RN_OP_PADSHORT:
+            if (rn_layer_pad_merges(g, i))
+                v->map = -1; /* a part of the merge */
+            else
+                add_step(e, RN_LEARN_PAD, i, n->a, i);
+            break;
         case RN_OP_BN:
             add_norm(e, i);
             v->map = n->a;
@@ -100,7 +107,7 @@ static void list_steps(rn_learn *e)
                 v->relu = 1;
             }
             break;
-        default: v->map = n->op == RN_OP_INPUT ? i : -1; break; /* additions and option A's shortcut are part of the merge */
+        default: v->map = n->op == RN_OP_INPUT ? i : -1; break; /* additions are part of the merge */
         }
     }
     for (int t = 0; t < e->steps_count; t++) {
@@ -154,6 +161,15 @@ static int first_reader(const rn_learn *e, int node)
     return -1;
 }
 
+/* What a shortcut reads. */
+static int block_input(const rn_graph *g, int shortcut)
+{
+    int node = shortcut;
+    if (g->nodes[node].op == RN_OP_BN)
+        node = g->nodes[g->nodes[node].a].a;
+    return g->nodes[node].op == RN_OP_MEANPOOL || g->nodes[node].op == RN_OP_PADSHORT ? g->nodes[node].a : node;
+}
+
 /* Which convolutions a block computes again, and before which step's way back. A stem with a pool is such a block; its y is needed by the pool's
  * own way back. */
 static void mark_blocks(rn_learn *e)
@@ -161,14 +177,11 @@ static void mark_blocks(rn_learn *e)
     for (int t = 0; e->recompute && t < e->steps_count; t++) {
         rn_learn_step *merge = &e->steps[t];
         if (merge->kind == RN_LEARN_MAXPOOL && e->below[merge->in]) {
-            merge->block_first = maker_of(e, merge->in);
-            merge->block_last = merge->renews = t;
+            merge->block_last = merge->renews = t; /* everything before the pool */
         }
         if (merge->kind != RN_LEARN_MERGE || !e->below[merge->out])
             continue;
-        int source = merge->shortcut; /* the block's input, behind a projection */
-        if (e->graph->nodes[source].op == RN_OP_BN)
-            source = e->graph->nodes[e->graph->nodes[source].a].a;
+        int source = block_input(e->graph, merge->shortcut);
         merge->block_first = maker_of(e, source) + 1;
         merge->block_last = t;
         e->steps[first_reader(e, merge->out)].renews = t;
@@ -183,6 +196,8 @@ static void renewed_maps(rn_learn *e)
         const rn_learn_step *merge = e->steps[r].renews < 0 ? NULL : &e->steps[e->steps[r].renews];
         for (int t = merge ? merge->block_first : 0; merge && t < merge->block_last; t++) {
             rn_learn_step *s = &e->steps[t];
+            if (s->kind != RN_LEARN_CONV)
+                continue;
             rn_buffer *y = &e->buffers[e->map_buffer[s->out]];
             y->last = merge->block_last; /* the merge is the last to read it */
             s->again = add_buffer(e, y->size, end - 1 - r, end - 1 - t);
@@ -310,7 +325,7 @@ static void back_merge(rn_learn *e, rn_learn_step *s, int time)
     if (in->readers == 0)
         in->readers = contributions(e, s->shortcut);
     in->readers--;
-    if (s->stride > 1 || e->graph->nodes[e->graph->nodes[s->node].b].op == RN_OP_PADSHORT) {
+    if (rn_layer_pad_merges(e->graph, e->graph->nodes[s->node].b)) {
         give_padshort(e, s);
     } else { /* identity: the block's input has the same gradient to begin with, in the same place */
         in->gradient = out->gradient;
@@ -365,7 +380,7 @@ enum { PART_FLOATS = 2 << 20 }; /* a thread's share of the last cache: 8 MB */
 int rn_learn_part(const rn_learn *e, const rn_learn_step *s, int n)
 {
     const rn_conv *c = &s->conv;
-    if (c->weights != RN_WINOGRAD || c->backward != RN_WINOGRAD)
+    if (c->groups > 1 || c->weights != RN_WINOGRAD || c->backward != RN_WINOGRAD)
         return n;
     int64_t sample = 3 * e->maps[s->node].sample + 2 * e->maps[e->values[s->in].map].sample;
     int64_t fit = PART_FLOATS * (int64_t)rn_pool_threads(e->machine.pool) / sample;
@@ -403,7 +418,7 @@ static void shared_buffers(rn_learn *e)
             if ((want = rn_conv_scratch(&s->conv, &e->maps[e->values[s->in].map], out)) > scratch)
                 scratch = want;
         }
-        if ((s->kind == RN_LEARN_MAXPOOL || s->kind == RN_LEARN_AVGPOOL) && (want = rn_layer_pool_scratch(&e->maps[e->values[s->in].map])) > scratch)
+        if (s->in >= 0 && s->kind != RN_LEARN_CONV && s->kind != RN_LEARN_LINEAR && (want = rn_layer_pool_scratch(&e->maps[e->values[s->in].map])) > scratch)
             scratch = want;
     }
     int end = 2 * e->steps_count;

@@ -9,7 +9,15 @@
 #include "graph/layers.h"
 #include "graph/learn.h"
 
-typedef enum rn_learn_kind { RN_LEARN_CONV, RN_LEARN_MERGE, RN_LEARN_MAXPOOL, RN_LEARN_AVGPOOL, RN_LEARN_LINEAR } rn_learn_kind;
+typedef enum rn_learn_kind {
+    RN_LEARN_CONV,
+    RN_LEARN_MERGE,
+    RN_LEARN_MAXPOOL,
+    RN_LEARN_MEANPOOL,
+    RN_LEARN_AVGPOOL,
+    RN_LEARN_PAD,
+    RN_LEARN_LINEAR
+} rn_learn_kind;
 
 /* Batch normalisation of one convolution's output. Arrays hold [blocks * 16] floats, zero in the lanes behind the last channel. */
 typedef struct rn_norm {

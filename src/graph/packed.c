@@ -29,7 +29,7 @@ static void resolve_shortcut(const rn_graph *g, int node, rn_step *s)
 {
     s->shortcut = node;
     s->shortcut_stride = 1;
-    if (g->nodes[node].op == RN_OP_PADSHORT) {
+    if (rn_layer_pad_merges(g, node)) {
         s->shortcut = g->nodes[node].a;
         s->shortcut_stride = g->nodes[node].stride;
     }
@@ -42,7 +42,9 @@ static int step_ending(const rn_graph *g, int node, rn_step *s)
     *s = (rn_step){.node = node, .in = n->a, .out = node, .shortcut = -1};
     switch (n->op) {
     case RN_OP_MAXPOOL: s->kind = RN_STEP_MAXPOOL; return 1;
+    case RN_OP_MEANPOOL: s->kind = RN_STEP_MEANPOOL; return 1;
     case RN_OP_AVGPOOL: s->kind = RN_STEP_AVGPOOL; return 1;
+    case RN_OP_PADSHORT: s->kind = RN_STEP_PAD; return !rn_layer_pad_merges(g, node);
     case RN_OP_LINEAR: s->kind = RN_STEP_LINEAR; return 1;
     case RN_OP_BN: { /* a projection ends here; others go on to ReLU */
         int add = rn_layer_reader(g, node, RN_OP_ADD);

@@ -6,7 +6,7 @@
 #include "graph/infer.h"
 #include "graph/layers.h"
 
-typedef enum rn_step_kind { RN_STEP_CONV, RN_STEP_MAXPOOL, RN_STEP_AVGPOOL, RN_STEP_LINEAR } rn_step_kind;
+typedef enum rn_step_kind { RN_STEP_CONV, RN_STEP_MAXPOOL, RN_STEP_MEANPOOL, RN_STEP_AVGPOOL, RN_STEP_PAD, RN_STEP_LINEAR } rn_step_kind;
 
 typedef struct rn_step {
     rn_step_kind kind;

@@ -13,6 +13,7 @@
 #include "base/cpu.h"
 #include "formats/json.h"
 #include "models/config.h"
+#include "models/foreign.h"
 
 enum { MANY_WEIGHTS = 1 << 21 }; /* from here on, reading them is shared between threads */
 
@@ -170,16 +171,16 @@ static int numbers_are_fine(const rn_param *p, const float *x)
 }
 
 /* A value that is not finite, or a variance below zero, would reach every answer. */
-static int check_numbers(const rn_param *p, const float *x, const char *name, rn_error *err)
+static int check_numbers(const rn_param *p, const float *x, int64_t first, const char *name, rn_error *err)
 {
     if (numbers_are_fine(p, x)) /* else which one; a variance of -0 is none */
         return 0;
     for (int64_t i = 0; i < p->count; i++) {
         if (!isfinite(x[i]))
             return rn_error_set(err, RN_ERR_NUMBER, "%s: %s has a value that is not finite (%s at %lld)", name, p->name,
-                isnan(x[i]) ? "NaN" : "an infinity", (long long)i);
+                isnan(x[i]) ? "NaN" : "an infinity", (long long)(first + i));
         if (p->kind == RN_PARAM_BN_VAR && x[i] < 0)
-            return rn_error_set(err, RN_ERR_NUMBER, "%s: %s has a negative variance (at %lld)", name, p->name, (long long)i);
+            return rn_error_set(err, RN_ERR_NUMBER, "%s: %s has a negative variance (at %lld)", name, p->name, (long long)(first + i));
     }
     return 0;
 }
@@ -235,7 +236,7 @@ static int check_all_numbers(const rn_graph *graph, float *weights, float *stats
 {
     int status = 0;
     for (int i = 0; !status && i < graph->params_count; i++)
-        status = check_numbers(&graph->params[i], place(&graph->params[i], weights, stats), name, err);
+        status = check_numbers(&graph->params[i], place(&graph->params[i], weights, stats), 0, name, err);
     return status;
 }
 
@@ -283,6 +284,36 @@ static int sort_tensors(const rn_graph *graph, const char *network, const char *
             return rn_error_set(err, RN_ERR_SHAPE, "%s: %.100s is in the file, but %s has no such tensor", name, tensor, network);
     }
     return 0;
+}
+
+/* The numbers of a tensor, a piece at a time. */
+static int check_tensor_numbers(const rn_param *p, const rn_tensor *t, const char *name, rn_error *err)
+{
+    float x[4096];
+    rn_param part = *p;
+    rn_tensor piece = *t;
+    int status = 0;
+    for (int64_t at = 0; !status && at < t->count; at += part.count) {
+        part.count = piece.count = t->count - at < 4096 ? t->count - at : 4096;
+        piece.data = (const unsigned char *)t->data + (size_t)at * rn_dtype_size(t->dtype);
+        rn_tensor_floats(&piece, x);
+        status = check_numbers(&part, x, at, name, err);
+    }
+    return status;
+}
+
+int rn_model_check(const rn_graph *graph, const char *network, const char *name, const rn_tensors *tensors, rn_error *err)
+{
+    int averaged, count = 0, status = sort_tensors(graph, network, name, tensors, &averaged, err);
+    if (!status)
+        status = check_tensors(graph, network, name, tensors, "", err);
+    for (int i = 0; !status && i < graph->params_count; i++)
+        status = check_tensor_numbers(&graph->params[i], rn_tensors_find(tensors, graph->params[i].name), name, err);
+    for (int i = 0; !status && i < tensors->count; i++)
+        count += rn_graph_param(graph, tensors->items[i].name) >= 0;
+    if (!status && count != graph->params_count)
+        status = rn_error_set(err, RN_ERR_FORMAT, "%s: a tensor of %s is in it twice, by two names", name, network);
+    return status;
 }
 
 static int read_config(const char *name, const rn_tensors *tensors, json_t **config, rn_error *err)
@@ -365,17 +396,44 @@ int rn_model_from_tensors_unchecked(rn_model **model, const char *name, const rn
     return status;
 }
 
-int rn_model_load(rn_model **model, const char *path, rn_error *err)
+/* From tensors of any origin. */
+static int from_any(rn_model **model, const char *name, rn_tensors *tensors, const rn_foreign_given *given, rn_error *err)
+{
+    rn_foreign *foreign = NULL;
+    int status;
+    if (!rn_foreign_is(tensors))
+        return rn_model_from_tensors(model, name, tensors, err);
+    if ((status = rn_foreign_open(&foreign, name, tensors, given, err)))
+        return status;
+    if (foreign->why.code)
+        status = rn_error_set(err, foreign->why.code, "%s", foreign->why.text);
+    else
+        status = rn_model_from_tensors(model, name, &foreign->ours, err);
+    rn_foreign_close(&foreign);
+    return status;
+}
+
+static int load(rn_model **model, const char *path, const rn_foreign_given *given, rn_error *err)
 {
     rn_tensors tensors = {0};
     unsigned state = rn_fp_enter();
     *model = NULL;
-    int status = rn_safetensors_read(path, &tensors, err);
+    int status = rn_tensors_read(path, &tensors, err);
     if (!status)
-        status = rn_model_from_tensors(model, path, &tensors, err);
+        status = from_any(model, path, &tensors, given, err);
     rn_tensors_free(&tensors);
     rn_fp_leave(state);
     return status;
+}
+
+int rn_model_load(rn_model **model, const char *path, rn_error *err)
+{
+    return load(model, path, &(rn_foreign_given){.folder = 1}, err);
+}
+
+int rn_model_load_weights(rn_model **model, const char *path, rn_error *err)
+{
+    return load(model, path, &(rn_foreign_given){.weights = 1, .folder = 1}, err);
 }
 
 int rn_model_parse(rn_model **model, const char *name, const void *data, size_t size, rn_error *err)
@@ -385,7 +443,7 @@ int rn_model_parse(rn_model **model, const char *name, const void *data, size_t 
     *model = NULL;
     int status = rn_safetensors_parse(name, data, size, &tensors, err);
     if (!status)
-        status = rn_model_from_tensors(model, name, &tensors, err);
+        status = from_any(model, name, &tensors, NULL, err);
     rn_tensors_free(&tensors);
     rn_fp_leave(state);
     return status;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "formats/json.h"
+#include "train/population.h"
 
 struct rn_checkpoint {
     char *path;
@@ -39,6 +40,10 @@ static json_t *record_options(const rn_train_options *options, rn_kind kind)
     for (size_t i = 0; all && i < sizeof left_out / sizeof *left_out; i++)
         json_object_del(all, left_out[i]);
     json_object_del(json_object_get(all, "augment"), "noise_folder");
+    if (!options->bn_recompute) /* younger than the record: runs without it keep their bytes */
+        json_object_del(all, "bn_recompute");
+    if (!options->milestones_count)
+        json_object_del(all, "milestones");
     return all;
 }
 
@@ -126,6 +131,9 @@ int rn_checkpoint_fetch_best(rn_trainer *t, rn_error *err)
     if (!status) {
         memcpy(t->model->weights, best->weights, (size_t)graph->weights_count * sizeof(float));
         memcpy(t->model->stats, best->stats, (size_t)graph->stats_count * sizeof(float));
+        json_t *averaged = rn_model_section(best, RN_POPULATION_SECTION);
+        if (averaged && json_object_set(t->model->config, RN_POPULATION_SECTION, averaged))
+            status = rn_error_memory(err, "the model's training record", 1);
     }
     rn_model_close(&best);
     free(path);

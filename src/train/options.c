@@ -11,9 +11,11 @@
 
 #include "base/file.h"
 #include "formats/json.h"
+#include "models/model.h"
+#include "train/recipes.h"
 #include "train/sections.h"
 
-typedef enum field_kind { F_INT, F_BOOL, F_SEED, F_REAL, F_TEXT, F_CHOICE, F_LETTER, F_POOL } field_kind;
+typedef enum field_kind { F_INT, F_BOOL, F_SEED, F_REAL, F_TEXT, F_CHOICE, F_ARCH } field_kind;
 
 typedef struct field {
     const char *key;
@@ -30,13 +32,27 @@ typedef struct field {
 /* What other values are derived from stands before them, so that a difference is reported by its cause. */
 static const field fields[] = {
     {"arch.name", F_TEXT, AT(arch.name)},
-    {"arch.width", F_INT, AT(arch.width), 1, 4096},
-    {"arch.in_channels", F_INT, AT(arch.in_channels), 0, 4096},
-    {"arch.classes", F_INT, AT(arch.classes), 0, 1000000},
-    {"arch.embedding", F_INT, AT(arch.embedding), 0, 65536},
-    {"arch.shortcut", F_LETTER, AT(arch.shortcut), 0, 0, "A|B"},
-    {"arch.pool", F_POOL, AT(arch.pool_h)},
-    {"arch.stem", F_CHOICE, AT(arch.stem), 0, 0, "3x3|7x7"},
+    {"arch.block", F_ARCH}, /* these by rn_arch_fields */
+    {"arch.blocks", F_ARCH},
+    {"arch.preact", F_ARCH},
+    {"arch.width", F_ARCH},
+    {"arch.stem_width", F_ARCH},
+    {"arch.groups", F_ARCH},
+    {"arch.group_width", F_ARCH},
+    {"arch.se", F_ARCH},
+    {"arch.stem", F_ARCH},
+    {"arch.stem_pool", F_ARCH},
+    {"arch.shortcut", F_ARCH},
+    {"arch.shortcut_pool", F_ARCH},
+    {"arch.stride_at", F_ARCH},
+    {"arch.pool", F_ARCH},
+    {"arch.pool_rows", F_ARCH},
+    {"arch.pool_eps", F_ARCH},
+    {"arch.embedding", F_ARCH},
+    {"arch.embedding2", F_ARCH},
+    {"arch.classes", F_ARCH},
+    {"arch.in_channels", F_ARCH},
+    {"arch.bn_eps", F_ARCH},
     {"init_weights", F_CHOICE, AT(init_weights), 0, 0, "pytorch|he"},
     {"zero_last", F_BOOL, AT(zero_last)},
     {"init", F_TEXT, AT(init_path)},
@@ -72,6 +88,7 @@ static const field fields[] = {
     {"label_smoothing", F_REAL, AT(label_smoothing), 0, 1},
     {"clip", F_REAL, AT(clip), 0, 1e30},
     {"ema", F_REAL, AT(ema), 0, 0.9999999},
+    {"bn_recompute", F_BOOL, AT(bn_recompute)},
     {"patience", F_INT, AT(patience), 0, 1000000},
     {"checkpoint_minutes", F_REAL, AT(checkpoint_minutes), 0, 1e6, NULL, 1},
     {"cache_mb", F_INT, AT(cache_mb), 0, BIG, NULL, 1},
@@ -182,7 +199,6 @@ static const field *find_field(const char *key)
 static json_t *field_json(const field *f, const rn_train_options *o)
 {
     const char *at = (const char *)o + f->offset;
-    char text[32];
     switch (f->kind) {
     case F_INT:
         return json_integer(*(const int *)at);
@@ -196,11 +212,8 @@ static json_t *field_json(const field *f, const rn_train_options *o)
         return json_string(at);
     case F_CHOICE:
         return choice_json(f->choices, *(const int *)at);
-    case F_LETTER:
-        return json_stringn(at, 1);
-    case F_POOL:
-        snprintf(text, sizeof text, "%dx%d", o->arch.pool_h, o->arch.pool_w);
-        return json_string(text);
+    case F_ARCH:
+        return rn_arch_member(&o->arch, strchr(f->key, '.') + 1);
     }
     return NULL;
 }
@@ -226,15 +239,18 @@ static int put(json_t *root, const char *key, json_t *value)
 
 json_t *rn_train_options_to_json(const rn_train_options *o, rn_kind kind)
 {
-    json_t *root = json_object(), *freeze = json_array(), *weights = json_array();
-    int failed = !root || !freeze || !weights;
+    json_t *root = json_object(), *freeze = json_array(), *weights = json_array(), *milestones = json_array();
+    int failed = !root || !freeze || !weights || !milestones;
     for (size_t i = 0; i < FIELDS && !failed; i++)
         failed = put(root, fields[i].key, field_json(&fields[i], o)) != 0;
     for (int i = 0; i < o->freeze_count && !failed; i++)
         failed = json_array_append_new(freeze, json_string(o->freeze[i])) != 0;
     for (int i = 0; i < o->class_weights_count && !failed; i++)
         failed = json_array_append_new(weights, json_real(o->class_weights[i])) != 0;
-    failed = failed || json_object_set(root, "freeze", freeze) || json_object_set(root, "class_weights", weights);
+    for (int i = 0; i < o->milestones_count && !failed; i++)
+        failed = json_array_append_new(milestones, json_real(o->milestones[i])) != 0;
+    failed = failed || json_object_set(root, "freeze", freeze) || json_object_set(root, "class_weights", weights) ||
+             json_object_set(root, "milestones", milestones);
     failed = failed || json_object_set_new(root, "augment", rn_section_augment(o, kind));
     if (kind == RN_SOUND)
         failed = failed || json_object_set_new(root, "features", rn_features_to_json(&o->features));
@@ -242,6 +258,7 @@ json_t *rn_train_options_to_json(const rn_train_options *o, rn_kind kind)
         failed = failed || json_object_set_new(root, "pictures", rn_pictures_to_json(&o->pictures));
     json_decref(freeze);
     json_decref(weights);
+    json_decref(milestones);
     if (!failed)
         return root;
     json_decref(root);
@@ -290,28 +307,20 @@ static int set_number(const field *f, char *at, const json_t *value, const char 
     return status;
 }
 
-/* "4x1" */
-static int parse_pool(const char *text, int *h, int *w)
+static int set_arch(rn_train_options *o, const field *f, const json_t *value, const char *file, rn_error *err)
 {
-    int *out[2] = {h, w};
-    for (int i = 0; i < 2; i++) {
-        int value = 0, digits = 0;
-        for (; *text >= '0' && *text <= '9' && digits < 5; text++, digits++)
-            value = value * 10 + (*text - '0');
-        if (!digits || value < 1 || value > 1024)
-            return -1;
-        *out[i] = value;
-        if (*text++ != (i == 0 ? 'x' : 0))
-            return -1;
-    }
-    return 0;
+    char want[RN_ARCH_WANT];
+    json_t *v = rn_option_typed(value);
+    int wrong = rn_arch_set_member(&o->arch, strchr(f->key, '.') + 1, v, want);
+    json_decref(v);
+    return wrong ? refuse(err, file, f->key, want) : 0;
 }
 
 static int set_field(rn_train_options *o, const field *f, const json_t *value, const char *file, rn_error *err)
 {
     char *at = (char *)o + f->offset, want[200];
     const char *text = json_string_value(value);
-    int index, h, w;
+    int index;
     switch (f->kind) {
     case F_INT:
     case F_BOOL:
@@ -326,7 +335,6 @@ static int set_field(rn_train_options *o, const field *f, const json_t *value, c
         memcpy(at, text, strlen(text));
         return 0;
     case F_CHOICE:
-    case F_LETTER:
         snprintf(want, sizeof want, "one of %s", f->choices);
         for (char *p = want + 7; *p; p++)
             if (*p == '|')
@@ -334,17 +342,10 @@ static int set_field(rn_train_options *o, const field *f, const json_t *value, c
         index = text ? choice_index(f->choices, text) : -1;
         if (index < 0)
             return refuse(err, file, f->key, want);
-        if (f->kind == F_LETTER)
-            *at = text[0];
-        else
-            *(int *)at = index;
+        *(int *)at = index;
         return 0;
-    case F_POOL:
-        if (!text || parse_pool(text, &h, &w))
-            return refuse(err, file, f->key, "a size such as 4x1, each side from 1 to 1024");
-        o->arch.pool_h = h;
-        o->arch.pool_w = w;
-        return 0;
+    case F_ARCH:
+        return set_arch(o, f, value, file, err);
     }
     return 0;
 }
@@ -392,6 +393,18 @@ static int add_class_weight(rn_train_options *o, const json_t *value)
     return 0;
 }
 
+static int add_milestone(rn_train_options *o, const json_t *value)
+{
+    json_t *v = rn_option_typed(value);
+    double epoch = json_is_number(v) ? json_number_value(v) : -1;
+    json_decref(v);
+    double before = o->milestones_count ? o->milestones[o->milestones_count - 1] : 0;
+    if (!(epoch > before && epoch <= 1e6) || o->milestones_count >= RN_TRAIN_MILESTONES_MAX)
+        return -1;
+    o->milestones[o->milestones_count++] = epoch;
+    return 0;
+}
+
 /* ---- Keys ---- */
 
 static int set_one(rn_train_options *o, const char *key, const json_t *value, const char *file, rn_error *err);
@@ -432,6 +445,21 @@ static int set_section(rn_train_options *o, const char *name, const json_t *sect
     return 0;
 }
 
+static int set_recipe(rn_train_options *o, const json_t *value, const char *file, rn_error *err)
+{
+    const char *name = json_string_value(value);
+    const rn_recipe *recipe = name ? rn_recipe_find(name) : NULL;
+    int status = 0;
+    if (!recipe)
+        return refuse(err, file, "recipe", "one of he-cifar he-imagenet torchvision");
+    for (int i = 0; recipe->options[i].key && !status; i++) {
+        json_t *text = json_string(recipe->options[i].text);
+        status = text ? set_one(o, recipe->options[i].key, text, file, err) : rn_error_memory(err, "options", sizeof *o);
+        json_decref(text);
+    }
+    return status;
+}
+
 static int set_one(rn_train_options *o, const char *key, const json_t *value, const char *file, rn_error *err)
 {
     char plain[128], head[32] = "";
@@ -442,8 +470,12 @@ static int set_one(rn_train_options *o, const char *key, const json_t *value, co
         if (*p == '-')
             *p = '_';
     const field *f = find_field(plain);
-    if (f && strcmp(plain, "arch.name") != 0)
-        return set_field(o, f, value, file, err);
+    if (f && strcmp(plain, "arch.name") != 0) {
+        int failed = set_field(o, f, value, file, err);
+        if (!failed && strcmp(plain, "step_epochs") == 0 && o->step_epochs > 0)
+            o->milestones_count = 0; /* those of a recipe */
+        return failed;
+    }
     if (f) {
         if (json_string_value(value) && strcmp(json_string_value(value), o->arch.name) == 0)
             return 0;
@@ -463,6 +495,16 @@ static int set_one(rn_train_options *o, const char *key, const json_t *value, co
         o->class_weights_count = 0;
         return each(value, add_class_weight, o) ? refuse(err, file, key, "up to 1024 numbers from 0 to 1e6, one a class") : 0;
     }
+    if (strcmp(plain, "milestones") == 0) {
+        o->milestones_count = 0;
+        memset(o->milestones, 0, sizeof o->milestones);
+        if (each(value, add_milestone, o))
+            return refuse(err, file, key, "up to 32 rising numbers of epochs such as 82,123");
+        o->step_epochs = o->milestones_count ? 0 : o->step_epochs;
+        return 0;
+    }
+    if (strcmp(plain, "recipe") == 0)
+        return set_recipe(o, value, file, err);
     if (section_index(plain) >= 0)
         return set_section(o, plain, value, file, err);
     const char *dot = strchr(plain, '.');
@@ -486,17 +528,19 @@ int rn_train_options_from_json(rn_train_options *options, const json_t *section,
     json_t *value;
     if (!json_is_object(section))
         return rn_error_set(err, RN_ERR_FORMAT, "%s: an object with options is wanted", file ? file : "options");
-    /* A network's name, a convention and a preset set their other numbers, so they go first wherever they stand. */
+    /* A network's name, a convention, a preset and a recipe set other options, so they go first wherever they stand. */
     json_t *name = json_object_get(section, "arch.name"), *convention = json_object_get(section, "features.convention"),
-           *preset = json_object_get(section, "pictures.preset");
+           *preset = json_object_get(section, "pictures.preset"), *recipe = json_object_get(section, "recipe");
     int status = name ? set_one(&copy, "arch.name", name, file, err) : 0;
+    if (recipe && !status)
+        status = set_recipe(&copy, recipe, file, err);
     if (convention && !status)
         status = set_one(&copy, "features.convention", convention, file, err);
     if (preset && !status)
         status = set_one(&copy, "pictures.preset", preset, file, err);
     json_object_foreach((json_t *)(uintptr_t)section, key, value)
     {
-        if (!status && strcmp(key, "pictures.preset") != 0) /* it would undo what stands beside it */
+        if (!status && value != recipe && value != preset) /* a preset would undo what stands beside it */
             status = set_one(&copy, key, value, file, err);
     }
     if (!status)
@@ -524,7 +568,11 @@ int rn_train_options_known(const char *key)
     for (char *p = plain; *p; p++)
         if (*p == '-')
             *p = '_';
-    if (find_field(plain) || section_index(plain) >= 0 || strcmp(plain, "freeze") == 0 || strcmp(plain, "class_weights") == 0)
+    static const char *const others[] = {"freeze", "class_weights", "milestones", "recipe"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (strcmp(plain, others[i]) == 0)
+            return 1;
+    if (find_field(plain) || section_index(plain) >= 0)
         return 1;
     rn_train_options options;
     rn_train_options_default(&options);

@@ -19,6 +19,7 @@ typedef enum rn_balance { RN_BALANCE_NONE, RN_BALANCE_SAMPLING, RN_BALANCE_WEIGH
 
 #define RN_TRAIN_CLASSES_MAX 1024 /* of class_weights */
 #define RN_TRAIN_FREEZE_MAX 32
+#define RN_TRAIN_MILESTONES_MAX 32
 
 typedef struct rn_train_options {
     /* network: keys "arch": {"name", "width", ...}, "init_weights", "zero_last", "init", "freeze" */
@@ -55,12 +56,15 @@ typedef struct rn_train_options {
     rn_schedule_kind schedule;    /* cosine */
     double lr_end;                /* cosine ends at lr * lr_end; 0 */
     double step_epochs;           /* step: every so many epochs ... ; 0: auto (a third of the run) */
+    int milestones_count;         /* ... or, key "milestones", after so many epochs each, ascending; whichever is set later holds */
+    double milestones[RN_TRAIN_MILESTONES_MAX];
     double step_factor;           /* ... the rate is multiplied by this; 0.1 */
     int warmup_steps;             /* linear from lr / warmup_steps; 0: take warmup_epochs */
     double warmup_epochs;         /* -1: auto (5 % of the run, one epoch at most) */
     double label_smoothing;       /* 0 */
     double clip;                  /* largest gradient norm; 0: none */
     double ema;                   /* decay of averaged weights; 0: none */
+    int bn_recompute;             /* 1: the best model gets BN statistics by true average over the training part (population.h); 0 */
     int batch;                    /* 0: auto */
     int ghost_batch;              /* 32 */
     int epochs;                   /* 0: auto */
@@ -85,7 +89,8 @@ int rn_train_options_check(const rn_train_options *options, rn_error *err);
 json_t *rn_train_options_to_json(const rn_train_options *options, rn_kind kind);
 
 /* Sets what `section` has and leaves the rest; unknown keys and wrong types are refused by name. `file` stands in messages.
- * A new "arch": {"name": ...} takes that network's defaults before its other keys. On failure *options is unchanged. */
+ * A new "arch": {"name": ...} takes that network's defaults before its other keys; "recipe": "he-cifar" (recipes.h) sets its options before
+ * every other key, and is not kept itself. On failure *options is unchanged. */
 int rn_train_options_from_json(rn_train_options *options, const json_t *section, const char *file, rn_error *err);
 
 /* A file of such an object (--config FILE.json, RUN/config.json). */

@@ -143,7 +143,7 @@ static void resolve_steps(rn_train_options *o, int items)
     }
     if (o->warmup_epochs < 0)
         o->warmup_epochs = o->epochs >= 20 ? 1 : 0.05 * o->epochs;
-    if (!(o->step_epochs > 0))
+    if (!(o->step_epochs > 0) && !o->milestones_count)
         o->step_epochs = o->epochs / 3.0;
 }
 

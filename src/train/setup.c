@@ -131,7 +131,7 @@ static int open_model(rn_trainer *t, rn_checkpoint *checkpoint, rn_error *err)
     if (status || !o->init_path[0])
         return status;
     rn_model *from = NULL;
-    status = rn_model_load(&from, o->init_path, err);
+    status = rn_model_load_weights(&from, o->init_path, err);
     if (!status)
         status = rn_model_adopt(t->model, from, o->seed, t->watch.note, t->watch.context, err);
     rn_model_close(&from);

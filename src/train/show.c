@@ -76,7 +76,7 @@ static void write_progress(rn_trainer *t, const char *state, const rn_train_prog
 
 void rn_show_progress(rn_trainer *t, const rn_train_progress *p)
 {
-    static const char *const states[] = {"preparing", "preparing", "training", "validating", "training", "testing"};
+    static const char *const states[] = {"preparing", "preparing", "training", "validating", "training", "testing", "testing"};
     double now = rn_seconds_now();
     if (p->stage == RN_TRAIN_STEP || p->stage == RN_TRAIN_EPOCH)
         t->shown = *p;
