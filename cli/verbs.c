@@ -253,8 +253,10 @@ const verb verbs[] = {
      "recordings alone tells the classes apart. Exit status 1 if there is an error among the findings.\n"
      "DATA is a folder with one sub-folder per class; a manifest (.csv or .jsonl with path,label and optional\n"
      "split, source, start, end, weight); or what was marked in recordings: a selection table of Raven or labels of\n"
-     "Audacity (.txt), or a folder of these beside the recordings. Every mark is an item then.",
+     "Audacity (.txt), or a folder of these beside the recordings. Every mark is an item then. Or a set as MNIST, CIFAR,\n"
+     "WebDataset (tars), Kaldi or WeSpeaker have it: docs/data-sets.md.",
      "  resnet data check birds\n"
+     "  resnet data check 'birds-{000000..000146}.tar'\n"
      "  resnet data check birds --json",
      data_options, 1, 1, verb_data_check},
     {"data stats", "DATA", "counts, durations and rates per class",
@@ -271,8 +273,8 @@ const verb verbs[] = {
      "Trains a network on DATA: a folder with one sub-folder per class; a manifest (.csv or .jsonl with path,label\n"
      "and optional split, source, start, end, weight); or marks made in Raven or Audacity (.txt, or a folder of\n"
      "these beside the recordings). Items are recordings, their marked parts, or .npy arrays (CxHxW). Sets that come packed\n"
-     "are taken as they are, with their train and test parts: a folder with MNIST's files (IDX, also .gz), or with CIFAR's\n"
-     "(binary). docs/data-sets.md has every kind.\n"
+     "are taken as they are, with their train and test parts: folders with MNIST's files (IDX, also .gz) or CIFAR's (binary),\n"
+     "shards (a tar, a folder of them, 'x-{000..146}.tar', a .list), Kaldi's directories. docs/data-sets.md has every kind.\n"
      "One label per item. What is not said is taken from the data, printed first and stored.\n"
      "Ctrl-C writes a checkpoint; the same command with --resume goes on and ends with the same model.",
      "  resnet train birds --out run\n"
