@@ -201,7 +201,7 @@ static const option_row predict_options[] = {
     WINDOW_ROWS, RAW_ROWS, END};
 
 static const option_row embed_options[] = {
-    PATH("out", "FILE", 0, "X.npy (with X.paths.txt beside it), X.csv, or a store X.sqlite; also -o [CSV to standard output]"),
+    PATH("out", "FILE", 0, "X.npy (and X.paths.txt), X.csv, X.ark (and X.scp), or a store X.sqlite; also -o [CSV to standard output]"),
     FLAG("l2", 0, "scale every embedding to length 1"),
     WINDOW_ROWS, RAW_ROWS, END};
 
@@ -315,9 +315,10 @@ const verb verbs[] = {
      predict_options, 2, -1, verb_predict},
     {"embed", "MODEL PATH...", "recordings become vectors",
      "Writes the embedding of every recording (of every window of a long one): a CSV with path, start, end and\n"
-     "numbers, one .npy array with the paths beside it, one a line, or rows of a store, an SQLite database (X.sqlite,\n"
-     "X.sqlite3 or X.db; docs/embedding-store.md has its tables). Into a store only what is new or changed is embedded,\n"
-     "and what it said to be stored survives a kill; --json says it recording by recording.",
+     "numbers, one .npy array with the paths beside it, one a line, Kaldi's vectors (X.ark with X.scp beside it; keys are the\n"
+     "paths with %20 for a blank, and of windows -START-END in hundredths of a second), or rows of a store, an SQLite\n"
+     "database (X.sqlite, X.sqlite3 or X.db; docs/embedding-store.md has its tables). Into a store only what is new or\n"
+     "changed is embedded, and what it said to be stored survives a kill; --json says it recording by recording.",
      "  resnet embed run/model.safetensors birds -o birds.npy      birds.npy and birds.paths.txt\n"
      "  resnet embed run/model.safetensors archive -o archive.sqlite      again, it adds what is new\n"
      "  resnet embed run/model.safetensors garden.flac --l2",
