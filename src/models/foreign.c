@@ -197,8 +197,9 @@ static void blame_unknown(rn_foreign *f, const rn_tensors *tensors, int unknown,
         blame(f, RN_ERR_UNSUPPORTED, "%s: a checkpoint of a training; the model.safetensors beside it is its model", f->name);
     else if (!f->known)
         blame(f, RN_ERR_UNSUPPORTED,
-              "%s: not a residual network that is known here: none of its %d tensors has a name of one (%s); `resnet info` lists them",
-              f->name, f->count, name.text);
+              "%s: not a residual network that is known here: of its tensors (%s, %d in all) none is conv1, bn1, layer1.0.conv1 or fc by "
+              "any known names",
+              f->name, name.text, f->count);
     else if (unknown == 1)
         blame(f, RN_ERR_UNSUPPORTED, "%s: %s is in the file, but no network here has such a tensor", f->name, name.text);
     else
