@@ -1,6 +1,7 @@
-/* A data set: opening by kind, the caller's tensors, content hashes, closing. Listing is in folder.c, manifest.c and tables.c.
+/* A data set: opening by kind, the caller's tensors, content hashes, closing. Listing is in folder.c, manifest.c, tables.c, idx.c and cifar.c.
  *
- * Hashes are XXH3-128 of the file's bytes, read in pieces of 256 KiB, one task per file; items that are stretches of one file share it. */
+ * Hashes are XXH3-128 of the file's bytes, read in pieces of 256 KiB, one task per file; items that are stretches of one file share it. Of
+ * items in memory the values are hashed. */
 #include "data/dataset.h"
 
 #include <errno.h>
@@ -16,6 +17,7 @@
 
 #include "base/file.h"
 #include "data/listing.h"
+#include "media/image.h"
 
 const char *rn_text_extension(const char *path)
 {
@@ -49,6 +51,17 @@ const char *rn_part_name(rn_part part)
     return part == RN_PART_TRAIN ? "train" : part == RN_PART_VALIDATION ? "validation" : part == RN_PART_TEST ? "test" : "";
 }
 
+/* Tables come last: the packed sets have lists of labels that look like one. */
+static int list_folder(rn_listing *l, const char *path, rn_error *err)
+{
+    static int (*const readers[])(rn_listing *, const char *, int *, rn_error *) = {rn_listing_idx, rn_listing_cifar,
+                                                                                          rn_listing_tables};
+    int found = 0, status = 0;
+    for (size_t i = 0; i < sizeof readers / sizeof *readers && !found && !status; i++)
+        status = readers[i](l, path, &found, err);
+    return status || found ? status : rn_listing_folder(l, path, err);
+}
+
 int rn_dataset_open(rn_dataset **dataset, const char *path, const rn_sound_options *sound, rn_error *err)
 {
     rn_listing l = {0};
@@ -58,15 +71,13 @@ int rn_dataset_open(rn_dataset **dataset, const char *path, const rn_sound_optio
         return rn_error_set(err, RN_ERR_ARG, "no data set named; DATA is %s", RN_DATA_IS);
     if (stat(path, &info))
         return rn_error_set(err, RN_ERR_IO, "%.500s: %s", path, rn_errno_text(errno));
-    int tables = 0, status = rn_listing_start(&l, path, sound, err);
+    int status = rn_listing_start(&l, path, sound, err);
     const char *extension = rn_text_extension(path);
     if (status)
         ;
-    else if (S_ISDIR(info.st_mode)) {
-        status = rn_listing_tables(&l, path, &tables, err);
-        if (!status && !tables)
-            status = rn_listing_folder(&l, path, err);
-    } else if (!strcasecmp(extension, "txt") || !strcasecmp(extension, "tsv"))
+    else if (S_ISDIR(info.st_mode))
+        status = list_folder(&l, path, err);
+    else if (!strcasecmp(extension, "txt") || !strcasecmp(extension, "tsv"))
         status = rn_listing_table(&l, path, err);
     else if (!strcasecmp(extension, "csv"))
         status = rn_listing_csv(&l, path, err);
@@ -78,6 +89,27 @@ int rn_dataset_open(rn_dataset **dataset, const char *path, const rn_sound_optio
         status = rn_listing_finish(&l, dataset, err);
     rn_listing_drop(&l);
     return status;
+}
+
+rn_kind rn_item_kind(const rn_item *item)
+{
+    /* a member is known by its own name, not by the archive's */
+    const char *path = item->bytes > 0 ? item->name : item->path;
+    if (item->pixels)
+        return RN_PICTURES;
+    if (item->tensor || !strcasecmp(rn_text_extension(path), "npy"))
+        return RN_ARRAYS;
+    return rn_image_known(path) ? RN_PICTURES : RN_SOUND;
+}
+
+const char *rn_kind_name(rn_kind kind)
+{
+    return kind == RN_PICTURES ? "pictures" : kind == RN_ARRAYS ? "arrays" : "recordings";
+}
+
+rn_kind rn_dataset_kind(const rn_dataset *d)
+{
+    return d->count ? rn_item_kind(&d->items[0]) : RN_SOUND;
 }
 
 static int fill_tensor_items(rn_dataset *d, const float *x, const int *labels, const char *const *sources, rn_error *err)
@@ -161,6 +193,9 @@ void rn_dataset_close(rn_dataset **dataset)
         free(d->labels[i]);
     for (int i = 0; i < d->warnings_count; i++)
         free(d->warnings[i]);
+    for (int i = 0; i < d->blocks_count; i++)
+        free(d->blocks[i]);
+    free(d->blocks);
     free(d->items);
     free(d->labels);
     free(d->warnings);
@@ -215,9 +250,9 @@ static void hash_task(void *context, int task, int thread)
     rn_hashing *h = context;
     rn_item *item = &h->dataset->items[h->order[h->first[task]]];
     (void)thread;
-    if (item->tensor) {
-        size_t size = (size_t)h->dataset->c * (size_t)h->dataset->h * (size_t)h->dataset->w * sizeof *item->tensor;
-        XXH128_hash_t hash = XXH3_128bits(item->tensor, size);
+    if (item->tensor || item->pixels) {
+        size_t size = (size_t)h->dataset->c * (size_t)h->dataset->h * (size_t)h->dataset->w;
+        XXH128_hash_t hash = item->pixels ? XXH3_128bits(item->pixels, size) : XXH3_128bits(item->tensor, size * sizeof *item->tensor);
         rn_hash_text(hash.high64, hash.low64, item->hash);
     } else
         h->failed[task] = rn_hash_file(item->path, item->hash);

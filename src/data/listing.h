@@ -9,8 +9,18 @@
 #define RN_LABEL_LIMIT 255       /* bytes of a label */
 #define RN_WARNINGS_OF_A_KIND 20 /* then one line counts the rest */
 #define RN_DATA_IS                                                                                                                        \
-    "a folder with one sub-folder per class, a manifest (.csv, .jsonl), a selection table of Raven or labels of Audacity (.txt), or a "   \
-    "folder of such tables beside their recordings"
+    "a folder with one sub-folder per class, a manifest (.csv, .jsonl), a selection table of Raven or labels of Audacity (.txt), a "      \
+    "folder of such tables beside their recordings, or a set as MNIST or CIFAR have it (resnet help train)"
+
+/* lines.c: a text file's lines, without their ends (LF or CRLF), byte order mark and empty lines at the end. Refused: a NUL byte. */
+typedef struct rn_text_lines {
+    char *data, **line;
+    int count;
+} rn_text_lines;
+int rn_lines_read(rn_text_lines *lines, const char *path, rn_error *err);
+/* The same if there is such a file in the folder, else {0}: a label a line, the first is number 0. */
+int rn_lines_labels(rn_text_lines *lines, const char *folder, const char *name, rn_error *err);
+void rn_lines_free(rn_text_lines *lines);
 
 typedef struct rn_listing {
     rn_dataset *dataset;
@@ -30,6 +40,8 @@ typedef struct rn_entry {
     const char *source; /* NULL: the name without its extension */
     double start_s, end_s, weight;
     rn_part part;
+    int64_t offset, bytes; /* as rn_item has them, and */
+    const unsigned char *pixels;
 } rn_entry;
 
 int rn_listing_start(rn_listing *l, const char *path, const rn_sound_options *sound, rn_error *err);
@@ -47,6 +59,17 @@ int rn_listing_json_lines(rn_listing *l, const char *path, rn_error *err);
 /* tables.c: a table of selections, or all that lie in a folder without sub-folders; *tables: how many there were, 0 for another folder. */
 int rn_listing_table(rn_listing *l, const char *path, rn_error *err);
 int rn_listing_tables(rn_listing *l, const char *path, int *tables, rn_error *err);
+
+/* Sets that come packed. *found: 0 for another folder, which is left for the next reader. */
+int rn_listing_idx(rn_listing *l, const char *path, int *found, rn_error *err);
+int rn_listing_cifar(rn_listing *l, const char *path, int *found, rn_error *err);
+
+/* packed.c: what those share. Items are pictures of one size, all in memory. */
+int rn_listing_own(rn_listing *l, unsigned char *block, rn_error *err); /* freed with the data set; also after an error */
+int rn_listing_size(rn_listing *l, const char *file, int c, int h, int w, rn_error *err); /* all files must agree */
+/* Item `index` of `count` in the file or files called `set`: named SET/00017. labels NULL: the label is the number. */
+int rn_listing_pixels(rn_listing *l, const char *set, int64_t index, int64_t count, rn_part part, int label, const rn_text_lines *labels,
+                      const unsigned char *pixels, rn_error *err);
 
 /* folder.c: the names in a folder that do not begin with a dot, in byte order; rn_names_free them, also after an error. */
 int rn_names_read(const char *path, char ***names, int *count, rn_error *err);
@@ -77,6 +100,8 @@ int rn_csv_open(rn_csv *csv, const char *path, rn_error *err);
 int rn_csv_parse(rn_csv *csv, const char *name, const void *data, size_t size, rn_error *err); /* copies data */
 int rn_csv_next(rn_csv *csv, int *more, rn_error *err); /* *more = 0 at the end; blank lines are passed over */
 void rn_csv_close(rn_csv *csv);
+
+rn_kind rn_item_kind(const rn_item *item);
 
 /* names.c */
 char *rn_text_printable(const char *text);       /* other bytes as \xNN; malloc'ed, NULL if memory is out */
