@@ -103,12 +103,15 @@ static void print_table(const json_t *all)
     char a[32], b[32];
     size_t i, widest = 6;
     json_t *row;
-    printf("read      %s (%s, %s): %s tensors, %s of them by the names of %s\n", text_of(all, "path"), text_of(all, "format"),
-           text_bytes(a, number_of(all, "bytes")), text_count(b, (int64_t)json_array_size(tensors)),
-           number_of(all, "known") == (json_int_t)json_array_size(tensors) ? "all"
-           : number_of(all, "known")                                       ? "some"
-                                                                           : "none",
-           number_of(all, "known") ? text_of(all, "names") : "a network that is known here");
+    json_int_t count = (json_int_t)json_array_size(tensors), known = number_of(all, "known");
+    printf("read      %s (%s, %s): %s tensor%s, ", text_of(all, "path"), text_of(all, "format"), text_bytes(a, number_of(all, "bytes")),
+           text_count(b, count), count == 1 ? "" : "s");
+    if (!known)
+        printf("none by a name of a network that is known here\n");
+    else if (!strcmp(text_of(all, "names"), "ours"))
+        printf("%s by our names\n", known == count ? "all" : "some");
+    else
+        printf("%s by the names of %s\n", known == count ? "all" : "some", text_of(all, "names"));
     print_network(all);
     print_labels(json_object_get(all, "labels"));
     json_array_foreach((json_t *)patterns, i, row) widest = strlen(text_of(row, "from")) > widest ? strlen(text_of(row, "from")) : widest;
