@@ -264,7 +264,7 @@ static void change_text(unsigned char *data, size_t size, const char *from, cons
 static void names_that_lead_away(void **state)
 {
     (void)state;
-    static const char *const names[] = {"../ternal.onnx.weights", "/xternal.onnx.weights", "a//ernal.onnx.weights", "./ternal.onnx.weights",
+    static const char *const names[] = {"../ernal.onnx.weights", "/xternal.onnx.weights", "a//ernal.onnx.weights", "./ternal.onnx.weights",
                                         "a/ernal/../../weights"};
     size_t size;
     unsigned char *data = read_bytes(golden("external.onnx"), &size);
