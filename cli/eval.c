@@ -48,7 +48,8 @@ static void print_summary(const json_t *all)
         printf("top 5        %.1f %%\n", 100 * real_of(all, "top5"));
     printf("loss         %.3f   calibration error %.1f %%\n", real_of(all, "loss"), 100 * real_of(all, "ece"));
     if (level)
-        printf("level alone  %.1f %%   (macro %.1f %%; always the largest class, %.1f %%)\n", 100 * real_of(level, "accuracy"),
+        printf("%s%.1f %%   (macro %.1f %%; always the largest class, %.1f %%)\n",
+               strcmp(text_of(all, "kind"), "pictures") ? "level alone  " : "brightness   ", 100 * real_of(level, "accuracy"),
                100 * real_of(level, "macro_accuracy"), 100 * real_of(level, "chance"));
 }
 
@@ -193,6 +194,19 @@ static int write_report(const command *c, rn_evaluation *evaluation)
     return EXIT_DONE;
 }
 
+static int save(const command *c, rn_evaluation *evaluation, const json_t *all)
+{
+    char count[32];
+    rn_error err = {0};
+    const char *path = option_text(c, "bn-recompute");
+    if (rn_evaluation_save(evaluation, path, &err))
+        return fail_with(&err);
+    if (!option_flag(c, "json"))
+        printf("\nrecomputed   %s has BN statistics of %s items: the figures are its own\n", path,
+               text_count(count, number_of(all, "bn_statistics")));
+    return EXIT_DONE;
+}
+
 static int calibrate(const command *c, const rn_evaluation *evaluation, const json_t *all)
 {
     const json_t *calibration = json_object_get(all, "calibration");
@@ -200,9 +214,9 @@ static int calibrate(const command *c, const rn_evaluation *evaluation, const js
     if (rn_evaluation_calibrate(evaluation, &err))
         return fail_with(&err);
     if (!option_flag(c, "json"))
-        printf("\ncalibrated   %s holds temperature %.4f now: loss %.4f (was %.4f), calibration error %.1f %%\n", c->arguments[0],
-               real_of(calibration, "best_temperature"), real_of(calibration, "best_loss"), real_of(all, "loss"),
-               100 * real_of(calibration, "best_ece"));
+        printf("\ncalibrated   %s holds temperature %.4f now: loss %.4f (was %.4f), calibration error %.1f %%\n",
+               option_text(c, "bn-recompute") ? option_text(c, "bn-recompute") : c->arguments[0], real_of(calibration, "best_temperature"),
+               real_of(calibration, "best_loss"), real_of(all, "loss"), 100 * real_of(calibration, "best_ece"));
     return EXIT_DONE;
 }
 
@@ -227,6 +241,8 @@ static int judge(const command *c, rn_data *data, const char *options)
         print_result(all);
     if (!status && option_text(c, "report"))
         status = write_report(c, evaluation);
+    if (!status && option_text(c, "bn-recompute"))
+        status = save(c, evaluation, all);
     if (!status && option_flag(c, "calibrate"))
         status = calibrate(c, evaluation, all);
     json_decref(all);
@@ -244,9 +260,13 @@ int verb_eval(const command *c)
         return status;
     if (rn_data_open(&data, c->arguments[1], &listen, &err))
         return fail_with(&err);
-    char *options = options_text(c);
+    json_t *object = options_object(c);
+    if (option_text(c, "bn-recompute"))
+        json_object_set_new(object, "bn_recompute", json_true());
+    char *options = json_dumps(object, JSON_COMPACT);
     signals_watch();
     status = options ? judge(c, data, options) : EXIT_WORK;
+    json_decref(object);
     free(options);
     rn_data_close(&data);
     return status;

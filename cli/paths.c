@@ -107,7 +107,7 @@ int path_list_add(path_list *list, const char *path, rn_error *err)
         return add_path(list, path, err);
     if ((status = add_folder(list, path, above, 0, err)))
         return status;
-    return list->count > before ? 0 : set_error(err, RN_ERR_DATA, path, "no recording in this folder");
+    return list->count > before ? 0 : set_error(err, RN_ERR_DATA, path, "no recording and no picture in this folder");
 }
 
 void path_list_free(path_list *list)
@@ -129,6 +129,7 @@ int listen_options(const command *c, rn_listen *listen)
     listen->raw_rate = (int)option_integer(c, "rate", 0);
     listen->raw_channels = (int)option_integer(c, "channels", 0);
     listen->channel = (int)option_integer(c, "channel", 0);
+    listen->max_pixels = option_integer(c, "max-pixels", 0);
     if (listen->raw_rate && !listen->raw) {
         complain("%s: --rate belongs to headerless samples: add --raw s16le (or another kind)", c->verb->name);
         return EXIT_USE;

@@ -123,7 +123,7 @@ static void show_step(watcher *w, const rn_training_progress *p)
 
 static int on_progress(void *context, const rn_training_progress *p)
 {
-    static const char *const names[] = {"hashing", "reading", "", "validating", "", "testing"};
+    static const char *const names[] = {"hashing", "reading", "", "validating", "", "testing", "averaging"};
     watcher *w = context;
     if (p->stage == RN_TRAINING_STEP) {
         show_step(w, p);
@@ -142,6 +142,22 @@ static int on_progress(void *context, const rn_training_progress *p)
 
 /* ---- What it will be ---- */
 
+/* ", shorter side 256 (bilinear), drawn parts of 8 % and more" */
+static void print_pictures(const json_t *pictures, const json_t *augment)
+{
+    const char *resize = text_of(pictures, "resize");
+    if (strchr(resize, 'x'))
+        printf(", resized to %s (%s)", resize, text_of(pictures, "filter"));
+    else if (strcmp(resize, "none"))
+        printf(", shorter side %s (%s)", resize, text_of(pictures, "filter"));
+    if (real_of(augment, "resized_crop") > 0)
+        printf(", drawn parts of %g %% and more", 100 * real_of(augment, "resized_crop"));
+    if (number_of(augment, "pad"))
+        printf(", padded by %lld", number_of(augment, "pad"));
+    if (real_of(augment, "flip") > 0)
+        printf(", mirrored");
+}
+
 /* "birds     1,204 recordings, 6 classes, 48 kHz, 1.9 h   (train 843, validation 181, test 180)" */
 static void print_plan(const char *data, const json_t *plan)
 {
@@ -151,22 +167,24 @@ static void print_plan(const char *data, const json_t *plan)
     char a[32], b[32], d[32], e[32];
     const char *slash = strrchr(data, '/');
     const char *name = slash && slash[1] ? slash + 1 : data;
-    int arrays = json_is_true(json_object_get(plan, "tensors"));
-    printf("%-8s  %s %s, %zu classes", name, text_count(a, number_of(plan, "items")), arrays ? "arrays" : "recordings",
-           json_array_size(json_object_get(plan, "classes")));
-    if (!arrays)
+    const char *kind = text_of(plan, "kind");
+    int sound = strcmp(kind, "recordings") == 0;
+    printf("%-8s  %s %s, %zu classes", name, text_count(a, number_of(plan, "items")), kind, json_array_size(json_object_get(plan, "classes")));
+    if (sound)
         printf(", %g kHz", real_of(features, "rate") / 1000);
-    if (!arrays && real_of(plan, "seconds") > 0)
+    if (sound && real_of(plan, "seconds") > 0)
         printf(", %s", text_duration(b, real_of(plan, "seconds")));
     printf("   (train %s, validation %s, test %s", text_count(a, number_of(parts, "train")), text_count(b, number_of(parts, "validation")),
            text_count(d, number_of(parts, "test")));
     if (number_of(plan, "bad"))
         printf("; %s left out", text_count(e, number_of(plan, "bad")));
     printf(")\n");
-    if (arrays)
+    if (!sound)
         printf("input     %lldx%lldx%lld", json_integer_value(json_array_get(input, 0)), json_integer_value(json_array_get(input, 1)),
                json_integer_value(json_array_get(input, 2)));
-    else
+    if (strcmp(kind, "pictures") == 0)
+        print_pictures(json_object_get(options, "pictures"), json_object_get(options, "augment"));
+    if (sound)
         printf("features  %lld %s bands, %g ms window, %g ms hop, %g s", number_of(features, "bins"),
                strcmp(text_of(features, "convention"), "spectrogram") ? "mel" : "frequency", real_of(features, "window_ms"),
                real_of(features, "hop_ms"), real_of(features, "seconds"));
@@ -189,7 +207,7 @@ static void print_estimate(const json_t *plan)
     json_array_foreach(json_object_get(plan, "classes"), i, row)
         printf("%-*s  %8s  %10s  %8s\n", widest, text_of(row, "label"), text_count(a, number_of(row, "train")),
                text_count(b, number_of(row, "validation")), text_count(d, number_of(row, "test")));
-    printf("\nmemory    %s activations, %s weights and optimiser, up to %s features\n", text_bytes(a, number_of(bytes, "engine")),
+    printf("\nmemory    %s activations, %s weights and optimiser, up to %s cache\n", text_bytes(a, number_of(bytes, "engine")),
            text_bytes(b, number_of(bytes, "weights")), text_bytes(d, number_of(bytes, "cache")));
     printf("time      %s for a step, about %s in all\n", text_duration(a, real_of(plan, "step_seconds")),
            text_duration(b, real_of(plan, "run_seconds")));
@@ -211,7 +229,7 @@ static void print_result(const command *c, const char *out, const rn_training_re
         printf("test      %.1f %% (%.1f to %.1f at 95 %%), macro %.1f %%   best of epoch %d\n", 100 * r->test_accuracy, 100 * r->test_low,
                100 * r->test_high, 100 * r->test_macro, r->best_epoch);
     if (r->bad)
-        printf("skipped   %d recordings that can't be used\n", r->bad);
+        printf("skipped   %d items that can't be used\n", r->bad);
     printf("model     %s (%s)   next: resnet eval %s %s\n", path, text_bytes(size, bytes), path, c->arguments[0]);
 }
 
@@ -235,7 +253,8 @@ static json_t *result_object(const char *out, const rn_training_result *r)
 static json_t *training_options(const command *c)
 {
     static const char *const off[] = {"augment.gain_db",   "augment.shift_s",        "augment.speed", "augment.noise_probability",
-                                      "augment.mask_time", "augment.mask_frequency", "augment.mixup"};
+                                      "augment.mask_time", "augment.mask_frequency", "augment.mixup",
+                                      "augment.resized_crop", "augment.flip"};
     json_t *object = options_object(c);
     for (size_t i = 0; option_flag(c, "no-augment") && i < sizeof off / sizeof off[0]; i++)
         if (!json_object_get(object, off[i]))
@@ -254,6 +273,7 @@ static int open_training_data(const command *c, rn_data **data)
     listen.raw = option_text(c, "raw");
     listen.raw_rate = (int)option_integer(c, "raw-rate", 0);
     listen.raw_channels = (int)option_integer(c, "raw-channels", 0);
+    listen.max_pixels = option_integer(c, "max-pixels", 0);
     return rn_data_open(data, c->arguments[0], &listen, &err) ? fail_with(&err) : 0;
 }
 
@@ -290,6 +310,48 @@ static int dry_run(const command *c, rn_data *data, const char *options, const r
     }
     json_decref(plan);
     return EXIT_DONE;
+}
+
+/* "--no-nesterov", "--lr 0.1": an option as it would be typed. */
+static void option_as_typed(char out[80], const char *key, const char *text)
+{
+    int off = strcmp(text, "false") == 0;
+    snprintf(out, 80, "--%s%s%s%s", off ? "no-" : "", key, off || strcmp(text, "true") == 0 ? "" : " ",
+             off || strcmp(text, "true") == 0 ? "" : text);
+    for (char *p = out; *p && *p != ' '; p++)
+        if (*p == '_')
+            *p = '-';
+}
+
+/* What the recipe sets, as options that could be typed; those that were, are named behind. */
+static int print_recipe(const command *c, const json_t *given)
+{
+    char *result = NULL, typed[80], mine[400] = "";
+    const char *name = option_text(c, "recipe"), *key;
+    rn_error err = {0};
+    json_t *all = name && !option_flag(c, "json") && !rn_tools_recipes(&result, &err) ? take_result(result) : NULL, *recipe, *value;
+    size_t i;
+    json_array_foreach(all, i, recipe)
+    {
+        int column = 10;
+        if (strcmp(text_of(recipe, "name"), name))
+            continue;
+        printf("recipe    %s (%s) is", name, text_of(recipe, "source"));
+        json_object_foreach(json_object_get(recipe, "options"), key, value)
+        {
+            option_as_typed(typed, key, json_string_value(value));
+            if (json_object_get(given, key)) {
+                snprintf(mine + strlen(mine), sizeof mine - strlen(mine), "%s%s", *mine ? ", " : "", typed);
+                continue;
+            }
+            if (column == 10 || column + (int)strlen(typed) > 110)
+                column = printf("\n         ") - 1;
+            column += printf(" %s", typed);
+        }
+        printf("\n%s%s%s", *mine ? "          without " : "", mine, *mine ? ", given otherwise\n" : "");
+    }
+    json_decref(all);
+    return name && !option_flag(c, "json") && !all ? fail_with(&err) : 0;
 }
 
 static int print_training_plan(const command *c, rn_training *training)
@@ -505,6 +567,10 @@ static int check_options(const command *c)
             complain("train: --dry-run trains nothing: leave --%s out", watching[i]);
             return EXIT_USE;
         }
+    if (option_text(c, "milestones") && option_text(c, "step-epochs")) {
+        complain("train: --milestones and --step-epochs both say when the rate falls: leave one out");
+        return EXIT_USE;
+    }
     if (option_text(c, "listen") && !option_flag(c, "watch")) {
         complain("train: --listen is for the page of --watch: give both or neither");
         return EXIT_USE;
@@ -590,6 +656,13 @@ int verb_train(const command *c)
     char *typed = command_text();
     session s = {c, data, {on_progress, on_note, &w, typed, c->arguments[0]}, &w, resume};
     json_t *options = training_options(c);
+    status = options ? print_recipe(c, options) : EXIT_WORK;
+    if (status) {
+        rn_data_close(&data);
+        json_decref(options);
+        free(typed);
+        return status;
+    }
     status = EXIT_WORK;
     if (options && option_flag(c, "dry-run")) {
         char *text = json_dumps(options, JSON_COMPACT);

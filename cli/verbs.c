@@ -49,7 +49,11 @@
     RAW_ROW( "headerless samples of this kind [the file says]"), \
     INTEGER("rate", 0, 1, 1000000, "samples per second of headerless input"), \
     INTEGER("channels", 0, 1, 64, "channels of headerless input [1]"), \
-    INTEGER("channel", 0, 0, 64, "take this channel, counting from 1; 0: the mean of all [as trained]")
+    INTEGER("channel", 0, 0, 64, "take this channel, counting from 1; 0: the mean of all [as trained]"), \
+    PIXELS_ROW
+
+/* A decoder's limit, so that a file of a megabyte cannot ask for gigabytes. */
+#define PIXELS_ROW INTEGER("max-pixels", 0, 1, 4e9, "pictures with more pixels are refused by their header [89478485]")
 
 #define WINDOW_ROWS \
     NUMBER("window", "S", 0, 0.01, 3600, "seconds of a window [recordings up to 30 s whole; else the length trained on]"), \
@@ -84,7 +88,8 @@ static const option_row data_options[] = {
     INTEGER("rate", 0, 1, 1000000, "samples per second of headerless files"),
     INTEGER("channels", 0, 1, 64, "channels of headerless files [1]"),
     INTEGER("channel", 0, 0, 64, "take this channel, counting from 1; 0: the mean of all [0]"),
-    NUMBER("min-seconds", "S", 1, 0, 3600, "shorter recordings are findings [0.5]"), END};
+    NUMBER("min-seconds", "S", 1, 0, 3600, "shorter recordings are findings [0.5]"),
+    PIXELS_ROW, END};
 
 static const option_row split_options[] = {
     RAW_ROW( "headerless samples of this kind [the file says]"),
@@ -152,8 +157,25 @@ static const option_row train_options[] = {
     KEYED("scale", "X", OPTION_CHOICE, 0, 0, "ln|db|power|magnitude", "features.scale", "logarithm, decibels, power or magnitude [ln]"),
     KEYED("normalise", "X", OPTION_CHOICE, 0, 0, "none|mean|mean-variance", "features.normalise",
           "per band over the whole recording [mean]"),
+    /* pictures */
+    KEYED("preprocessing", "NAME", OPTION_CHOICE, 0, 0, "imagenet|imagenet-v2|timm|timm-95|cifar|caffe|none", "pictures.preset",
+          "how this project prepares pictures; what follows goes over it [by the sizes of the data]"),
+    KEYED("resize", "N|HxW", OPTION_TEXT, 0, 0, NULL, "pictures.resize",
+          "pixels of the shorter side, the exact size, or none [none where all have one size up to 256; else 8/7 of the crop]"),
+    KEYED("crop", "HxW", OPTION_TEXT, 0, 0, NULL, "pictures.crop", "what the network gets of it, in the middle when judged [the size, up to 224]"),
+    KEYED("filter", "X", OPTION_CHOICE, 0, 0, "bilinear|bicubic|lanczos|box", "pictures.filter", "of the resize, as Pillow has it [bilinear]"),
+    KEYED("mean", "R,G,B", OPTION_TEXT, 0, 0, NULL, "pictures.mean", "subtracted from values in 0 to 1 [0.485,0.456,0.406]"),
+    KEYED("std", "R,G,B", OPTION_TEXT, 0, 0, NULL, "pictures.std", "divides them then [0.229,0.224,0.225]"),
+    KEYED("order", "X", OPTION_CHOICE, 0, 0, "rgb|bgr", "pictures.order", "of the network's channels [rgb]"),
+    KEYED("orient", NULL, OPTION_FLAG, 0, 0, NULL, "pictures.orient", "turn photographs as their EXIF says; torchvision does not"),
+    PIXELS_ROW,
     /* augmentation */
     FLAG("no-augment", 0, "none of what follows, except random crops"),
+    KEYED("resized-crop", "P", OPTION_NUMBER, 0, 1, NULL, "augment.resized_crop",
+          "pictures: a part of at least this share of the area, resized; 0: off [0.25 where pictures are resized by their shorter side]"),
+    KEYED("pad", "N", OPTION_INTEGER, 0, 1024, NULL, "augment.pad",
+          "pictures: black pixels all around, before a crop is drawn [an eighth where pictures are used as they are]"),
+    KEYED("flip", "P", OPTION_NUMBER, 0, 1, NULL, "augment.flip", "pictures: how often they are mirrored [0.5; grey ones 0]"),
     KEYED("no-crop", NULL, OPTION_FLAG, 0, 0, NULL, "!augment.crop", "always from the start of the recording"),
     KEYED("gain-db", "DB", OPTION_NUMBER, 0, 60, NULL, "augment.gain_db", "random gain up to plus or minus this [6]"),
     KEYED("shift", "S", OPTION_NUMBER, 0, 60, NULL, "augment.shift_s", "random shift in time up to this [0: the crop does it]"),
@@ -167,6 +189,8 @@ static const option_row train_options[] = {
     KEYED("mask-count", "N", OPTION_INTEGER, 0, 100, NULL, "augment.mask_count", "SpecAugment: masks of each kind [1]"),
     KEYED("mixup", "A", OPTION_NUMBER, 0, 100, NULL, "augment.mixup", "mixes pairs, shares drawn from Beta(A, A) [0: off]"),
     /* steps */
+    CHOICE("recipe", 1, "he-cifar|he-imagenet|torchvision",
+           "train as a paper or script did: sets steps, rate, decay and initial weights; options given go before [none]"),
     INTEGER("epochs", 1, 1, 1000000, "times through the training part [by the size of the data]"),
     INTEGER("batch", 1, 1, 1048576, "samples of a step [by the size of the data]"),
     INTEGER("ghost-batch", 1, 1, 1048576, "largest part of a batch that has its own batch statistics [32]"),
@@ -182,12 +206,14 @@ static const option_row train_options[] = {
     CHOICE("schedule", 1, "cosine|step|constant", "of the learning rate [cosine]"),
     NUMBER("lr-end", "X", 1, 0, 1, "the cosine ends at this share of the rate [0]"),
     NUMBER("step-epochs", "N", 1, 0, 1e6, "step schedule: epochs between steps [a third of the run]"),
+    TEXT("milestones", "N,N", 1, "step schedule: epochs after which the rate falls, instead of --step-epochs"),
     NUMBER("step-factor", "X", 1, 0, 1, "step schedule: factor of a step [0.1]"),
     NUMBER("warmup-epochs", "N", 1, 0, 1e6, "epochs of rising rate [5 % of the run, one at most]"),
     INTEGER("warmup-steps", 1, 0, 2147483647.0, "the same in steps"),
     NUMBER("label-smoothing", "X", 1, 0, 1, "label smoothing [0]"),
     NUMBER("clip", "X", 1, 0, 1e30, "largest norm of the gradient; 0: none [0]"),
     NUMBER("ema", "X", 1, 0, 0.9999999, "decay of averaged weights; 0: none [0]"),
+    FLAG("bn-recompute", 1, "give the best model BN statistics by true average over the training part [moving averages]"),
     INTEGER("seed", 1, 0, SEED_MOST, "of weights, order and augmentation [0]"),
     INTEGER("patience", 1, 0, 1000000, "stop after so many epochs without a better one; 0: never [0]"),
     /* watching */
@@ -209,10 +235,14 @@ static const option_row eval_options[] = {
     INTEGER("worst", 1, 0, 100000, "how many of the worst files to name [10]"),
     PATH("report", "FILE.html", 0, "also write a page: confusion with its recordings, curves, calibration, a map, explanations"),
     FLAG("calibrate", 0, "store in MODEL the temperature that fits these items best: probabilities then mean what they say"),
+    PATH("bn-recompute", "FILE", 0, "average BN statistics anew over the training part, judge with them, and write that model to FILE"),
     INTEGER("cache-mb", 1, 0, 2147483647.0, "memory for features [1024]"),
     RAW_ROW( "headerless recordings of this kind [the file says]"),
     INTEGER("rate", 0, 1, 1000000, "samples per second of headerless recordings"),
-    INTEGER("channels", 0, 1, 64, "channels of headerless recordings [1]"), END};
+    INTEGER("channels", 0, 1, 64, "channels of headerless recordings [1]"),
+    INTEGER("crops", 1, 1, 10, "pictures: 1: the middle, 5: and the corners, 10: and all mirrored; their probabilities are averaged [1]"),
+    TEXT("scales", "N,N", 1, "pictures: with a shorter side of each of these pixels; their probabilities are averaged [as trained]"),
+    PIXELS_ROW, END};
 
 static const option_row predict_options[] = {
     INTEGER("top", 0, 1, 1000000, "how many labels to print [3]"),
@@ -297,8 +327,8 @@ const verb verbs[] = {
      "Trains a network on DATA: a folder with one sub-folder per class; a manifest (.csv or .jsonl with path,label\n"
      "and optional split, source, start, end, weight); or marks made in Raven or Audacity (.txt, or a folder of\n"
      "these beside the recordings). Items are recordings, their marked parts, or .npy arrays (CxHxW). Sets that come packed\n"
-     "are taken as they are, with their train and test parts: a folder with MNIST's files (IDX, also .gz). docs/data-sets.md\n"
-     "has every kind.\n"
+     "are taken as they are, with their train and test parts: a folder with MNIST's files (IDX, also .gz), or with CIFAR's\n"
+     "(binary). docs/data-sets.md has every kind.\n"
      "One label per item. What is not said is taken from the data, printed first and stored.\n"
      "Ctrl-C writes a checkpoint; the same command with --resume goes on and ends with the same model.",
      "  resnet train birds --out run\n"

@@ -178,6 +178,7 @@ typedef struct rn_listen {
     int raw_rate, raw_channels; /* of headerless input; channels 0: 1 */
     int channel;             /* 1-based; 0: as the model was trained (by default the mean of all) */
     int want_embedding;      /* fill rn_answer.embedding */
+    int64_t max_pixels;      /* width times height of a picture that is decoded at most; 0: 89,478,485 */
 } rn_listen;
 
 /* What the network says about one window. Pointers are valid during the callback. */
@@ -253,17 +254,18 @@ RN_API const char *rn_data_label(const rn_data *data, int index); /* NULL outsid
 typedef struct rn_training rn_training;
 
 typedef enum rn_training_stage {
-    RN_TRAINING_HASH,     /* done, total: files whose bytes were hashed */
-    RN_TRAINING_PREPARE,  /* done, total: recordings decoded once */
-    RN_TRAINING_STEP,     /* after every step */
-    RN_TRAINING_VALIDATE, /* done, total: items */
-    RN_TRAINING_EPOCH,    /* after an epoch, its validation and its checkpoint */
-    RN_TRAINING_TEST      /* done, total: items */
+    RN_TRAINING_HASH,      /* done, total: files whose bytes were hashed */
+    RN_TRAINING_PREPARE,   /* done, total: recordings decoded once */
+    RN_TRAINING_STEP,      /* after every step */
+    RN_TRAINING_VALIDATE,  /* done, total: items */
+    RN_TRAINING_EPOCH,     /* after an epoch, its validation and its checkpoint */
+    RN_TRAINING_TEST,      /* done, total: items */
+    RN_TRAINING_STATISTICS /* done, total: batches that BN statistics were taken from ("bn_recompute"), before the test */
 } rn_training_stage;
 
 typedef struct rn_training_progress {
     rn_training_stage stage;
-    int64_t done, total;      /* of HASH, PREPARE, VALIDATE, TEST */
+    int64_t done, total;      /* of HASH, PREPARE, VALIDATE, TEST, STATISTICS */
     int epoch, epochs;        /* epoch counts from 1 */
     int64_t step, steps;      /* of this epoch; step counts those done */
     double loss, accuracy;    /* training part, over this epoch so far; accuracy 0..1 */

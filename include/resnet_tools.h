@@ -22,7 +22,7 @@ RN_API int rn_tools_threads(void); /* the cores that the process may really use 
 RN_API int rn_tools_machine(char **result, rn_error *err);
 
 /* {"path", "bytes", "arithmetic", "arch": {...}, "parameters", "labels": [...], "input": [C,H,W], "session_bytes", and the file's sections
- * "features", "training", "split", "calibration", "thresholds" where it has them, "weights", "warnings"}. A file with NaN in its weights is read too.
+ * "features", "training", "split", "bn_statistics", "calibration", "thresholds" where it has them, "weights", "warnings"}. A file with NaN in its weights is read too.
  *
  * "weights": [{"name", "shape", "count", "mean", "std", "min", "max", "near_zero", "not_finite", "histogram": [24 counts, min to max]}]
  * of every array in order of execution, all but "not_finite" over its finite numbers; near_zero is the share of those that are within a
@@ -82,6 +82,8 @@ RN_API int rn_data_split(rn_data *data, const char *path, const char *options, c
 
 /* ---- Training and judging -------------------------------------------------------------------------------------------------- */
 
+/* [{"name", "source", "options": {"lr": "0.1", ...}}] of every value of the option "recipe". */
+RN_API int rn_tools_recipes(char **result, rn_error *err);
 /* Of an open training: {"items", "parts": {"train", "validation", "test"}, "classes": [...], "bad", "seconds", "tensors",
  * "input": [C,H,W], "parameters", "macs", "steps", "left_out", "bytes": {"engine", "weights", "cache"}, "options": {...}}. */
 RN_API int rn_training_plan(rn_training *training, char **result, rn_error *err);
@@ -90,7 +92,10 @@ RN_API int rn_training_estimate(rn_data *data, const char *options, const rn_tra
 
 /* A model judged on a data set, which must outlive it.
  * options: "part" (train, validation, test, all), "split" (a file; otherwise split.csv beside the model), "threads", "cache_mb",
- * "skip_bad", "worst" (how many files), "min_seconds". note receives what the user should know (no split, items unknown to it). */
+ * "skip_bad", "worst" (how many files), "min_seconds", "bn_recompute" (BN statistics by true average over the training part, all of it without a
+ * split, before judging); of pictures "crops" (1, 5 or 10) and "scales" ("224,256,288"): the views of a picture
+ * are averaged as the windows of a recording are, by their probabilities (what the ensembles of Krizhevsky et al. 2012 and He et al. 2016 average,
+ * and what makes one view that is sure of nothing count little). note receives what the user should know (no split, items unknown to it). */
 typedef struct rn_evaluation rn_evaluation;
 RN_API int rn_evaluation_open(rn_evaluation **evaluation, const char *model_path, rn_data *data, const char *options, rn_progress_fn progress,
                               rn_text_fn note, void *context, rn_error *err);
@@ -101,6 +106,8 @@ RN_API void rn_evaluation_close(rn_evaluation **evaluation);
 RN_API int rn_evaluation_result(const rn_evaluation *evaluation, char **result, rn_error *err);
 /* One HTML page that needs no second file, below 5 MB for 1,000 items. command: as it was typed, or NULL. progress counts to 1,000. Atomic. */
 RN_API int rn_evaluation_report(rn_evaluation *evaluation, const char *path, const char *command, rn_progress_fn progress, void *context, rn_error *err);
+/* Writes the model as it was judged, with "bn_recompute" its new statistics; atomic. What is calibrated from then on is that file. */
+RN_API int rn_evaluation_save(rn_evaluation *evaluation, const char *path, rn_error *err);
 /* Stores the best temperature in the model file that was judged. Atomic; its tensors stay as they are. */
 RN_API int rn_evaluation_calibrate(const rn_evaluation *evaluation, rn_error *err);
 

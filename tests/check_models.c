@@ -216,7 +216,7 @@ static void refused_files(void **state)
                  {not_a_number, RN_ERR_NUMBER, "layer3.2.conv2.weight has a value that is not finite (NaN at 1)"},
                  {infinite, RN_ERR_NUMBER, "bn1.running_mean has a value that is not finite (an infinity at 1)"},
                  {negative_variance, RN_ERR_NUMBER, "bn1.running_var has a negative"},
-                 {no_config, RN_ERR_UNSUPPORTED, "there is no resnet.config"},
+                 {no_config, RN_ERR_UNSUPPORTED, "the file does not say how the bins of the pool lie"},
                  {broken_config, RN_ERR_FORMAT, "not valid JSON"},
                  {twice_config, RN_ERR_FORMAT, "duplicate"},
                  {list_config, RN_ERR_FORMAT, "not a JSON object"},

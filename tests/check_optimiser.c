@@ -291,6 +291,11 @@ static void schedules(void **state)
     assert_true(rn_schedule_lr(&o, 10, 14) == 0.8);
     assert_true(rn_schedule_lr(&o, 10, 15) == 0.8 * 0.1);
     assert_true(rn_schedule_lr(&o, 10, 39) == 0.8 * 0.1 * 0.1);
+    o.milestones_count = 2; /* as MultiStepLR: the epoch behind a milestone has the next rate */
+    o.milestones[0] = 1;
+    o.milestones[1] = 3;
+    assert_true(rn_schedule_lr(&o, 10, 9) == 0.8 && rn_schedule_lr(&o, 10, 10) == 0.8 * 0.1);
+    assert_true(rn_schedule_lr(&o, 10, 29) == 0.8 * 0.1 && rn_schedule_lr(&o, 10, 30) == 0.8 * 0.1 * 0.1);
     o.schedule = RN_CONSTANT;
     assert_true(rn_schedule_lr(&o, 10, 39) == 0.8);
     assert_true(rn_schedule_ema(0.999, 0) == 0.1);

@@ -183,6 +183,71 @@ static void sizes_must_agree(void **state)
     refused(at("s"), RN_ERR_SHAPE, "1x2x3, the files before it have 1x3x3");
 }
 
+/* `n` records of CIFAR; the pixels count from the record's number on, the class is `label`, the coarse one 7. */
+static void put_cifar(const char *path, int numbers, int n, int label, int cut)
+{
+    static unsigned char data[8 * 3074];
+    size_t size = 0;
+    for (int i = 0; i < n; i++) {
+        data[size] = 7;
+        data[size + (size_t)numbers - 1] = (unsigned char)(label + i);
+        size += (size_t)numbers;
+        for (int k = 0; k < 3072; k++)
+            data[size++] = (unsigned char)(i + k / 1024);
+    }
+    put_bytes(path, data, size - (size_t)cut);
+}
+
+/* The coarse class taken for the fine one, the class byte taken for a pixel, the test batch trained on. */
+static void cifar_is_listed(void **state)
+{
+    (void)state;
+    put_cifar(at("c10/data_batch_1.bin"), 1, 3, 2, 0);
+    put_cifar(at("c10/data_batch_2.bin"), 1, 2, 2, 0);
+    put_cifar(at("c10/test_batch.bin"), 1, 2, 8, 0);
+    put_text(at("c10/readme.html"), "<html>");
+    rn_dataset *d = opened(at("c10"));
+    assert_int_equal(d->count, 7);
+    assert_true(d->c == 3 && d->h == 32 && d->w == 32);
+    assert_string_equal(d->items[6].name, "test_batch/00001");
+    assert_int_equal(d->items[6].part, RN_PART_TEST);
+    assert_string_equal(d->labels[d->items[6].label], "9");
+    assert_string_equal(d->items[2].name, "data_batch_1/00002");
+    assert_int_equal(d->items[2].part, RN_PART_TRAIN);
+    assert_true(d->items[2].pixels[0] == 2 && d->items[2].pixels[1024] == 3 && d->items[2].pixels[3071] == 4);
+    rn_dataset_close(&d);
+    put_text(at("c10/batches.meta.txt"), "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n\n");
+    d = opened(at("c10"));
+    assert_string_equal(d->labels[d->items[2].label], "deer");
+    rn_dataset_close(&d);
+    put_cifar(at("c100/train.bin"), 2, 3, 50, 0);
+    put_cifar(at("c100/test.bin"), 2, 1, 99, 0);
+    char names[1000] = "";
+    for (int i = 0; i < 100; i++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "n%02d\n", i);
+    put_text(at("c100/fine_label_names.txt"), names);
+    d = opened(at("c100"));
+    assert_int_equal(d->count, 4);
+    assert_string_equal(d->labels[d->items[0].label], "n99");
+    assert_string_equal(d->items[3].name, "train/00002");
+    assert_true(d->items[3].pixels[0] == 2 && d->items[3].pixels[3071] == 4);
+    rn_dataset_close(&d);
+}
+
+/* A file that breaks off, a class beyond the last, a pickle that is opened. */
+static void hostile_cifar_is_refused(void **state)
+{
+    (void)state;
+    put_cifar(at("b/data_batch_1.bin"), 1, 2, 0, 1);
+    refused(at("b"), RN_ERR_FORMAT, "6145 bytes are no whole number of CIFAR-10's records of 3073");
+    put_bytes(at("b/data_batch_1.bin"), "", 0);
+    refused(at("b"), RN_ERR_FORMAT, "0 bytes");
+    put_cifar(at("b/data_batch_1.bin"), 1, 2, 9, 0);
+    refused(at("b"), RN_ERR_DATA, "record 1 is of class 10, CIFAR-10 has 10");
+    put_text(at("py/data_batch_1"), "\x80\x02}q");
+    refused(at("py"), RN_ERR_UNSUPPORTED, "suitable for C programs");
+}
+
 /* A validation part taken out of the test part, items moved into the test part, a share of all instead of the training part's. */
 static void validation_comes_out_of_training(void **state)
 {
@@ -214,9 +279,14 @@ static void validation_comes_out_of_training(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(idx_is_listed),          cmocka_unit_test(pixels_are_values_from_0_to_1),
-        cmocka_unit_test(hostile_idx_is_refused), cmocka_unit_test(hostile_gzip_is_refused),
-        cmocka_unit_test(sizes_must_agree),       cmocka_unit_test(validation_comes_out_of_training),
+        cmocka_unit_test(idx_is_listed),
+        cmocka_unit_test(pixels_are_values_from_0_to_1),
+        cmocka_unit_test(hostile_idx_is_refused),
+        cmocka_unit_test(hostile_gzip_is_refused),
+        cmocka_unit_test(sizes_must_agree),
+        cmocka_unit_test(cifar_is_listed),
+        cmocka_unit_test(hostile_cifar_is_refused),
+        cmocka_unit_test(validation_comes_out_of_training),
     };
     return cmocka_run_group_tests(tests, fixture_open, fixture_close);
 }

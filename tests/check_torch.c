@@ -409,7 +409,7 @@ int main(void)
         CASE("resnet18_a_w8_odd"), CASE("resnet18_a_w16"), CASE("resnet34_w8"), CASE("resnet50_w8"), CASE("resnet50_w16_odd"),
         CASE("resnet101_w8"), CASE("resnet152_w8"), CASE("image18_w16"), CASE("image50_w8_odd"), CASE("cifar20_w16"),
         CASE("plain_w8"), CASE("shortcut_a2_w8_odd"), CASE("shortcut_a2_w24"), CASE("shortcut_c_v1_w8"), CASE("stem_end_w8"), CASE("wide_w8"),
-        CASE("deep_pool_w16_odd"), CASE("tiered_pool_w16"),
+        CASE("groups_4_w16"), CASE("groups_6_w16"), CASE("groups_32_w32"), CASE("deep_pool_w16_odd"), CASE("tiered_pool_w16"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

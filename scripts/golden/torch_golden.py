@@ -432,6 +432,9 @@ CASES = {  # odd sizes put tails in every kernel; long rows need several tiles; 
     "shortcut_c_v1_w8": {"arch": "resnet50", **BOTTLENECK, "blocks": (2, 1), "shortcut": "C", "stride_at": "1x1", "size": (17, 18), **IMAGE},
     "stem_end_w8": {"arch": "resnet18", "blocks": (1, 1), "stem": "7x7", "stem_pool": "end", "stem_width": 20, "size": (34, 37), **IMAGE},
     "wide_w8": {"arch": "resnet50", **BOTTLENECK, "blocks": (1, 1), "group_width": 128, "stem": "7x7", "stem_pool": "none", "size": (18, 22), **IMAGE},
+    "groups_4_w16": {"arch": "resnet50", **BOTTLENECK, "blocks": (1, 2), "width": 16, "groups": 12, "group_width": 16, "size": (18, 23), **IMAGE},
+    "groups_6_w16": {"arch": "resnet50", **BOTTLENECK, "blocks": (1, 1, 1), "width": 16, "groups": 3, "group_width": 24, "size": (13, 9), **IMAGE},
+    "groups_32_w32": {"arch": "resnet50", **BOTTLENECK, "blocks": (1, 1), "width": 32, "groups": 3, "group_width": 64, "stem_width": 8, "size": (8, 12), **IMAGE},
     "deep_pool_w16_odd": {"arch": "resnet18", "blocks": (2, 1, 1), "width": 16, "stem": "deep", "shortcut_pool": 1, "size": (57, 50), **IMAGE},
     "tiered_pool_w16": {"arch": "resnet50", **BOTTLENECK, "blocks": (1, 1), "width": 16, "stem": "tiered", "shortcut_pool": 1, "size": (36, 44), **IMAGE},
 }

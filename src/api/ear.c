@@ -40,7 +40,7 @@ static void ear_close(rn_ear **ear)
 
 int rn_ear_get(rn_session *s, const char *name, rn_ear **ear, rn_error *err)
 {
-    const json_t *section = rn_model_section(s->model, "features");
+    const json_t *section = rn_model_section(s->model, "features"), *pictures = rn_model_section(s->model, "pictures");
     const char *source = s->model->source ? s->model->source : "the model";
     int status = 0, classes = s->model->arch.classes, embedding = s->model->arch.embedding;
     *ear = s->ear;
@@ -59,7 +59,11 @@ int rn_ear_get(rn_session *s, const char *name, rn_ear **ear, rn_error *err)
     e->engines = calloc((size_t)e->threads, sizeof *e->engines);
     if (!e->logits || !e->probability || !e->embedding || !e->heard || !e->engines)
         status = rn_error_memory(err, "answers", most * (numbers * sizeof(float) + sizeof *e->heard));
-    else if (section && !(status = rn_features_from_json(&e->features, section, source, err))) {
+    else if (pictures) {
+        if (!(status = rn_pictures_from_json(&e->pictures, pictures, source, err)) && e->pictures.channels != s->model->arch.in_channels)
+            status = rn_error_set(err, RN_ERR_MISMATCH, "%s: pictures of %d channels, the network takes %d", source, e->pictures.channels,
+                                  s->model->arch.in_channels);
+    } else if (section && !(status = rn_features_from_json(&e->features, section, source, err))) {
         if (s->model->arch.in_channels != 1)
             status = rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: the network takes %d channels, sound features have one", name,
                                   s->model->arch.in_channels);
@@ -73,6 +77,32 @@ int rn_ear_get(rn_session *s, const char *name, rn_ear **ear, rn_error *err)
     s->ear_close = ear_close;
     *ear = s->ear = e;
     return 0;
+}
+
+int rn_ear_picture(const rn_ear *ear, const char *name, const rn_listen *listen, const rn_image *in, float **x, int *height, int *width,
+                   rn_error *err)
+{
+    const rn_pictures *p = &ear->pictures;
+    rn_image read = {0}, out = {0};
+    rn_image_options options = rn_pictures_decoding(p, listen ? listen->max_pixels : 0);
+    int status = 0;
+    *x = NULL;
+    if (!p->channels)
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: a picture, and the model takes none: it has no section \"pictures\"", name);
+    if (!in)
+        status = rn_image_read(name, &options, &read, err);
+    if (!status)
+        status = rn_pictures_prepare(p, in ? in : &read, &out, err);
+    size_t bytes = (size_t)out.height * (size_t)out.width * (size_t)out.channels * sizeof **x;
+    if (!status && !(*x = malloc(bytes)))
+        status = rn_error_memory(err, name, bytes);
+    if (!status)
+        rn_pictures_numbers(p, &out, *x);
+    *height = out.height;
+    *width = out.width;
+    rn_image_free(&read);
+    rn_image_free(&out);
+    return status;
 }
 
 int rn_ear_array(const rn_session *session, const char *path, rn_array *array, rn_error *err)

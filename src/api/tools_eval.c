@@ -21,6 +21,9 @@
 #include "models/model.h"
 #include "report/report.h"
 #include "resnet_tools.h"
+#include "train/population.h"
+
+enum { MOST_BATCH = 1024 }; /* of BN statistics: what an engine for judging may take in memory */
 
 struct rn_evaluation {
     rn_model *model;
@@ -34,9 +37,12 @@ struct rn_evaluation {
     rn_judgement *judgement;
     rn_check *check;
     rn_loader_options loading;
-    rn_part part; /* RN_PART_NONE: all */
+    rn_pictures pictures; /* of a model that takes them */
+    rn_part part;         /* RN_PART_NONE: all */
     int part_given, worst, threads;
     char split[4200]; /* "": none */
+    int average;      /* BN statistics are to be averaged anew ... */
+    int64_t averaged; /* ... and were, over so many items */
     int trained_on;   /* items of the data set that the model was trained on; -1: not known */
     rn_progress_fn progress;
     rn_text_fn note;
@@ -61,6 +67,23 @@ static const char *part_name(rn_part part)
     return part == RN_PART_NONE ? "all" : rn_part_name(part);
 }
 
+/* "224,256,288" */
+static int read_scales(rn_evaluation *e, const char *text)
+{
+    int *count = &e->loading.scales_count;
+    for (const char *p = text; *count < RN_SCALES_MAX; p++) {
+        int side = 0, digits = 0;
+        for (; *p >= '0' && *p <= '9' && digits < 6; p++, digits++)
+            side = 10 * side + (*p - '0');
+        if (!digits || !side)
+            return -1;
+        e->loading.scales[(*count)++] = side;
+        if (*p != ',')
+            return *p ? -1 : 0;
+    }
+    return -1;
+}
+
 static void read_given(rn_evaluation *e, rn_given *g)
 {
     static const rn_part parts[] = {RN_PART_TRAIN, RN_PART_VALIDATION, RN_PART_TEST, RN_PART_NONE};
@@ -73,12 +96,16 @@ static void read_given(rn_evaluation *e, rn_given *g)
     e->part_given = text != NULL;
     e->part = text && i < 4 ? parts[i] : RN_PART_TEST;
     snprintf(e->split, sizeof e->split, "%s", rn_given_text(g, "split", ""));
+    e->average = rn_given_flag(g, "bn_recompute");
     e->threads = (int)rn_given_integer(g, "threads", 1, 1024, 0);
     e->worst = (int)rn_given_integer(g, "worst", 0, 100000, 10);
     e->loading.cache_mb = (int)rn_given_integer(g, "cache_mb", 0, INT32_MAX, 1024);
     e->loading.skip_bad = rn_given_flag(g, "skip_bad");
     e->loading.min_seconds = rn_given_number(g, "min_seconds", 0, 3600, -1);
     e->loading.batch = 1;
+    e->loading.crops = (int)rn_given_integer(g, "crops", 1, 10, 0);
+    if ((text = rn_given_text(g, "scales", NULL)) && read_scales(e, text))
+        rn_given_fail(g, RN_ERR_ARG, "--scales %.60s: want up to %d sides in pixels, separated by commas", text, RN_SCALES_MAX);
 }
 
 /* What was too short to train on is not judged either, so that eval's figure is the one that train printed. */
@@ -179,14 +206,40 @@ static int choose_items(rn_evaluation *e, const char *model_path, rn_error *err)
     return 0;
 }
 
+/* BN statistics by true average over the training part, before anything is packed: what is judged then is what is saved. */
+static int average_stats(rn_evaluation *e, const rn_features *features, rn_error *err)
+{
+    rn_model *m = e->model;
+    rn_learn *learn = NULL;
+    const json_t *options = json_object_get(rn_model_section(m, "training"), "options");
+    json_int_t ghost = json_integer_value(json_object_get(options, "ghost_batch")),
+               batch = json_integer_value(json_object_get(options, "batch"));
+    rn_population p = {.dataset = e->dataset, .features = features, .loading = e->loading, .progress = e->progress, .context = e->context};
+    int c, h, w;
+    p.crop = !json_is_false(json_object_get(json_object_get(options, "augment"), "crop"));
+    if (batch > 0 && batch < ghost)
+        ghost = batch;
+    p.loading.batch = ghost > 0 && ghost <= MOST_BATCH ? (int)ghost : 32;
+    p.loading.cache_mb = 0;
+    rn_loader_shape(e->loader, &c, &h, &w);
+    int status = rn_learn_open(&learn, m->graph, p.loading.batch, h, w, NULL, 0, e->pool, err);
+    if (!status)
+        status = rn_population_stats(learn, m->graph, &p, m->weights, m->stats, &e->averaged, err);
+    rn_learn_close(&learn);
+    if (!status && json_object_set_new(m->config, RN_POPULATION_SECTION, rn_population_json(e->averaged, p.loading.batch)))
+        status = rn_error_memory(err, "the model's sections", 1);
+    return status;
+}
+
 static int open_parts(rn_evaluation *e, rn_error *err)
 {
     const rn_model *m = e->model;
     rn_features features;
     rn_augment none;
     const rn_packed *packed;
-    const json_t *section = rn_model_section(m, "features");
-    int status, arrays = e->dataset->c > 0;
+    rn_kind kind = rn_dataset_kind(e->dataset);
+    const json_t *section = rn_model_section(m, kind == RN_PICTURES ? "pictures" : "features");
+    int status, arrays = kind == RN_ARRAYS;
     rn_augment_none(&none);
     resolve_shortest(e);
     e->loading.threads = e->threads;
@@ -194,12 +247,19 @@ static int open_parts(rn_evaluation *e, rn_error *err)
         return rn_error_set(err, RN_ERR_SHAPE, "%s: arrays of %d channels, the network takes %d", e->dataset->path, e->dataset->c,
                             m->arch.in_channels);
     if (!arrays && !section)
-        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s holds recordings, the model was trained on arrays and has no sound features",
-                            e->dataset->path);
-    if (!arrays && (status = rn_features_from_json(&features, section, m->source, err)))
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s holds %s, the model was trained on something else: it has no section \"%s\"",
+                            e->dataset->path, rn_kind_name(kind), kind == RN_PICTURES ? "pictures" : "features");
+    if (kind == RN_SOUND && (status = rn_features_from_json(&features, section, m->source, err)))
         return status;
-    if ((status = rn_loader_open(&e->loader, e->dataset, arrays ? NULL : &features, &none, &e->loading, err)) ||
-        (status = rn_model_packed(m, &packed, err)))
+    if (kind == RN_PICTURES && (status = rn_pictures_from_json(&e->pictures, section, m->source, err)))
+        return status;
+    if (kind == RN_PICTURES && e->pictures.channels != m->arch.in_channels)
+        return rn_error_set(err, RN_ERR_MISMATCH, "%s: pictures of %d channels, the network takes %d", e->model_path, e->pictures.channels,
+                            m->arch.in_channels);
+    e->loading.pictures = &e->pictures;
+    const rn_features *heard = kind == RN_SOUND ? &features : NULL;
+    if ((status = rn_loader_open(&e->loader, e->dataset, heard, &none, &e->loading, err)) ||
+        (e->average && (status = average_stats(e, heard, err))) || (status = rn_model_packed(m, &packed, err)))
         return status;
     return rn_infer_open_shared(&e->engine, m->graph, packed, e->pool, err);
 }
@@ -258,15 +318,17 @@ static json_t *summary(const rn_evaluation *e)
     json_t *labels = json_array();
     for (int i = 0; i < e->model->arch.classes; i++)
         rn_result_add(&labels, json_string(e->model->labels[i]));
-    json_t *all = json_pack("{s:f, s:f, s:i, s:i, s:f, s:f, s:f, s:[f,f], s:s, s:i, s:i, s:o, s:o, s:o, s:o}", "accuracy", m->accuracy,
+    json_t *all = json_pack("{s:f, s:f, s:i, s:i, s:f, s:f, s:f, s:[f,f], s:s, s:i, s:i, s:s, s:o, s:o, s:o, s:o}", "accuracy", m->accuracy,
                             "macro_accuracy", m->macro_accuracy, "items", m->items, "correct", m->correct, "top5", m->top5, "loss", m->loss,
                             "ece", m->ece, "interval", m->wilson_low, m->wilson_high, "part", part_name(e->part), "bad", e->answers->bad,
-                            "data_items", e->dataset->count, "labels", labels, "per_class", class_list(e), "confusion",
-                            rn_metrics_confusion(m), "worst", worst_list(e));
+                            "data_items", e->dataset->count, "kind", rn_kind_name(rn_dataset_kind(e->dataset)), "labels", labels,
+                            "per_class", class_list(e), "confusion", rn_metrics_confusion(m), "worst", worst_list(e));
     rn_result_set(&all, "calibration",
                   json_pack("{s:f, s:f, s:f, s:f}", "temperature", e->model->temperature, "best_temperature", j->temperature, "best_loss",
                             j->best_loss, "best_ece", j->scaled.ece));
     rn_result_set(&all, "suspects", suspect_list(e));
+    if (all && e->average)
+        rn_result_set(&all, "bn_statistics", json_integer(e->averaged));
     if (all && e->split[0])
         rn_result_set(&all, "split", rn_result_path(e->split));
     if (all && e->trained_on >= 0)
@@ -331,7 +393,7 @@ static int judge(rn_evaluation *e, const char *model_path, rn_error *err)
         return rn_error_set(err, RN_ERR_DATA, "%s: no item is left to judge", e->dataset->path);
     if ((status = rn_metrics_compute(e->answers, &e->metrics, err)) || (status = rn_judgement_compute(e->answers, &e->judgement, err)))
         return status;
-    return e->dataset->c ? 0 : judge_level(e, err);
+    return rn_dataset_kind(e->dataset) == RN_ARRAYS ? 0 : judge_level(e, err);
 }
 
 int rn_evaluation_open(rn_evaluation **evaluation, const char *model_path, rn_data *data, const char *options, rn_progress_fn progress,
@@ -365,6 +427,19 @@ int rn_evaluation_result(const rn_evaluation *e, char **result, rn_error *err)
 {
     *result = rn_result_text(summary(e), err);
     return *result ? 0 : RN_ERR_MEMORY;
+}
+
+int rn_evaluation_save(rn_evaluation *e, const char *path, rn_error *err)
+{
+    char *copy = strdup(path);
+    int status = copy ? rn_model_save(e->model, path, err) : rn_error_memory(err, "a path", strlen(path));
+    if (status) {
+        free(copy);
+        return status;
+    }
+    free(e->model_path);
+    e->model_path = copy;
+    return 0;
 }
 
 int rn_evaluation_calibrate(const rn_evaluation *e, rn_error *err)

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "data/listing.h"
 #include "formats/npy.h"
+#include "media/image.h"
 #include "media/sound.h"
 #include "resnet_tools.h"
 
@@ -78,7 +79,7 @@ void rn_text_file_close(rn_text_file **file)
 int rn_tools_readable(const char *path)
 {
     const char *dot = strrchr(path, '.');
-    return rn_sound_known(path) || (dot && strcasecmp(dot, ".npy") == 0);
+    return rn_sound_known(path) || rn_image_known(path) || (dot && strcasecmp(dot, ".npy") == 0);
 }
 
 int rn_tools_hash(const char *path, char hash[33], rn_error *err)

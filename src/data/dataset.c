@@ -1,4 +1,4 @@
-/* A data set: opening by kind, the caller's tensors, content hashes, closing. Listing is in folder.c, manifest.c, tables.c and idx.c.
+/* A data set: opening by kind, the caller's tensors, content hashes, closing. Listing is in folder.c, manifest.c, tables.c, idx.c and cifar.c.
  *
  * Hashes are XXH3-128 of the file's bytes, read in pieces of 256 KiB, one task per file; items that are stretches of one file share it. Of
  * items in memory the values are hashed. */
@@ -17,6 +17,7 @@
 
 #include "base/file.h"
 #include "data/listing.h"
+#include "media/image.h"
 
 const char *rn_text_extension(const char *path)
 {
@@ -53,7 +54,8 @@ const char *rn_part_name(rn_part part)
 /* Tables come last: the packed sets have lists of labels that look like one. */
 static int list_folder(rn_listing *l, const char *path, rn_error *err)
 {
-    static int (*const readers[])(rn_listing *, const char *, int *, rn_error *) = {rn_listing_idx, rn_listing_tables};
+    static int (*const readers[])(rn_listing *, const char *, int *, rn_error *) = {rn_listing_idx, rn_listing_cifar,
+                                                                                          rn_listing_tables};
     int found = 0, status = 0;
     for (size_t i = 0; i < sizeof readers / sizeof *readers && !found && !status; i++)
         status = readers[i](l, path, &found, err);
@@ -87,6 +89,27 @@ int rn_dataset_open(rn_dataset **dataset, const char *path, const rn_sound_optio
         status = rn_listing_finish(&l, dataset, err);
     rn_listing_drop(&l);
     return status;
+}
+
+rn_kind rn_item_kind(const rn_item *item)
+{
+    /* a member is known by its own name, not by the archive's */
+    const char *path = item->bytes > 0 ? item->name : item->path;
+    if (item->pixels)
+        return RN_PICTURES;
+    if (item->tensor || !strcasecmp(rn_text_extension(path), "npy"))
+        return RN_ARRAYS;
+    return rn_image_known(path) ? RN_PICTURES : RN_SOUND;
+}
+
+const char *rn_kind_name(rn_kind kind)
+{
+    return kind == RN_PICTURES ? "pictures" : kind == RN_ARRAYS ? "arrays" : "recordings";
+}
+
+rn_kind rn_dataset_kind(const rn_dataset *d)
+{
+    return d->count ? rn_item_kind(&d->items[0]) : RN_SOUND;
 }
 
 static int fill_tensor_items(rn_dataset *d, const float *x, const int *labels, const char *const *sources, rn_error *err)

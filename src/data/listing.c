@@ -10,6 +10,7 @@
 
 #include "base/utf8.h"
 #include "formats/npy.h"
+#include "media/image.h"
 
 int rn_listing_start(rn_listing *l, const char *path, const rn_sound_options *sound, rn_error *err)
 {
@@ -125,7 +126,8 @@ static int raw_extension(const char *extension)
 int rn_listing_takes(const rn_listing *l, const char *path)
 {
     const char *extension = rn_text_extension(path);
-    return !strcasecmp(extension, "npy") || rn_sound_known(path) || (l->dataset->sound.raw != RN_RAW_NONE && raw_extension(extension));
+    return !strcasecmp(extension, "npy") || rn_sound_known(path) || rn_image_known(path) ||
+           (l->dataset->sound.raw != RN_RAW_NONE && raw_extension(extension));
 }
 
 int rn_listing_wants(rn_listing *l, const char *path, const char *name, rn_error *err)
@@ -326,31 +328,25 @@ static const char *text_of_label(const rn_dataset *d, int i)
     return d->labels[i];
 }
 
-/* Sound or arrays, not both: a network has one kind of input. The first array that can be read gives the shape of all. */
+/* Sound, pictures or arrays: a network has one kind of input. The first array that can be read gives the shape of all. */
 static int settle_kind(rn_dataset *d, rn_error *err)
 {
-    int arrays = 0, first_array = -1, first_sound = -1;
-    if (d->items[0].pixels)
-        return 0; /* whoever listed them gave the size */
+    rn_kind kind = rn_dataset_kind(d);
     for (int i = 0; i < d->count; i++) {
-        int array = !strcasecmp(rn_text_extension(d->items[i].path), "npy");
-        arrays += array;
-        if (array && first_array < 0)
-            first_array = i;
-        if (!array && first_sound < 0)
-            first_sound = i;
+        rn_kind other = rn_item_kind(&d->items[i]);
+        if (other != kind)
+            return rn_error_set(err, RN_ERR_DATA, "%s: %s and %s in one data set (%.200s and %.200s); use one kind", d->path,
+                                rn_kind_name(kind), rn_kind_name(other), d->items[0].name, d->items[i].name);
+        if (kind != RN_SOUND && (d->items[i].start_s != 0 || d->items[i].end_s != 0))
+            return rn_error_set(err, RN_ERR_DATA, "%s: %.300s has start or end; %s are used whole", d->path, d->items[i].name,
+                                rn_kind_name(kind));
     }
-    if (!arrays)
+    if (kind != RN_ARRAYS)
         return 0;
-    if (arrays < d->count)
-        return rn_error_set(err, RN_ERR_DATA, "%s: arrays and recordings in one data set (%.200s and %.200s); use one kind", d->path,
-                            d->items[first_array].name, d->items[first_sound].name);
     rn_error first = {0};
     for (int i = 0; i < d->count; i++) {
-        if (d->items[i].start_s != 0 || d->items[i].end_s != 0)
-            return rn_error_set(err, RN_ERR_DATA, "%s: %.300s has start or end; arrays are used whole", d->path, d->items[i].name);
         if (d->c)
-            continue;
+            break;
         rn_array array = {0};
         rn_error *why = first.code ? NULL : &first;
         int code = rn_npy_read(d->items[i].path, &array, why), at = array.dims == 2 ? -1 : 0;
@@ -376,8 +372,7 @@ int rn_listing_finish(rn_listing *l, rn_dataset **dataset, rn_error *err)
                             "%s: no recording that can be decoded; files with the extension .%s were left out (first: %.200s)", d->path,
                             l->unknown[0].extension, l->unknown[0].first);
     if (!d->count)
-        return rn_error_set(err, RN_ERR_DATA,
-                            "%s: no recording in it; DATA is %s", d->path, RN_DATA_IS);
+        return rn_error_set(err, RN_ERR_DATA, "%s: no recording in it; DATA is %s", d->path, RN_DATA_IS);
     if ((status = sort_items(l, err)) || (status = drop_repeats(l, err)) || (status = number_labels(l, err)) ||
         (status = settle_kind(d, err)))
         return status;

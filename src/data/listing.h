@@ -10,7 +10,7 @@
 #define RN_WARNINGS_OF_A_KIND 20 /* then one line counts the rest */
 #define RN_DATA_IS                                                                                                                        \
     "a folder with one sub-folder per class, a manifest (.csv, .jsonl), a selection table of Raven or labels of Audacity (.txt), a "      \
-    "folder of such tables beside their recordings, or a set as MNIST has it (resnet help train)"
+    "folder of such tables beside their recordings, or a set as MNIST or CIFAR have it (resnet help train)"
 
 /* lines.c: a text file's lines, without their ends (LF or CRLF), byte order mark and empty lines at the end. Refused: a NUL byte. */
 typedef struct rn_text_lines {
@@ -62,6 +62,7 @@ int rn_listing_tables(rn_listing *l, const char *path, int *tables, rn_error *er
 
 /* Sets that come packed. *found: 0 for another folder, which is left for the next reader. */
 int rn_listing_idx(rn_listing *l, const char *path, int *found, rn_error *err);
+int rn_listing_cifar(rn_listing *l, const char *path, int *found, rn_error *err);
 
 /* packed.c: what those share. Items are pictures of one size, all in memory. */
 int rn_listing_own(rn_listing *l, unsigned char *block, rn_error *err); /* freed with the data set; also after an error */
@@ -99,6 +100,8 @@ int rn_csv_open(rn_csv *csv, const char *path, rn_error *err);
 int rn_csv_parse(rn_csv *csv, const char *name, const void *data, size_t size, rn_error *err); /* copies data */
 int rn_csv_next(rn_csv *csv, int *more, rn_error *err); /* *more = 0 at the end; blank lines are passed over */
 void rn_csv_close(rn_csv *csv);
+
+rn_kind rn_item_kind(const rn_item *item);
 
 /* names.c */
 char *rn_text_printable(const char *text);       /* other bytes as \xNN; malloc'ed, NULL if memory is out */

@@ -94,7 +94,7 @@ int rn_reading_files(const rn_dataset *dataset, int *first)
 {
     int files = 0;
     for (int i = 0; i < dataset->count; i++)
-        if (!i || dataset->items[i].tensor || strcmp(dataset->items[i].path, dataset->items[i - 1].path))
+        if (!i || dataset->items[i].tensor || dataset->items[i].pixels || dataset->items[i].bytes || strcmp(dataset->items[i].path, dataset->items[i - 1].path))
             first[files++] = i;
     first[files] = dataset->count;
     return files;

@@ -14,8 +14,8 @@
 #include "formats/npy.h"
 #include "media/filters.h"
 
-int rn_supply_open(rn_supply *s, rn_dataset *dataset, const rn_features *features, const rn_augment *augment, double min_seconds,
-                   int cache_mb, rn_error *err)
+int rn_supply_open(rn_supply *s, rn_dataset *dataset, const rn_features *features, const rn_augment *augment,
+                   const rn_loader_options *options, rn_error *err)
 {
     int status = 0;
     memset(s, 0, sizeof *s);
@@ -25,15 +25,18 @@ int rn_supply_open(rn_supply *s, rn_dataset *dataset, const rn_features *feature
     s->unsplit = 1;
     for (int i = 0; i < dataset->count && s->unsplit; i++)
         s->unsplit = dataset->items[i].part == RN_PART_NONE;
-    s->min_seconds = min_seconds > 0 ? min_seconds : 0.1;
-    s->kept_limit = cache_mb > 0 ? (size_t)cache_mb << 20 : 0;
+    s->min_seconds = options->min_seconds > 0 ? options->min_seconds : 0.1;
+    s->kept_limit = options->cache_mb > 0 ? (size_t)options->cache_mb << 20 : 0;
     if (augment)
         s->augment = *augment;
     else
         rn_augment_none(&s->augment);
     if (!(s->kept = calloc((size_t)dataset->count, sizeof *s->kept)))
         status = rn_error_memory(err, "the list of cached items", (unsigned long long)dataset->count * sizeof *s->kept);
-    else if (dataset->c) {
+    else if (rn_dataset_kind(dataset) == RN_PICTURES) {
+        if (!(status = rn_album_open(&s->album, dataset, options, err)))
+            rn_album_size(s->album, &s->c, &s->h, &s->w);
+    } else if (dataset->c) {
         s->c = dataset->c;
         s->h = dataset->h;
         s->w = dataset->w;
@@ -66,6 +69,7 @@ void rn_supply_close(rn_supply *s)
     free(s->kept);
     rn_noise_free(s->noises, s->noise_count);
     rn_extractor_close(&s->extractor);
+    rn_album_close(&s->album);
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->pass);
     memset(s, 0, sizeof *s);
@@ -159,24 +163,9 @@ static int check_item(rn_supply *s, int item, const float *samples, int64_t coun
     return 0;
 }
 
-/* 0 to 1, as torchvision's ToTensor has them. */
-static int values_of_pixels(const rn_dataset *d, const unsigned char *pixels, float **data, rn_error *err)
-{
-    size_t count = (size_t)d->c * (size_t)d->h * (size_t)d->w;
-    float *values = malloc(count * sizeof *values);
-    if (!values)
-        return rn_error_memory(err, "a picture", count * sizeof *values);
-    for (size_t i = 0; i < count; i++)
-        values[i] = (float)pixels[i] / 255.0f;
-    *data = values;
-    return 0;
-}
-
 int rn_supply_read_array(const rn_dataset *d, int item, float **data, rn_error *err)
 {
     rn_array array = {0};
-    if (d->items[item].pixels)
-        return values_of_pixels(d, d->items[item].pixels, data, err);
     int status = rn_npy_read(d->items[item].path, &array, err);
     if (status)
         return status;
@@ -214,7 +203,7 @@ static int whole_array(rn_supply *s, int item, const float **data, float **owned
     if (status)
         return status;
     *data = *owned;
-    if (!i->pixels && worth_keeping(s, item) && keep(s, item, *owned, s->w, bytes))
+    if (worth_keeping(s, item) && keep(s, item, *owned, s->w, bytes))
         *owned = NULL;
     return 0;
 }
@@ -374,7 +363,7 @@ int rn_supply_sound(rn_supply *s, int item, uint64_t seed, uint32_t epoch, uint6
     int status;
     memset(out, 0, sizeof *out);
     if (!s->extractor)
-        return rn_error_set(err, RN_ERR_ARG, "arrays have no sound");
+        return rn_error_set(err, RN_ERR_ARG, "arrays and pictures have no sound");
     rn_random_start(&random, seed, RN_PURPOSE_CROP, epoch, position);
     if ((status = item_length(s, item, &length, err)))
         return status;
@@ -411,6 +400,8 @@ int rn_supply_sample(rn_supply *s, int item, uint64_t seed, uint32_t epoch, uint
     int64_t frames = 0, length = 0;
     int status;
     rn_random random;
+    if (s->album)
+        return rn_album_sample(s->album, item, seed, epoch, position, x, err);
     if (!s->extractor) {
         size_t plane = (size_t)s->h * (size_t)s->w;
         if ((status = whole_array(s, item, &data, &owned, err)))
@@ -587,6 +578,8 @@ int rn_supply_views(rn_supply *s, int item, rn_views *views, rn_error *err)
     int64_t frames = 0;
     int status = 0;
     memset(views, 0, sizeof *views);
+    if (s->album)
+        return rn_album_views(s->album, item, views, err);
     if (!s->extractor)
         return array_view(s, item, views, err);
     if (kept(s, item).data)
@@ -619,6 +612,8 @@ static int visit_one(rn_supply *s, rn_pass *pass, int alone, int item, rn_error 
     rn_sound sound = {0};
     int64_t frames;
     int status;
+    if (s->album)
+        return rn_album_visit(s->album, item, err);
     if (!s->extractor) {
         status = whole_array(s, item, &data, &owned, err);
         free(owned);

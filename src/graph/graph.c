@@ -83,13 +83,19 @@ int rn_graph_open(rn_graph **graph, int in_channels, rn_error *err)
 
 int rn_graph_conv(rn_graph *g, const char *name, int a, int channels, int kernel, int stride, int pad)
 {
+    return rn_graph_grouped(g, name, a, channels, kernel, stride, pad, 1);
+}
+
+int rn_graph_grouped(rn_graph *g, const char *name, int a, int channels, int kernel, int stride, int pad, int groups)
+{
     rn_node *node = append_node(g, RN_OP_CONV, name, a);
     if (!node)
         return -1;
     node->kernel_h = node->kernel_w = kernel;
     node->stride = stride;
     node->pad = node->pad_end = pad;
-    int shape[4] = {channels, node->channels, kernel, kernel};
+    node->groups = groups;
+    int shape[4] = {channels, groups < 1 ? 0 : node->channels / groups, kernel, kernel}; /* checked by rn_graph_finish */
     node->channels = channels;
     node->weight = append_param(g, ".weight", RN_PARAM_CONV, 4, shape);
     return node->weight < 0 ? -1 : g->nodes_count - 1;
@@ -216,6 +222,8 @@ static int check_node(const rn_graph *g, const rn_node *node, rn_error *err)
     case RN_OP_MAXPOOL:
         if (node->kernel_h < 1 || node->kernel_w < 1 || node->stride < 1 || node->pad < 0)
             wrong = "kernel and stride must be at least 1, padding at least 0";
+        else if (node->op == RN_OP_CONV && (node->groups < 1 || (node->groups > 1 && (node->channels != a->channels || node->channels % node->groups))))
+            wrong = "a grouped convolution has as many channels out as in, and they are a multiple of its groups";
         else if (node->op == RN_OP_MAXPOOL && (node->pad > node->kernel_h / 2 || node->pad_end < 0 || node->pad_end > node->kernel_h / 2))
             wrong = "padding of a pool must be at most half its kernel";
         break;

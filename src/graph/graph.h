@@ -1,7 +1,7 @@
 /* A network as data: values (tensors of one sample) and the operations between them.
  *
  * Shapes are those of one sample; H and W of every value follow from the input's when a plan is made. Parameters have
- * PyTorch's names, shapes and order (conv [K][C][R][S], linear [out][in]) and lie in two flat arrays of the caller:
+ * PyTorch's names, shapes and order (conv [K][C / groups][R][S], linear [out][in]) and lie in two flat arrays of the caller:
  * `weights` (trained: conv and linear weights, biases, BN weight and bias) and `stats` (BN running_mean, running_var). */
 #ifndef RN_GRAPH_GRAPH_H
 #define RN_GRAPH_GRAPH_H
@@ -11,7 +11,7 @@
 
 typedef enum rn_op {
     RN_OP_INPUT,    /* the batch tensor, a plain NCHW image */
-    RN_OP_CONV,     /* a: input; cross-correlation, no bias */
+    RN_OP_CONV,     /* a: input; cross-correlation in groups, no bias */
     RN_OP_BN,       /* a: input */
     RN_OP_RELU,     /* a */
     RN_OP_ADD,      /* a: the block's function, b: the shortcut */
@@ -41,6 +41,7 @@ typedef struct rn_node {
     int a, b;             /* nodes that it reads; -1 where there is none */
     int channels;         /* of its output */
     int kernel_h, kernel_w, stride, pad; /* conv, max pool */
+    int groups;           /* conv */
     int pad_end;          /* max pool: below and right, where pad is above and left */
     int before;           /* option A: zero channels before those of the input */
     int out_h, out_w;     /* adaptive pool */
@@ -61,6 +62,7 @@ typedef struct rn_graph {
 /* Building: append nodes (each returns its index, or -1 after a failed allocation), then finish. */
 int rn_graph_open(rn_graph **graph, int in_channels, rn_error *err); /* node 0 is the input */
 int rn_graph_conv(rn_graph *g, const char *name, int a, int channels, int kernel, int stride, int pad);
+int rn_graph_grouped(rn_graph *g, const char *name, int a, int channels, int kernel, int stride, int pad, int groups);
 int rn_graph_bn(rn_graph *g, const char *name, int a, double eps);
 int rn_graph_relu(rn_graph *g, int a);
 int rn_graph_add(rn_graph *g, const char *name, int a, int b);

@@ -7,7 +7,7 @@ rn_conv rn_layer_conv(const rn_graph *g, int i)
 {
     const rn_node *node = &g->nodes[i], *in = &g->nodes[node->a];
     rn_conv c = {.channels_in = in->channels, .channels_out = node->channels, .kernel_h = node->kernel_h, .kernel_w = node->kernel_w,
-        .stride_h = node->stride, .stride_w = node->stride, .pad = node->pad, .plain = in->op == RN_OP_INPUT};
+        .groups = node->groups, .stride_h = node->stride, .stride_w = node->stride, .pad = node->pad, .plain = in->op == RN_OP_INPUT};
     if (node->op == RN_OP_LINEAR) {
         c.linear = 1;
         c.pad = 0;
@@ -45,6 +45,8 @@ static int readers(const rn_graph *g, int node)
 static int check_node(const rn_graph *g, int i, rn_error *err)
 {
     const rn_node *n = &g->nodes[i];
+    if (n->op == RN_OP_CONV && n->groups > 1 && g->nodes[n->a].op == RN_OP_INPUT)
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: the first layer cannot have groups", n->name);
     if (n->op == RN_OP_CONV) {
         int taps = n->kernel_h * n->kernel_w * (g->nodes[n->a].op == RN_OP_INPUT ? g->in_channels : 1);
         if (taps > MOST_TAPS)

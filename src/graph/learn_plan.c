@@ -380,7 +380,7 @@ enum { PART_FLOATS = 2 << 20 }; /* a thread's share of the last cache: 8 MB */
 int rn_learn_part(const rn_learn *e, const rn_learn_step *s, int n)
 {
     const rn_conv *c = &s->conv;
-    if (c->weights != RN_WINOGRAD || c->backward != RN_WINOGRAD)
+    if (c->groups > 1 || c->weights != RN_WINOGRAD || c->backward != RN_WINOGRAD)
         return n;
     int64_t sample = 3 * e->maps[s->node].sample + 2 * e->maps[e->values[s->in].map].sample;
     int64_t fit = PART_FLOATS * (int64_t)rn_pool_threads(e->machine.pool) / sample;

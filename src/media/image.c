@@ -59,7 +59,7 @@ int rn_decoding_begin(rn_decoding *d, int64_t width, int64_t height, int grey)
     return rn_image_new(d->out, (int)height, (int)width, d->channels, d->err);
 }
 
-static unsigned char grey_of(const unsigned char *rgb)
+unsigned char rn_image_grey(const unsigned char rgb[3])
 {
     return (unsigned char)((rgb[0] * 19595 + rgb[1] * 38470 + rgb[2] * 7471 + 0x8000) >> 16);
 }
@@ -91,7 +91,7 @@ void rn_decoding_row(const rn_decoding *d, int y, rn_row kind, const unsigned ch
             from = rgb;
         }
         if (channels == 1)
-            *out = grey_of(from);
+            *out = rn_image_grey(from);
         else
             memcpy(out, from, 3);
     }

@@ -332,3 +332,15 @@ void rn_pictures_numbers(const rn_pictures *p, const rn_image *in, float *x)
             x[c * count + i] = value[from[i * channels]];
     }
 }
+
+int rn_pictures_image(const rn_pictures *p, const float *x, int height, int width, rn_image *out, rn_error *err)
+{
+    int status = rn_image_new(out, height, width, p->channels, err);
+    size_t count = (size_t)height * (size_t)width, channels = (size_t)p->channels;
+    for (size_t c = 0; c < channels && !status; c++)
+        for (size_t i = 0; i < count; i++) {
+            double v = floor(((double)x[c * count + i] * p->std[c] + p->mean[c]) * p->divisor + 0.5);
+            out->pixels[i * channels + (p->order == RN_BGR ? channels - 1 - c : c)] = (unsigned char)(v > 0 ? v < 255 ? v : 255 : 0);
+        }
+    return status;
+}

@@ -59,5 +59,7 @@ int rn_pictures_resize(const rn_pictures *p, const rn_image *in, rn_image *out, 
 int rn_pictures_prepare(const rn_pictures *p, const rn_image *in, rn_image *out, rn_error *err);
 /* x[c][y][x] = ((float)v / (float)divisor - (float)mean[c]) / (float)std[c], each operation rounded to float, in this order. */
 void rn_pictures_numbers(const rn_pictures *p, const rn_image *in, float *x);
+/* The other way: the picture that became x [channels][height][width], to the nearest byte. out: the caller's, empty after an error. */
+int rn_pictures_image(const rn_pictures *p, const float *x, int height, int width, rn_image *out, rn_error *err);
 
 #endif

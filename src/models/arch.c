@@ -81,6 +81,9 @@ static const family_row family[] = {
     {"resnet10t", IMAGE, {1, 1, 1, 1}, TIERED_POOLED},
     {"resnet14t", IMAGE, {1, 1, 1, 1}, BOTTLENECK, TIERED_POOLED},
     {"resnet50t", IMAGE, {3, 4, 6, 3}, BOTTLENECK, TIERED_POOLED},
+    {"resnext50_32x4d", IMAGE, {3, 4, 6, 3}, BOTTLENECK, .groups = 32, .group_width = 4},
+    {"resnext101_32x8d", IMAGE, {3, 4, 23, 3}, BOTTLENECK, .groups = 32, .group_width = 8},
+    {"resnext101_64x4d", IMAGE, {3, 4, 23, 3}, BOTTLENECK, .groups = 64, .group_width = 4},
     {"wide_resnet50_2", IMAGE, {3, 4, 6, 3}, BOTTLENECK, .group_width = 128},
     {"wide_resnet101_2", IMAGE, {3, 4, 23, 3}, BOTTLENECK, .group_width = 128},
 };
@@ -219,7 +222,6 @@ static int check_built(const rn_arch *arch, rn_error *err)
         int wanted;
         const char *option;
     } missing[] = {{arch->preact, "--preact"},
-                   {arch->groups > 1, "--groups"},
                    {arch->se, "--se"},
                    {arch->pooling == RN_POOLING_TSTP, "--pool tstp"},
                    {arch->embedding2, "--embedding2"},
@@ -241,6 +243,8 @@ static int check_arch(const rn_arch *arch, rn_error *err)
         return status;
     if (arch->pool_h < 1 || arch->pool_h > 1024 || arch->pool_w < 1 || arch->pool_w > 1024)
         return rn_error_set(err, RN_ERR_ARG, "--pool %dx%d: from 1x1 to 1024x1024 are possible", arch->pool_h, arch->pool_w);
+    if (arch->block == RN_BLOCK_BASIC && (arch->groups > 1 || arch->group_width != 64))
+        return rn_error_set(err, RN_ERR_ARG, "%s: basic blocks have none; add --block bottleneck", arch->groups > 1 ? "--groups" : "--group-width");
     return check_built(arch, err);
 }
 
@@ -251,11 +255,11 @@ typedef struct builder {
 } builder;
 
 /* One convolution with its BN: "<block>.conv<k>" and "<block>.bn<k>"; returns the BN. */
-static int conv_bn(const builder *b, const char *block, int k, int x, int channels, int kernel, int stride)
+static int conv_bn(const builder *b, const char *block, int k, int x, int channels, int kernel, int stride, int groups)
 {
     char name[64];
     snprintf(name, sizeof name, "%s.conv%d", block, k);
-    x = rn_graph_conv(b->g, name, x, channels, kernel, stride, kernel / 2);
+    x = rn_graph_grouped(b->g, name, x, channels, kernel, stride, kernel / 2, groups);
     snprintf(name, sizeof name, "%s.bn%d", block, k);
     return rn_graph_bn(b->g, name, x, b->arch->bn_eps);
 }
@@ -298,13 +302,13 @@ static int residual_block(const builder *b, int stage, int index, int x)
     if (arch->block == RN_BLOCK_BOTTLENECK) {
         int inner = inner_width(arch, width), first = arch->stride_at == RN_STRIDE_AT_1X1 ? stride : 1;
         channels = width * 4;
-        y = rn_graph_relu(b->g, conv_bn(b, block, 1, x, inner, 1, first));
-        y = rn_graph_relu(b->g, conv_bn(b, block, 2, y, inner, 3, stride / first));
-        y = conv_bn(b, block, 3, y, channels, 1, 1);
+        y = rn_graph_relu(b->g, conv_bn(b, block, 1, x, inner, 1, first, 1));
+        y = rn_graph_relu(b->g, conv_bn(b, block, 2, y, inner, 3, stride / first, arch->groups));
+        y = conv_bn(b, block, 3, y, channels, 1, 1, 1);
     } else {
         channels = width;
-        y = rn_graph_relu(b->g, conv_bn(b, block, 1, x, width, 3, stride));
-        y = conv_bn(b, block, 2, y, channels, 3, 1);
+        y = rn_graph_relu(b->g, conv_bn(b, block, 1, x, width, 3, stride, 1));
+        y = conv_bn(b, block, 2, y, channels, 3, 1, 1);
     }
     if (arch->shortcut != RN_SHORTCUT_NONE)
         y = rn_graph_add(b->g, block, y, shortcut(b, block, x, channels, stride));

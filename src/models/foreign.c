@@ -48,17 +48,23 @@ const char *rn_foreign_question(int index)
     return questions[index].key;
 }
 
-static void usual_text(const struct question *q, const rn_arch *arch, char text[40])
+/* "--stride-at" of "stride_at". */
+static void option_text(const char *key, char option[24])
 {
-    char option[20];
-    snprintf(option, sizeof option, "%s", q->key);
+    snprintf(option, 24, "--%.20s", key);
     for (char *c = option; *c; c++)
         if (*c == '_')
             *c = '-';
+}
+
+static void usual_text(const struct question *q, const rn_arch *arch, char text[40])
+{
+    char option[24];
+    option_text(q->key, option);
     if (q->usual)
-        snprintf(text, 40, "--%s %s", option, q->usual);
+        snprintf(text, 40, "%s %s", option, q->usual);
     else
-        snprintf(text, 40, "--%s %dx%d", option, arch->pool_h, arch->pool_w);
+        snprintf(text, 40, "%s %dx%d", option, arch->pool_h, arch->pool_w);
 }
 
 /* The sentence that asks for what is open. Where nobody could answer yet, it has the whole command. */
@@ -286,15 +292,16 @@ static void check(rn_foreign *f)
 static int settle(rn_foreign *f, const rn_foreign_given *given, unsigned open, rn_error *err)
 {
     const char *key;
-    char want[RN_ARCH_WANT];
+    char want[RN_ARCH_WANT], option[24];
     json_t *value;
     int status = given && given->labels ? take_labels(f, f->name, given->labels, err) : 0;
     if (!status && given && given->folder && !strcmp(f->names->name, "huggingface"))
         status = read_huggingface(f, f->name, &open, err);
     json_object_foreach(given ? given->arch : NULL, key, value)
     {
+        option_text(key, option);
         if (rn_arch_set_member(&f->arch, key, value, want))
-            blame(f, RN_ERR_ARG, "%s: want %s", key, want);
+            blame(f, RN_ERR_ARG, "%s: want %s", option, want);
         for (int i = 0; i < RN_FOREIGN_QUESTIONS; i++)
             if (!strcmp(key, questions[i].key))
                 open &= ~questions[i].bit;

@@ -80,7 +80,8 @@ json_t *rn_arch_member(const rn_arch *arch, const char *key);
 int rn_arch_set_member(rn_arch *arch, const char *key, const json_t *value, char want[RN_ARCH_WANT]);
 
 /* Weights of another model (--init): tensors whose name and shape fit are copied, the others are drawn anew (PyTorch's distributions,
- * `seed`). The layer of the logits is copied only if both have the same labels in the same order. `report` (may be NULL) gets one line
+ * `seed`). The layer of the logits is copied only if both have the same labels in the same order. The first convolution of
+ * three channels fits one channel (its weights added over the channels), and one of one channel fits three (a third each). `report` (may be NULL) gets one line
  * per new or ignored tensor. RN_ERR_MISMATCH if nothing fits. */
 int rn_model_adopt(rn_model *model, const rn_model *from, uint64_t seed, rn_text_fn report, void *context, rn_error *err);
 

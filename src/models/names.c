@@ -159,12 +159,16 @@ const rn_names *rn_names_find(const rn_tensors *tensors, int *known)
 {
     const rn_names *best = &all[0];
     char name[RN_NAMES_LONGEST];
-    *known = -1;
+    int most = -1;
+    *known = 0;
     for (int i = 0; i < COUNT; i++) {
-        int fit = 0;
-        for (int k = 0; k < tensors->count; k++)
+        int fit = 0, ends = 0;
+        for (int k = 0; k < tensors->count; k++) {
             fit += rn_names_to_ours(&all[i], tensors->items[k].name, name) != NULL;
-        if (fit > *known) {
+            ends |= strcmp(name, "fc.weight") == 0;
+        }
+        if (2 * fit + ends > most) {
+            most = 2 * fit + ends;
             *known = fit;
             best = &all[i];
         }

@@ -21,7 +21,8 @@ typedef struct rn_names {
     const rn_names_row *rows; /* ends with a row without theirs; of several that fit, the first is written */
 } rn_names;
 
-/* The table whose patterns fit most of the tensors; of equals the first, ours. *known gets how many fit. */
+/* The table whose patterns fit most of the tensors; of equals one that finds the layer behind the pool (`fc`) among them, else the first, ours. *known
+ * gets how many fit. */
 const rn_names *rn_names_find(const rn_tensors *tensors, int *known);
 /* The table of that name for networks with or without a pooled shortcut; RN_ERR_ARG, listing the names, if there is none. */
 const rn_names *rn_names_called(const char *name, int pooled_shortcut, rn_error *err);

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "train/population.h"
+
 typedef struct relay {
     rn_trainer *t;
     rn_train_stage stage;
@@ -70,12 +72,37 @@ int rn_trainer_validate(rn_trainer *t, rn_train_progress *p, rn_metrics **metric
     return rn_checkpoint_best(t, NULL, err);
 }
 
+/* BN statistics by true average. A run that was stopped in its test has them in the best model already: done twice, the sums would be shifted
+ * by other means, and the last bits differ. */
+static int average_stats(rn_trainer *t, rn_error *err)
+{
+    const rn_train_options *o = &t->options;
+    relay r = {t, RN_TRAIN_STATISTICS};
+    int64_t items;
+    rn_population p = {.dataset = t->dataset,
+                       .features = t->kind == RN_SOUND ? &o->features : NULL,
+                       .crop = o->augment.crop,
+                       .loading = {.seed = o->seed, .min_seconds = o->min_seconds, .pictures = &o->pictures},
+                       .progress = relay_progress,
+                       .context = &r};
+    if (!o->bn_recompute || rn_model_section(t->model, RN_POPULATION_SECTION))
+        return 0;
+    p.loading.batch = o->ghost_batch < o->batch ? o->ghost_batch : o->batch;
+    p.loading.threads = o->loader_threads ? o->loader_threads : 1;
+    int status = rn_population_stats(t->learn, t->model->graph, &p, t->model->weights, t->model->stats, &items, err);
+    if (!status && json_object_set_new(t->model->config, RN_POPULATION_SECTION, rn_population_json(items, p.loading.batch)))
+        status = rn_error_memory(err, "the model's training record", 1);
+    return status ? status : rn_checkpoint_best(t, NULL, err);
+}
+
 /* The best model, judged on the test part; its figures go into its training record. */
 int rn_trainer_test(rn_trainer *t, rn_error *err)
 {
     rn_metrics *m = NULL;
     rn_train_result *result = &t->result;
     int status = rn_checkpoint_fetch_best(t, err);
+    if (!status)
+        status = average_stats(t, err);
     if (status)
         return status;
     if (rn_split_count(t->dataset, RN_PART_TEST, -1) > 0) {

@@ -1,7 +1,7 @@
 /* Options of a run: one table of fields carries defaults' ranges, JSON keys and the comparison for resuming.
  *
- * A key is written "lr" or "arch.width" (an object with one level). The sections "features" and "augment" belong to media, which reads and
- * writes them whole; here they are merged key by key with what the options hold. Doubles travel through JSON with 17 digits: exactly. */
+ * A key is written "lr" or "arch.width" (an object with one level). The sections that belong to media are
+ * in sections.c. Doubles travel through JSON with 17 digits: exactly. */
 #include "train/options.h"
 
 #include <math.h>
@@ -12,6 +12,8 @@
 #include "base/file.h"
 #include "formats/json.h"
 #include "models/model.h"
+#include "train/recipes.h"
+#include "train/sections.h"
 
 typedef enum field_kind { F_INT, F_BOOL, F_SEED, F_REAL, F_TEXT, F_CHOICE, F_ARCH } field_kind;
 
@@ -86,6 +88,7 @@ static const field fields[] = {
     {"label_smoothing", F_REAL, AT(label_smoothing), 0, 1},
     {"clip", F_REAL, AT(clip), 0, 1e30},
     {"ema", F_REAL, AT(ema), 0, 0.9999999},
+    {"bn_recompute", F_BOOL, AT(bn_recompute)},
     {"patience", F_INT, AT(patience), 0, 1000000},
     {"checkpoint_minutes", F_REAL, AT(checkpoint_minutes), 0, 1e6, NULL, 1},
     {"cache_mb", F_INT, AT(cache_mb), 0, BIG, NULL, 1},
@@ -96,7 +99,7 @@ static const field fields[] = {
 };
 #define FIELDS (sizeof fields / sizeof *fields)
 
-static const char *const sections[] = {"arch", "split", "features", "augment"};
+static const char *const sections[] = {"arch", "split", "features", "augment", "pictures"}; /* from the third on: sections.c */
 
 void rn_train_options_default(rn_train_options *o)
 {
@@ -107,6 +110,8 @@ void rn_train_options_default(rn_train_options *o)
     o->features.rate = 0;
     o->features.seconds = 0;
     rn_augment_default(&o->augment);
+    rn_pictures_default(&o->pictures);
+    rn_picture_augment_default(&o->picture_augment);
     rn_split_default(&o->split);
     o->min_seconds = 0.1;
     o->momentum = 0.9;
@@ -128,6 +133,7 @@ void rn_train_options_default(rn_train_options *o)
 /* Keys whose last word would be taken for something else, or says less than the command line does. */
 static const char *const renamed[][2] = {{"arch.name", "--arch"},
                                          {"features.window", "--fft-window"},
+                                         {"pictures.preset", "--preprocessing"},
                                          {"split_file", "--split"},
                                          {"augment.shift_s", "--shift"},
                                          {"augment.noise_probability", "--noise"},
@@ -231,22 +237,28 @@ static int put(json_t *root, const char *key, json_t *value)
     return json_object_set_new(section, dot + 1, value);
 }
 
-json_t *rn_train_options_to_json(const rn_train_options *o, int features)
+json_t *rn_train_options_to_json(const rn_train_options *o, rn_kind kind)
 {
-    json_t *root = json_object(), *freeze = json_array(), *weights = json_array();
-    int failed = !root || !freeze || !weights;
+    json_t *root = json_object(), *freeze = json_array(), *weights = json_array(), *milestones = json_array();
+    int failed = !root || !freeze || !weights || !milestones;
     for (size_t i = 0; i < FIELDS && !failed; i++)
         failed = put(root, fields[i].key, field_json(&fields[i], o)) != 0;
     for (int i = 0; i < o->freeze_count && !failed; i++)
         failed = json_array_append_new(freeze, json_string(o->freeze[i])) != 0;
     for (int i = 0; i < o->class_weights_count && !failed; i++)
         failed = json_array_append_new(weights, json_real(o->class_weights[i])) != 0;
-    failed = failed || json_object_set(root, "freeze", freeze) || json_object_set(root, "class_weights", weights);
-    failed = failed || json_object_set_new(root, "augment", rn_augment_to_json(&o->augment));
-    if (features)
+    for (int i = 0; i < o->milestones_count && !failed; i++)
+        failed = json_array_append_new(milestones, json_real(o->milestones[i])) != 0;
+    failed = failed || json_object_set(root, "freeze", freeze) || json_object_set(root, "class_weights", weights) ||
+             json_object_set(root, "milestones", milestones);
+    failed = failed || json_object_set_new(root, "augment", rn_section_augment(o, kind));
+    if (kind == RN_SOUND)
         failed = failed || json_object_set_new(root, "features", rn_features_to_json(&o->features));
+    if (kind == RN_PICTURES)
+        failed = failed || json_object_set_new(root, "pictures", rn_pictures_to_json(&o->pictures));
     json_decref(freeze);
     json_decref(weights);
+    json_decref(milestones);
     if (!failed)
         return root;
     json_decref(root);
@@ -263,27 +275,10 @@ static int refuse(rn_error *err, const char *file, const char *key, const char *
     return rn_error_set(err, RN_ERR_ARG, "%s wants %s", rn_train_option_name(key, name), want);
 }
 
-/* Text that stands for a number or a truth value becomes one; anything else stays. New reference. */
-static json_t *typed(const json_t *value)
-{
-    const char *text = json_string_value(value);
-    if (!text)
-        return json_incref((json_t *)(uintptr_t)value);
-    if (strcmp(text, "yes") == 0 || strcmp(text, "on") == 0)
-        return json_true();
-    if (strcmp(text, "no") == 0 || strcmp(text, "off") == 0)
-        return json_false();
-    char number[64];
-    /* JSON wants a digit before the point; people write .5. */
-    snprintf(number, sizeof number, "%s%s", text[0] == '.' ? "0" : "", text[0] == '+' ? text + 1 : text);
-    json_t *parsed = json_loads(number, JSON_DECODE_ANY, NULL);
-    return parsed ? parsed : json_incref((json_t *)(uintptr_t)value);
-}
-
 static int set_number(const field *f, char *at, const json_t *value, const char *file, rn_error *err)
 {
     char want[96];
-    json_t *v = typed(value);
+    json_t *v = rn_option_typed(value);
     int status = 0;
     if (f->kind == F_BOOL) {
         if (json_is_boolean(v) || (json_is_integer(v) && (json_integer_value(v) == 0 || json_integer_value(v) == 1)))
@@ -315,7 +310,7 @@ static int set_number(const field *f, char *at, const json_t *value, const char 
 static int set_arch(rn_train_options *o, const field *f, const json_t *value, const char *file, rn_error *err)
 {
     char want[RN_ARCH_WANT];
-    json_t *v = typed(value);
+    json_t *v = rn_option_typed(value);
     int wrong = rn_arch_set_member(&o->arch, strchr(f->key, '.') + 1, v, want);
     json_decref(v);
     return wrong ? refuse(err, file, f->key, want) : 0;
@@ -389,7 +384,7 @@ static int add_freeze(rn_train_options *o, const json_t *value)
 
 static int add_class_weight(rn_train_options *o, const json_t *value)
 {
-    json_t *v = typed(value);
+    json_t *v = rn_option_typed(value);
     double w = json_is_number(v) ? json_number_value(v) : -1;
     json_decref(v);
     if (!(w >= 0 && w <= 1e6) || o->class_weights_count >= RN_TRAIN_CLASSES_MAX)
@@ -398,85 +393,29 @@ static int add_class_weight(rn_train_options *o, const json_t *value)
     return 0;
 }
 
-/* ---- Sections that media owns ---- */
-
-/* `current` with the keys of `section` put over it; text becomes a number or a truth value where the current value is one. */
-static int merge(json_t *current, const json_t *section, const char *name, const char *file, rn_error *err)
+static int add_milestone(rn_train_options *o, const json_t *value)
 {
-    const char *key;
-    json_t *value;
-    char full[200];
-    json_object_foreach((json_t *)(uintptr_t)section, key, value)
-    {
-        char plain[96];
-        snprintf(plain, sizeof plain, "%s", key);
-        for (char *p = plain; *p; p++)
-            if (*p == '-')
-                *p = '_';
-        json_t *old = json_object_get(current, plain);
-        if (!old) {
-            snprintf(full, sizeof full, "%s.%s", name, key);
-            return rn_error_set(err, RN_ERR_ARG, "%s%s\"%s\" is no option of training", file ? file : "", file ? ": " : "", full);
-        }
-        json_t *fit = json_is_string(old) ? json_incref(value) : typed(value);
-        if (fit && json_is_boolean(old) && json_is_integer(fit)) {
-            int truth = json_integer_value(fit) != 0;
-            json_decref(fit);
-            fit = json_boolean(truth);
-        } else if (fit && json_is_integer(old) && json_is_boolean(fit)) {
-            int truth = json_is_true(fit);
-            json_decref(fit);
-            fit = json_integer(truth);
-        } else if (fit && json_is_real(old) && json_is_integer(fit)) {
-            double real = json_number_value(fit);
-            json_decref(fit);
-            fit = json_real(real);
-        }
-        if (json_object_set_new(current, plain, fit))
-            return rn_error_memory(err, "options", sizeof *current);
-    }
+    json_t *v = rn_option_typed(value);
+    double epoch = json_is_number(v) ? json_number_value(v) : -1;
+    json_decref(v);
+    double before = o->milestones_count ? o->milestones[o->milestones_count - 1] : 0;
+    if (!(epoch > before && epoch <= 1e6) || o->milestones_count >= RN_TRAIN_MILESTONES_MAX)
+        return -1;
+    o->milestones[o->milestones_count++] = epoch;
     return 0;
-}
-
-/* Another convention brings its own defaults, and the other keys go over them. Rate 0, seconds 0 and what the rate decides stand for
- * "from the data" until rn_resolve_options. */
-static int set_features(rn_train_options *o, const json_t *section, const char *file, rn_error *err)
-{
-    rn_features f = o->features;
-    const char *name = json_string_value(json_object_get(section, "convention"));
-    int convention = name ? rn_convention_find(name) : -1;
-    if (convention >= 0 && convention != (int)f.convention) {
-        rn_features_default(&f, (rn_convention)convention, 0);
-        f.rate = o->features.rate;
-        f.channel = o->features.channel;
-        f.seconds = o->features.seconds;
-    }
-    json_t *current = rn_features_to_json(&f);
-    int status = current ? merge(current, section, "features", file, err) : rn_error_memory(err, "options", sizeof f);
-    if (!status)
-        status = rn_features_from_open_json(&f, current, file ? file : "options", err);
-    json_decref(current);
-    if (!status)
-        o->features = f;
-    return status;
-}
-
-static int set_augment(rn_train_options *o, const json_t *section, const char *file, rn_error *err)
-{
-    rn_augment a = o->augment;
-    json_t *current = rn_augment_to_json(&a);
-    int status = current ? merge(current, section, "augment", file, err) : rn_error_memory(err, "options", sizeof a);
-    if (!status)
-        status = rn_augment_from_json(&a, current, err);
-    json_decref(current);
-    if (!status)
-        o->augment = a;
-    return status;
 }
 
 /* ---- Keys ---- */
 
 static int set_one(rn_train_options *o, const char *key, const json_t *value, const char *file, rn_error *err);
+
+static int section_index(const char *key)
+{
+    for (int i = 0; i < (int)(sizeof sections / sizeof *sections); i++)
+        if (strcmp(sections[i], key) == 0)
+            return i;
+    return -1;
+}
 
 static int set_section(rn_train_options *o, const char *name, const json_t *section, const char *file, rn_error *err)
 {
@@ -485,10 +424,8 @@ static int set_section(rn_train_options *o, const char *name, const json_t *sect
     int status = 0;
     if (!json_is_object(section))
         return refuse(err, file, name, "an object");
-    if (strcmp(name, "features") == 0)
-        return set_features(o, section, file, err);
-    if (strcmp(name, "augment") == 0)
-        return set_augment(o, section, file, err);
+    if (section_index(name) >= 2)
+        return rn_section_set(o, name, section, file, err);
     const char *arch = strcmp(name, "arch") == 0 ? json_string_value(json_object_get(section, "name")) : NULL;
     if (arch && strcmp(arch, o->arch.name) != 0) {
         int classes = o->arch.classes;
@@ -508,12 +445,19 @@ static int set_section(rn_train_options *o, const char *name, const json_t *sect
     return 0;
 }
 
-static int section_index(const char *key)
+static int set_recipe(rn_train_options *o, const json_t *value, const char *file, rn_error *err)
 {
-    for (int i = 0; i < (int)(sizeof sections / sizeof *sections); i++)
-        if (strcmp(sections[i], key) == 0)
-            return i;
-    return -1;
+    const char *name = json_string_value(value);
+    const rn_recipe *recipe = name ? rn_recipe_find(name) : NULL;
+    int status = 0;
+    if (!recipe)
+        return refuse(err, file, "recipe", "one of he-cifar he-imagenet torchvision");
+    for (int i = 0; recipe->options[i].key && !status; i++) {
+        json_t *text = json_string(recipe->options[i].text);
+        status = text ? set_one(o, recipe->options[i].key, text, file, err) : rn_error_memory(err, "options", sizeof *o);
+        json_decref(text);
+    }
+    return status;
 }
 
 static int set_one(rn_train_options *o, const char *key, const json_t *value, const char *file, rn_error *err)
@@ -526,8 +470,12 @@ static int set_one(rn_train_options *o, const char *key, const json_t *value, co
         if (*p == '-')
             *p = '_';
     const field *f = find_field(plain);
-    if (f && strcmp(plain, "arch.name") != 0)
-        return set_field(o, f, value, file, err);
+    if (f && strcmp(plain, "arch.name") != 0) {
+        int failed = set_field(o, f, value, file, err);
+        if (!failed && strcmp(plain, "step_epochs") == 0 && o->step_epochs > 0)
+            o->milestones_count = 0; /* those of a recipe */
+        return failed;
+    }
     if (f) {
         if (json_string_value(value) && strcmp(json_string_value(value), o->arch.name) == 0)
             return 0;
@@ -547,6 +495,16 @@ static int set_one(rn_train_options *o, const char *key, const json_t *value, co
         o->class_weights_count = 0;
         return each(value, add_class_weight, o) ? refuse(err, file, key, "up to 1024 numbers from 0 to 1e6, one a class") : 0;
     }
+    if (strcmp(plain, "milestones") == 0) {
+        o->milestones_count = 0;
+        memset(o->milestones, 0, sizeof o->milestones);
+        if (each(value, add_milestone, o))
+            return refuse(err, file, key, "up to 32 rising numbers of epochs such as 82,123");
+        o->step_epochs = o->milestones_count ? 0 : o->step_epochs;
+        return 0;
+    }
+    if (strcmp(plain, "recipe") == 0)
+        return set_recipe(o, value, file, err);
     if (section_index(plain) >= 0)
         return set_section(o, plain, value, file, err);
     const char *dot = strchr(plain, '.');
@@ -570,14 +528,19 @@ int rn_train_options_from_json(rn_train_options *options, const json_t *section,
     json_t *value;
     if (!json_is_object(section))
         return rn_error_set(err, RN_ERR_FORMAT, "%s: an object with options is wanted", file ? file : "options");
-    /* A network's name and a convention set their other numbers, so they go first wherever they stand. */
-    json_t *name = json_object_get(section, "arch.name"), *convention = json_object_get(section, "features.convention");
+    /* A network's name, a convention, a preset and a recipe set other options, so they go first wherever they stand. */
+    json_t *name = json_object_get(section, "arch.name"), *convention = json_object_get(section, "features.convention"),
+           *preset = json_object_get(section, "pictures.preset"), *recipe = json_object_get(section, "recipe");
     int status = name ? set_one(&copy, "arch.name", name, file, err) : 0;
+    if (recipe && !status)
+        status = set_recipe(&copy, recipe, file, err);
     if (convention && !status)
         status = set_one(&copy, "features.convention", convention, file, err);
+    if (preset && !status)
+        status = set_one(&copy, "pictures.preset", preset, file, err);
     json_object_foreach((json_t *)(uintptr_t)section, key, value)
     {
-        if (!status)
+        if (!status && value != recipe && value != preset) /* a preset would undo what stands beside it */
             status = set_one(&copy, key, value, file, err);
     }
     if (!status)
@@ -605,18 +568,23 @@ int rn_train_options_known(const char *key)
     for (char *p = plain; *p; p++)
         if (*p == '-')
             *p = '_';
-    if (find_field(plain) || section_index(plain) >= 0 || strcmp(plain, "freeze") == 0 || strcmp(plain, "class_weights") == 0)
+    static const char *const others[] = {"freeze", "class_weights", "milestones", "recipe"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (strcmp(plain, others[i]) == 0)
+            return 1;
+    if (find_field(plain) || section_index(plain) >= 0)
         return 1;
     rn_train_options options;
     rn_train_options_default(&options);
-    json_t *all = rn_train_options_to_json(&options, 1);
     char *dot = strchr(plain, '.');
-    int known = 0;
-    if (dot) {
+    int known = strcmp(plain, "pictures.preset") == 0;
+    if (dot)
         *dot = 0;
+    for (int kind = RN_SOUND; dot && kind <= RN_PICTURES && !known; kind++) {
+        json_t *all = rn_train_options_to_json(&options, (rn_kind)kind);
         known = json_object_get(json_object_get(all, plain), dot + 1) != NULL;
+        json_decref(all);
     }
-    json_decref(all);
     return known;
 }
 
@@ -639,10 +607,10 @@ int rn_train_options_load(rn_train_options *options, const char *path, rn_error 
     return status;
 }
 
-int rn_train_options_save(const rn_train_options *options, int features, const char *path, rn_error *err)
+int rn_train_options_save(const rn_train_options *options, rn_kind kind, const char *path, rn_error *err)
 {
     rn_save save;
-    json_t *root = rn_train_options_to_json(options, features);
+    json_t *root = rn_train_options_to_json(options, kind);
     char *text = NULL;
     int status = rn_json_dump(root, JSON_INDENT(2), &text, err);
     json_decref(root);
@@ -683,9 +651,9 @@ static const char *first_difference(const json_t *a, const json_t *b, const char
     return NULL;
 }
 
-const char *rn_train_options_differ(const rn_train_options *a, const rn_train_options *b, int features, char buffer[96])
+const char *rn_train_options_differ(const rn_train_options *a, const rn_train_options *b, rn_kind kind, char buffer[96])
 {
-    json_t *left = rn_train_options_to_json(a, features), *right = rn_train_options_to_json(b, features);
+    json_t *left = rn_train_options_to_json(a, kind), *right = rn_train_options_to_json(b, kind);
     const char *key = first_difference(left, right, "", buffer);
     json_decref(left);
     json_decref(right);

@@ -143,7 +143,7 @@ static void resolve_steps(rn_train_options *o, int items)
     }
     if (o->warmup_epochs < 0)
         o->warmup_epochs = o->epochs >= 20 ? 1 : 0.05 * o->epochs;
-    if (!(o->step_epochs > 0))
+    if (!(o->step_epochs > 0) && !o->milestones_count)
         o->step_epochs = o->epochs / 3.0;
 }
 
@@ -152,9 +152,9 @@ int rn_resolve_options(rn_trainer *t, rn_error *err)
     rn_train_options *o = &t->options;
     rn_dataset *d = t->dataset;
     int status;
-    if (!t->tensors && (status = resolve_sound(t, err)))
+    if ((t->kind == RN_SOUND && (status = resolve_sound(t, err))) || (t->kind == RN_PICTURES && (status = rn_resolve_pictures(t, err))))
         return status;
-    int channels = t->tensors ? d->c : 1;
+    int channels = t->kind == RN_ARRAYS ? d->c : t->kind == RN_PICTURES ? o->pictures.channels : 1;
     if (!o->arch.in_channels)
         o->arch.in_channels = channels;
     if (!o->arch.classes)

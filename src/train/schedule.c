@@ -25,9 +25,13 @@ double rn_schedule_lr(const rn_train_options *options, int64_t steps, int64_t st
         return options->lr * (options->lr_end + (1 - options->lr_end) * shape);
     }
     case RN_STEP: {
-        int64_t every = (int64_t)floor(options->step_epochs * (double)steps + 0.5);
+        int64_t every = (int64_t)floor(options->step_epochs * (double)steps + 0.5), k = 0;
         double lr = options->lr;
-        for (int64_t k = step / (every > 0 ? every : 1); k > 0 && lr != 0; k--)
+        while (k < options->milestones_count && (int64_t)floor(options->milestones[k] * (double)steps + 0.5) <= step)
+            k++;
+        if (!options->milestones_count)
+            k = step / (every > 0 ? every : 1);
+        for (; k > 0 && lr != 0; k--)
             lr *= options->step_factor;
         return lr;
     }

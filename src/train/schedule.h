@@ -9,6 +9,7 @@
  * t = step - w and T = epochs * steps - w:
  *     cosine    lr (e + (1 - e) (1 + cos(pi t / T)) / 2),  e = lr_end
  *     step      lr f^k,  k = floor(step / (step_epochs * steps))  (counted from the run's first step)
+ *               with milestones m, in epochs: k = how many have floor(m * steps + 1/2) <= step
  *     constant  lr */
 double rn_schedule_lr(const rn_train_options *options, int64_t steps, int64_t step);
 

@@ -40,8 +40,10 @@ static int open_loader(rn_trainer *t, rn_error *err)
                                  .cache_mb = o->cache_mb,
                                  .balance = o->balance == RN_BALANCE_SAMPLING,
                                  .skip_bad = o->skip_bad,
-                                 .min_seconds = o->min_seconds};
-    int status = rn_loader_open(&t->loader, t->dataset, t->tensors ? NULL : &o->features, &o->augment, &options, err);
+                                 .min_seconds = o->min_seconds,
+                                 .pictures = &o->pictures,
+                                 .picture_augment = &o->picture_augment};
+    int status = rn_loader_open(&t->loader, t->dataset, t->kind == RN_SOUND ? &o->features : NULL, &o->augment, &options, err);
     if (status)
         return status;
     rn_loader_shape(t->loader, &t->c, &t->h, &t->w);
@@ -49,7 +51,8 @@ static int open_loader(rn_trainer *t, rn_error *err)
         return status;
     t->bad += t->unreadable;
     if (t->bad)
-        rn_trainer_note(t, "%d items are left out: they can't be read or decoded, are silent, or shorter than %g s", t->bad, o->min_seconds);
+        rn_trainer_note(t, "%d items are left out: they can't be read or decoded, are silent, or shorter than %g s", t->bad,
+                        o->min_seconds);
     t->steps = rn_loader_steps(t->loader, &t->left_out);
     if (t->steps < 1)
         return rn_error_set(err, RN_ERR_DATA, "%s: too few items to train on for one batch of %d; add recordings or lower --batch",
@@ -223,7 +226,7 @@ static int copy_arguments(rn_trainer *t, rn_dataset *dataset, const rn_train_opt
 {
     t->dataset = dataset;
     t->options = *options;
-    t->tensors = dataset->c > 0;
+    t->kind = rn_dataset_kind(dataset);
     if (watch)
         t->watch = *watch;
     t->data_name = strdup(t->watch.data_name ? t->watch.data_name : dataset->path ? dataset->path : "DATA");

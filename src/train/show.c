@@ -76,7 +76,7 @@ static void write_progress(rn_trainer *t, const char *state, const rn_train_prog
 
 void rn_show_progress(rn_trainer *t, const rn_train_progress *p)
 {
-    static const char *const states[] = {"preparing", "preparing", "training", "validating", "training", "testing"};
+    static const char *const states[] = {"preparing", "preparing", "training", "validating", "training", "testing", "testing"};
     double now = rn_seconds_now();
     if (p->stage == RN_TRAIN_STEP || p->stage == RN_TRAIN_EPOCH)
         t->shown = *p;
@@ -106,7 +106,7 @@ static int add_item(rn_trainer *t, const rn_batch *batch, int i, rn_tensors *out
     snprintf(name, sizeof name, "%d.x", i);
     int status = rn_tensors_add(out, name, RN_F32, 3, shape, batch->x + i * size, err);
     /* A sample whose file cannot be read any more is shown without its sound. */
-    if (!status && !t->tensors && !rn_loader_sound(t->loader, batch->items[i], batch->positions[i], SOUND_MOST, sound, NULL)) {
+    if (!status && t->kind == RN_SOUND && !rn_loader_sound(t->loader, batch->items[i], batch->positions[i], SOUND_MOST, sound, NULL)) {
         snprintf(name, sizeof name, "%d.sound", i);
         status = rn_tensors_add(out, name, RN_F32, 1, &sound->count, sound->samples, err);
     }
@@ -132,7 +132,7 @@ static int write_sample(rn_trainer *t, const rn_batch *batch, rn_error *err)
     int status = root && path ? 0 : rn_error_memory(err, "a sample", 1);
     for (int i = 0; i < batch->n && i < ITEMS && !status; i++)
         status = add_item(t, batch, i, &tensors, &sounds[i], items, err);
-    if (!status && !t->tensors) {
+    if (!status && t->kind == RN_SOUND) {
         json_object_set_new(root, "rate_hz", json_integer(f->rate));
         json_object_set_new(root, "hop_ms", json_real(f->hop_ms));
     }

@@ -20,17 +20,18 @@
 typedef struct rn_trainer rn_trainer;
 
 typedef enum rn_train_stage {
-    RN_TRAIN_HASH,     /* done, total: items whose bytes were hashed */
-    RN_TRAIN_PREPARE,  /* done, total: items decoded once */
-    RN_TRAIN_STEP,     /* after every step */
-    RN_TRAIN_VALIDATE, /* done, total: items */
-    RN_TRAIN_EPOCH,    /* after an epoch, its validation and its checkpoint */
-    RN_TRAIN_TEST      /* done, total: items */
+    RN_TRAIN_HASH,      /* done, total: items whose bytes were hashed */
+    RN_TRAIN_PREPARE,   /* done, total: items decoded once */
+    RN_TRAIN_STEP,      /* after every step */
+    RN_TRAIN_VALIDATE,  /* done, total: items */
+    RN_TRAIN_EPOCH,     /* after an epoch, its validation and its checkpoint */
+    RN_TRAIN_TEST,      /* done, total: items */
+    RN_TRAIN_STATISTICS /* done, total: batches that BN statistics were taken from, before the test */
 } rn_train_stage;
 
 typedef struct rn_train_progress {
     rn_train_stage stage;
-    int64_t done, total;   /* of HASH, PREPARE, VALIDATE, TEST */
+    int64_t done, total;   /* of HASH, PREPARE, VALIDATE, TEST, STATISTICS */
     int epoch, epochs;     /* epoch counts from 1 */
     int64_t step, steps;   /* of this epoch; step counts those done */
     double loss, accuracy; /* training part, over this epoch so far; accuracy 0..1 (with mixup: of the larger share's label) */
@@ -104,7 +105,7 @@ rn_model *rn_trainer_take_model(rn_trainer *trainer);
 /* What a run would be: for `train --dry-run` and the lines printed before the first epoch. */
 typedef struct rn_train_plan {
     rn_train_options options; /* resolved */
-    int tensors;              /* 1: tensor or .npy items, no features */
+    rn_kind kind;
     int classes;
     int parts[RN_PARTS]; /* items; bad ones are not counted */
     int bad;
