@@ -103,14 +103,21 @@ static void print_table(const json_t *all)
     char a[32], b[32];
     size_t i, widest = 6;
     json_t *row;
-    printf("read      %s (%s, %s): %s tensors, %s of them by the names of %s\n", text_of(all, "path"), text_of(all, "format"),
-           text_bytes(a, number_of(all, "bytes")), text_count(b, (int64_t)json_array_size(tensors)),
-           number_of(all, "known") == (json_int_t)json_array_size(tensors) ? "all"
-           : number_of(all, "known")                                       ? "some"
-                                                                           : "none",
-           number_of(all, "known") ? text_of(all, "names") : "a network that is known here");
+    if (strcmp(text_of(all, "format"), "ONNX") == 0)
+        printf("read      %s (ONNX, %s): a graph that is the network below\n", text_of(all, "path"),
+               text_bytes(a, number_of(all, "bytes")));
+    else
+        printf("read      %s (%s, %s): %s tensors, %s of them by the names of %s\n", text_of(all, "path"), text_of(all, "format"),
+               text_bytes(a, number_of(all, "bytes")), text_count(b, (int64_t)json_array_size(tensors)),
+               number_of(all, "known") == (json_int_t)json_array_size(tensors) ? "all"
+               : number_of(all, "known")                                       ? "some"
+                                                                               : "none",
+               number_of(all, "known") ? text_of(all, "names") : "a network that is known here");
     print_network(all);
+    json_array_foreach(json_object_get(all, "notes"), i, row) printf("note      %s\n", json_string_value(row));
     print_labels(json_object_get(all, "labels"));
+    if (strcmp(text_of(all, "format"), "ONNX") == 0 && strcmp(text_of(all, "writes"), "ours") == 0)
+        return; /* every tensor has got the name that it is written with */
     json_array_foreach((json_t *)patterns, i, row) widest = strlen(text_of(row, "from")) > widest ? strlen(text_of(row, "from")) : widest;
     json_array_foreach((json_t *)patterns, i, row)
     {
