@@ -81,6 +81,8 @@ static const option_row convert_options[] = {
     CHOICE("stem-pool", 1, "same|end|none", "the stem's max pool is padded on all sides, or below and to the right (Caffe, TensorFlow) [same]"),
     NUMBER("bn-eps", "X", 1, 1e-12, 1, "what batch normalisation adds to the variance [1e-5]"),
     NUMBER("pool-eps", "X", 1, 0, 1, "what statistics pooling adds to the variance; 3D-Speaker: 1e-8 [1e-7]"),
+    FLAG("fold-bn", 1, "ONNX: batch normalisation goes into the convolutions, as other programs run it fastest"),
+    {"input", "CxHxW", OPTION_SHAPE, 1, 0, 0, NULL, "ONNX: the size of the input [open, but for the rows of a spectrogram]", NULL},
     FLAG("dry-run", 0, "print the table and write nothing"), END};
 
 static const option_row data_options[] = {
@@ -410,15 +412,17 @@ const verb verbs[] = {
      "  resnet dump run/model.safetensors garden.flac --stage features -o features.npy\n"
      "  resnet dump run/model.safetensors garden.flac --stage layer:layer1.0.conv1 -o layer.npy",
      dump_options, 1, 2, verb_dump},
-    {"convert", "IN [OUT.safetensors]", "models of other projects become ours, and ours theirs",
+    {"convert", "IN [OUT]", "models of other projects become ours, and ours theirs",
      "Reads weights of PyTorch (.pth, .pt) or safetensors with the names of torchvision, timm, Hugging Face, WeSpeaker,\n"
      "3D-Speaker or the usual ports for CIFAR; tells from names and shapes which network they are of, prints what\n"
      "becomes of every tensor, and writes a model. What no file says must be given: it asks. Labels and strides of a\n"
      "Hugging Face model are read from the config.json beside it. --names writes another project's names instead, for\n"
-     "load_state_dict(safetensors.torch.load_file(OUT)); the description stays in the file, so it comes back unchanged.",
+     "load_state_dict(safetensors.torch.load_file(OUT)); the description stays in the file, so it comes back unchanged.\n"
+     "ONNX (.onnx) is read too, whoever wrote it, by what its graph computes, and written where OUT ends in .onnx.",
      "  resnet convert resnet50.pth resnet50.safetensors --stride-at 3x3 --labels imagenet.txt\n"
      "  resnet convert avg_model.pt speaker.safetensors\n"
-     "  resnet convert run/model.safetensors torch.safetensors --names timm",
+     "  resnet convert run/model.safetensors torch.safetensors --names timm\n"
+     "  resnet convert run/model.safetensors model.onnx --fold-bn",
      convert_options, 1, 2, verb_convert},
     {"bench", "ARCH|MODEL", "how fast a network runs here",
      "Times inference, or with --train a whole training step, on random input: median, smallest, spread, GFLOP/s,\n"

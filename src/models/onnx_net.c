@@ -508,6 +508,7 @@ static int is_count(const lowering *l)
 static int lower_node(lowering *l, int index)
 {
     const rn_onnx_node *n = l->node = &l->file->nodes[index];
+    int status;
     l->index = index;
     if (n->domain[0] || n->outputs_count < 1 || !n->outputs[0][0])
         return REFUSE(l, "no operation of ONNX itself%s%s", n->domain[0] ? ", but of " : "", rn_show(n->domain).text);
@@ -515,6 +516,8 @@ static int lower_node(lowering *l, int index)
         return REFUSE(l, "%s was given before", rn_show(n->outputs[0]).text);
     if (is_count(l))
         return rn_lower_count(l);
+    if (rn_lower_numbers(l, &status))
+        return status;
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
         if (strcmp(ops[i].op, n->op) != 0)
             continue;

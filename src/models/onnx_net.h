@@ -22,13 +22,13 @@ typedef enum rn_layer_kind {
 
 typedef struct rn_onnx_layer {
     rn_layer_kind kind;
-    int node;           /* of the file; -1: the input */
-    int a, b;           /* layers that it reads; -1: none. Of an addition, in the file's order */
-    int channels, h, w; /* of its output; h and w 0 where the file leaves them open */
-    int kernel_h, kernel_w, stride, group;
-    int pads[4];           /* top, left, bottom, right */
-    int ceil, counts_pads; /* of pools */
-    int front;             /* zero-padding shortcut: channels of zeros in front */
+    int node;                                        /* of the file; -1: the input */
+    int a, b;                                        /* layers that it reads; -1: none. Of an addition, in the file's order */
+    int channels, h, w;                              /* of its output; h and w 0 where the file leaves them open */
+    int kernel_h, kernel_w, stride, stride_w, group; /* stride_w is another in average pools alone */
+    int pads[4];                                     /* top, left, bottom, right */
+    int ceil, counts_pads;                           /* of pools */
+    int front;                                       /* zero-padding shortcut: channels of zeros in front */
     int out_h, out_w;
     const rn_onnx_tensor *weight, *bias, *mean, *var; /* bias NULL: none */
     const rn_onnx_tensor *weight2, *bias2;            /* the second layer of squeeze and excitation */

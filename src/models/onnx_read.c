@@ -167,7 +167,8 @@ static int check_maxpool(reading *r, const rn_node *n, const rn_onnx_layer *l)
 {
     /* ceil_mode without padding sees what a row and a column behind the edge would show: both take the last pixels or leave nothing over */
     int ends = l->ceil && has_pads(l, 0, 0) && n->pad == 0 && n->pad_end == n->kernel_h - n->stride;
-    if (l->kernel_h != n->kernel_h || l->kernel_w != n->kernel_w || l->stride != n->stride || (!ends && (l->ceil || !has_pads(l, n->pad, n->pad_end))))
+    if (l->kernel_h != n->kernel_h || l->kernel_w != n->kernel_w || l->stride != n->stride ||
+        (!ends && (l->ceil || !has_pads(l, n->pad, n->pad_end))))
         return DIFFERS(r, l, "kernel %dx%d, stride %d, padding %d,%d,%d,%d%s, where %s has another pool (%s)", l->kernel_h, l->kernel_w,
                        l->stride, l->pads[0], l->pads[1], l->pads[2], l->pads[3], l->ceil ? ", ceil_mode" : "", r->arch.name, n->name);
     return 0;
@@ -178,7 +179,8 @@ static int check_meanpool(reading *r, const rn_node *n, const rn_onnx_layer *l)
 {
     const rn_onnx_layer *in = &r->net.layers[l->a];
     int even = in->h && in->w && in->h % 2 == 0 && in->w % 2 == 0;
-    if (l->kernel_h != 2 || l->kernel_w != 2 || l->stride != 2 || !has_pads(l, 0, 0) || (!even && (!l->ceil || l->counts_pads)))
+    if (l->kernel_h != 2 || l->kernel_w != 2 || l->stride != 2 || l->stride_w != 2 || !has_pads(l, 0, 0) ||
+        (!even && (!l->ceil || l->counts_pads)))
         return DIFFERS(r, l, "an average that is none of 2x2 in steps of 2 up to the edge, as %s has it (%s)", r->arch.name, n->name);
     return 0;
 }
@@ -190,7 +192,7 @@ static int check_average(reading *r, const rn_node *n, const rn_onnx_layer *l)
     int is_bins = l->kind == RN_LAYER_POOL && l->out_h == n->out_h && l->out_w == n->out_w;
     if (l->kind == RN_LAYER_AVGPOOL && has_pads(l, 0, 0))
         is_bins = l->h == n->out_h && l->w == n->out_w && in->h == l->kernel_h * l->h && in->w == l->kernel_w * l->w &&
-                  (l->h == 1 || l->stride == l->kernel_h) && (l->w == 1 || l->stride == l->kernel_w);
+                  (l->h == 1 || l->stride == l->kernel_h) && (l->w == 1 || l->stride_w == l->kernel_w);
     return is_bins ? 0 : DIFFERS(r, l, "an average that is no adaptive pool to %dx%d", n->out_h, n->out_w);
 }
 
@@ -274,8 +276,8 @@ static int match(reading *r, int node)
         break;
     case RN_OP_PADSHORT:
         if (l->channels != n->channels || l->stride != n->stride || l->front != n->before)
-            status = DIFFERS(r, l, "stride %d and %d channels, %d of zeros in front, where %s has %d, %d and %d (%s)", l->stride, l->channels,
-                             l->front, r->arch.name, n->stride, n->channels, n->before, n->name);
+            status = DIFFERS(r, l, "stride %d and %d channels, %d of zeros in front, where %s has %d, %d and %d (%s)", l->stride,
+                             l->channels, l->front, r->arch.name, n->stride, n->channels, n->before, n->name);
         break;
     default:
         break;
