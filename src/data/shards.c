@@ -152,13 +152,14 @@ static int look_at(const char *path, int64_t *size, rn_error *err)
 static int read_tar(rn_shard *s, rn_error *err)
 {
     struct archive *a = archive_read_new();
-    struct archive_entry *entry;
+    /* One of our own: libarchive 3.6 does not look whether it got the one that it would make itself. */
+    struct archive_entry *entry = a ? archive_entry_new2(a) : NULL;
     int64_t size = 0;
-    int status = a ? look_at(s->path, &size, err) : rn_error_memory(err, "a tar", 0), code = ARCHIVE_OK;
+    int status = entry ? look_at(s->path, &size, err) : rn_error_memory(err, "a tar", 0), code = ARCHIVE_OK;
     if (!status && (archive_read_support_format_tar(a) != ARCHIVE_OK || archive_read_open_filename(a, s->path, 1 << 16) != ARCHIVE_OK))
         status = rn_error_set(err, RN_ERR_FORMAT, "%.400s: no tar (%.200s)", s->path, archive_error_string(a));
     while (!status) {
-        code = archive_read_next_header(a, &entry);
+        code = archive_read_next_header2(a, entry);
         if (code == ARCHIVE_EOF)
             break;
         if (code == ARCHIVE_RETRY)
@@ -166,6 +167,7 @@ static int read_tar(rn_shard *s, rn_error *err)
         status = code < ARCHIVE_WARN ? rn_error_set(err, RN_ERR_FORMAT, "%.400s: %.200s; fetch it again", s->path, archive_error_string(a))
                                      : add_member(s, a, entry, size, err);
     }
+    archive_entry_free(entry);
     archive_read_free(a);
     return status;
 }
