@@ -83,7 +83,7 @@ _resnet()
       "explain") COMPREPLY=($(compgen -W " --out --npy --method --layer --class --start --window --patch --raw --rate --channels --channel --max-pixels --threads --cpu --json --help" -- "$word")); return ;;
       "run") COMPREPLY=($(compgen -W " --logits --embedding --batch --threads --cpu --json --help" -- "$word")); return ;;
       "dump") COMPREPLY=($(compgen -W " --stage --out --list --start --window --raw --rate --channels --channel --max-pixels --threads --cpu --json --help" -- "$word")); return ;;
-      "convert") COMPREPLY=($(compgen -W " --names --labels --stride-at --shortcut --pool --stem-pool --bn-eps --pool-eps --dry-run --threads --cpu --json --help" -- "$word")); return ;;
+      "convert") COMPREPLY=($(compgen -W " --names --labels --stride-at --shortcut --pool --stem-pool --bn-eps --pool-eps --fold-bn --input --dry-run --threads --cpu --json --help" -- "$word")); return ;;
       "bench") COMPREPLY=($(compgen -W " --input --block --blocks --preact --width --stem-width --groups --group-width --se --shortcut --shortcut-pool --stride-at --pool --pool-rows --pool-eps --stem --stem-pool --embedding --embedding2 --bn-eps --in-channels --classes --batch --train --ghost-batch --recompute-blocks --layers --seconds --threads --cpu --json --help" -- "$word")); return ;;
     esac
   fi
