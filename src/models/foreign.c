@@ -121,57 +121,70 @@ static int take_labels(rn_foreign *f, const char *name, const json_t *texts, rn_
 
 /* ---- Hugging Face's config.json ---- */
 
-/* {"0": "tench", "1": ...} as a list; NULL if a number is missing. */
-static json_t *labels_of(const json_t *names)
+/* {"0": "tench", "1": ...} as a list; *list NULL if a number is missing. */
+static int labels_of(const json_t *names, json_t **list, rn_error *err)
 {
-    json_t *list = json_array();
     char key[24];
-    for (size_t i = 0; list && i < json_object_size(names); i++) {
+    if (!(*list = json_array()))
+        return rn_error_memory(err, "labels", json_object_size(names));
+    for (size_t i = 0; i < json_object_size(names); i++) {
         snprintf(key, sizeof key, "%zu", i);
-        if (!json_is_string(json_object_get(names, key)) || json_array_append(list, json_object_get(names, key))) {
-            json_decref(list);
-            return NULL;
-        }
+        json_t *label = json_object_get(names, key);
+        int failed = json_is_string(label) && json_array_append(*list, label);
+        if (json_is_string(label) && !failed)
+            continue;
+        json_decref(*list);
+        *list = NULL;
+        return failed ? rn_error_memory(err, "labels", json_object_size(names)) : 0;
     }
-    return list;
+    return 0;
 }
 
-static json_t *read_beside(const char *path)
+/* config.json beside a file, if it is that of such a network; *config NULL: there is none. */
+static int read_beside(const char *path, json_t **config, rn_error *err)
 {
     const char *slash = strrchr(path, '/');
     size_t folder = slash ? (size_t)(slash - path) + 1 : 0, size;
     char *beside = malloc(folder + sizeof "config.json");
     unsigned char *data = NULL;
-    json_t *json = NULL;
-    if (beside) {
-        memcpy(beside, path, folder);
-        strcpy(beside + folder, "config.json");
-        if (!rn_file_read(beside, MOST_CONFIG, &data, &size, NULL))
-            json = json_loadb((const char *)data, size, 0, NULL);
-    }
+    json_error_t why;
+    *config = NULL;
+    if (!beside)
+        return rn_error_memory(err, "a path", folder);
+    memcpy(beside, path, folder);
+    strcpy(beside + folder, "config.json");
+    int status = rn_file_read(beside, MOST_CONFIG, &data, &size, err);
     free(beside);
+    if (status)
+        return status == RN_ERR_MEMORY ? status : 0;
+    *config = json_loadb((const char *)data, size, 0, &why);
     free(data);
-    if (json_is_string(json_object_get(json, "model_type")) && !strcmp(json_string_value(json_object_get(json, "model_type")), "resnet"))
-        return json;
-    json_decref(json);
-    return NULL;
+    if (!*config && json_error_code(&why) == json_error_out_of_memory)
+        return rn_error_memory(err, "config.json", size);
+    const char *type = json_string_value(json_object_get(*config, "model_type"));
+    if (!type || strcmp(type, "resnet")) {
+        json_decref(*config);
+        *config = NULL;
+    }
+    return 0;
 }
 
 /* Answers what the shapes left open. */
 static int read_huggingface(rn_foreign *f, const char *path, unsigned *open, rn_error *err)
 {
-    json_t *config = read_beside(path);
+    json_t *config;
+    int status = read_beside(path, &config, err);
     const char *activation = json_string_value(json_object_get(config, "hidden_act"));
-    int status = 0;
     if (!config)
-        return 0;
+        return status;
     f->arch.stride_at = json_is_true(json_object_get(config, "downsample_in_bottleneck")) ? RN_STRIDE_AT_1X1 : RN_STRIDE_AT_3X3;
     *open &= ~(unsigned)RN_FOREIGN_STRIDE;
     if (activation && strcmp(activation, "relu"))
         blame(f, RN_ERR_UNSUPPORTED, "%s: its config.json has \"hidden_act\": \"%.40s\"; networks here have relu", path, activation);
     if (json_is_true(json_object_get(config, "downsample_in_first_stage")))
         blame(f, RN_ERR_UNSUPPORTED, "%s: its config.json has \"downsample_in_first_stage\"; networks here keep the size there", path);
-    json_t *labels = labels_of(json_object_get(config, "id2label"));
+    json_t *labels = NULL;
+    status = labels_of(json_object_get(config, "id2label"), &labels, err);
     if (labels && f->arch.classes > 0 && json_array_size(labels) == (size_t)f->arch.classes && !f->labels)
         status = take_labels(f, path, labels, err);
     json_decref(labels);
@@ -197,8 +210,9 @@ static void blame_unknown(rn_foreign *f, const rn_tensors *tensors, int unknown,
         blame(f, RN_ERR_UNSUPPORTED, "%s: a checkpoint of a training; the model.safetensors beside it is its model", f->name);
     else if (!f->known)
         blame(f, RN_ERR_UNSUPPORTED,
-              "%s: not a residual network that is known here: none of its %d tensors has a name of one (%s); `resnet info` lists them",
-              f->name, f->count, name.text);
+              "%s: not a residual network that is known here: of its tensors (%s, %d in all) none is conv1, bn1, layer1.0.conv1 or fc by "
+              "any known names",
+              f->name, name.text, f->count);
     else if (unknown == 1)
         blame(f, RN_ERR_UNSUPPORTED, "%s: %s is in the file, but no network here has such a tensor", f->name, name.text);
     else
@@ -275,6 +289,8 @@ static void check(rn_foreign *f)
     rn_error why = {0};
     json_t *missing = rn_foreign_missing(f);
     size_t count = json_array_size(missing);
+    if (!missing)
+        blame(f, RN_ERR_MEMORY, "%s: no memory to look for its tensors", f->name);
     snprintf(network, sizeof network, "%s of width %d", f->arch.name, f->arch.width);
     if (count) {
         snprintf(theirs, sizeof theirs, "%s", json_string_value(json_object_get(json_array_get(missing, 0), "name")));
@@ -332,14 +348,13 @@ static int describe(rn_foreign *f, const json_t *config, const rn_foreign_given 
         blame(f, why.code == RN_ERR_ARG ? RN_ERR_UNSUPPORTED : why.code, "%s: %s", f->name, why.text);
     if (f->graph)
         check(f);
-    return set_config(f, config, given ? given->config : NULL, err);
+    return f->why.code ? 0 : set_config(f, config, given ? given->config : NULL, err);
 }
 
 int rn_foreign_open(rn_foreign **foreign, const char *name, rn_tensors *tensors, const rn_foreign_given *given, rn_error *err)
 {
     rn_foreign *f = calloc(1, sizeof *f);
-    const char *text = rn_tensors_metadata(tensors, RN_MODEL_CONFIG);
-    json_t *config = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    json_t *config = NULL;
     int status;
     *foreign = NULL;
     rn_tensors_strip(tensors);
@@ -348,11 +363,9 @@ int rn_foreign_open(rn_foreign **foreign, const char *name, rn_tensors *tensors,
         goto fail;
     }
     f->count = tensors->count;
-    if ((status = translate(f, tensors, err)))
-        goto fail;
-    if (text && !json_is_object(config))
-        blame(f, RN_ERR_FORMAT, "%s: its " RN_MODEL_CONFIG " is not a JSON object", name);
-    else if (f->known && (status = describe(f, config, given, err)))
+    if ((status = translate(f, tensors, err)) ||
+        (rn_tensors_metadata(tensors, RN_MODEL_CONFIG) && (status = rn_config_read(name, tensors, &config, err))) ||
+        (f->known && (status = describe(f, config, given, err))))
         goto fail;
     *foreign = f;
     f = NULL;
@@ -389,7 +402,10 @@ json_t *rn_foreign_missing(const rn_foreign *f)
             continue;
         }
         for (int d = 0; shape && d < p->dims; d++)
-            json_array_append_new(shape, json_integer(p->shape[d]));
+            if (json_array_append_new(shape, json_integer(p->shape[d]))) {
+                json_decref(shape);
+                shape = NULL;
+            }
         const char *name = rn_names_to_theirs(f->names, p->name, theirs) ? theirs : p->name;
         if (json_array_append_new(list, json_pack("{s:s, s:o}", "name", name, "shape", shape))) {
             json_decref(list);

@@ -12,7 +12,7 @@ export ASAN_OPTIONS=allocator_may_return_null=1
 cmake -S "$source" -B "$build" -G Ninja -DCMAKE_C_COMPILER=clang -DRN_SANITIZE=fuzzer-no-link,address,undefined -DRN_TESTS=OFF -DRN_SHARED=OFF >"$build.log" 2>&1 ||
     { cat "$build.log"; exit 1; }
 cmake --build "$build" >"$build.log" 2>&1 || { tail -n 60 "$build.log"; exit 1; }
-read -ra libraries <<<"$(pkg-config --libs jansson sndfile samplerate libjpeg libpng libwebpdemux libwebp zlib libxxhash cairo)"
+read -ra libraries <<<"$(pkg-config --libs jansson sndfile samplerate libjpeg libpng libwebpdemux libwebp zlib libarchive libxxhash cairo)"
 for target in "$source"/tests/fuzz/fuzz_*.c; do
     clang -std=gnu11 -O1 -g -D_GNU_SOURCE -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I "$source/src" -I "$source/include" \
         "$target" "$build/libresnet.a" "${libraries[@]}" -lm -lpthread -ldl -o "$build/$(basename "$target" .c)"

@@ -15,3 +15,12 @@ gcc -O1 "$source/tests/system/synth.c" -o synth -lm
 "$build/resnet" embed run/model.safetensors set -o embedding.npy
 "$venv/bin/python" "$source/tests/peers/files.py" run embedding.npy
 "$venv/bin/python" "$source/tests/peers/events.py" run
+bash "$source/tests/peers/real_files.sh" "$build" "$venv/bin/python"
+
+# Some gigabytes of other projects: with a Python that has them, RN_PEERS_PYTHON=.../bin/python
+python=${RN_PEERS_PYTHON:-$venv/bin/python}
+if "$python" -c 'import timm, torch, torchvision, transformers' 2>/dev/null; then
+    "$python" "$source/tests/peers/models.py" "$build/resnet"
+else
+    echo "models of torchvision, timm and Hugging Face: skipped, $python has not all of them"
+fi
