@@ -15,6 +15,7 @@ typedef enum rn_layer_kind {
     RN_LAYER_MAXPOOL,
     RN_LAYER_AVGPOOL, /* with a window */
     RN_LAYER_POOL,    /* adaptive average: out_h x out_w; out_h 0: all rows as they are */
+    RN_LAYER_TSTP,    /* statistics over time: means, then deviations, of every channel and row */
     RN_LAYER_LINEAR,
     RN_LAYER_SIGMOID,
     RN_LAYER_SCALE /* squeeze and excitation: each channel of a times that of b, one pixel */
