@@ -47,6 +47,11 @@ static const member members[] = {
     {"imagenet50", "{\"width\": 8, \"classes\": 4, \"blocks\": \"1,1\", \"stem\": \"deep\", \"shortcut_pool\": 1}", 0, 0, 48, 33},
     {"imagenet18", "{\"width\": 8, \"classes\": 4, \"stem\": \"tiered\", \"stem_pool\": \"none\", \"stem_width\": 16}", 0, 0, 48, 33},
     {"wide_resnet50_2", "{\"width\": 2, \"classes\": 4, \"blocks\": \"1,1,1,1\"}", 0, 0, 48, 33},
+    {"resnext50_32x4d", "{\"width\": 8, \"classes\": 4, \"groups\": 4, \"group_width\": 16, \"blocks\": \"1,2\"}", 0, 0, 48, 33},
+    {"imagenet18", "{\"width\": 16, \"classes\": 4, \"se\": 4, \"blocks\": \"1,1\"}", 0, 0, 48, 33},
+    {"imagenet50", "{\"width\": 4, \"classes\": 4, \"preact\": 1, \"blocks\": \"2,1\"}", 0, 0, 48, 33},
+    {"resnet20", "{\"width\": 4, \"classes\": 4, \"preact\": 1, \"blocks\": \"1,2\"}", 0, 0, 17, 20},
+    {"resnet18", "{\"width\": 4, \"classes\": 4, \"embedding\": 6, \"embedding2\": 1, \"blocks\": \"1,1\"}", 33, 0, 33, 40},
 };
 enum { MEMBERS = sizeof members / sizeof *members };
 

@@ -15,9 +15,10 @@ typedef enum rn_layer_kind {
     RN_LAYER_MAXPOOL,
     RN_LAYER_AVGPOOL, /* with a window */
     RN_LAYER_POOL,    /* adaptive average: out_h x out_w; out_h 0: all rows as they are */
+    RN_LAYER_TSTP,    /* statistics over time: means, then deviations, of every channel and row */
     RN_LAYER_LINEAR,
     RN_LAYER_SIGMOID,
-    RN_LAYER_SCALE /* squeeze and excitation: a times the sigmoid of two layers over a's mean */
+    RN_LAYER_SCALE /* squeeze and excitation: each channel of a times that of b, one pixel */
 } rn_layer_kind;
 
 typedef struct rn_onnx_layer {
@@ -31,7 +32,6 @@ typedef struct rn_onnx_layer {
     int front;                                       /* zero-padding shortcut: channels of zeros in front */
     int out_h, out_w;
     const rn_onnx_tensor *weight, *bias, *mean, *var; /* bias NULL: none */
-    const rn_onnx_tensor *weight2, *bias2;            /* the second layer of squeeze and excitation */
     int transposed;                                   /* linear: the weight is [in][out] */
     double eps;
 } rn_onnx_layer;

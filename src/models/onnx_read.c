@@ -100,6 +100,23 @@ static int has_pads(const rn_onnx_layer *l, int before, int behind)
     return l->pads[0] == before && l->pads[1] == before && l->pads[2] == behind && l->pads[3] == behind;
 }
 
+static int all_are(const rn_onnx_tensor *t, double number)
+{
+    for (int64_t i = 0; i < t->count; i++)
+        if (rn_onnx_real(t, i) != number)
+            return 0;
+    return 1;
+}
+
+/* Then a convolution's bias is theirs. */
+static int all_readers_normalise(const rn_graph *g, int node)
+{
+    for (int i = node + 1; i < g->nodes_count; i++)
+        if ((g->nodes[i].a == node && g->nodes[i].op != RN_OP_BN) || g->nodes[i].b == node)
+            return 0;
+    return 1;
+}
+
 static int check_conv(reading *r, const rn_node *n, const rn_onnx_layer *l)
 {
     const rn_param *p = &r->graph->params[n->weight];
@@ -113,6 +130,8 @@ static int check_conv(reading *r, const rn_node *n, const rn_onnx_layer *l)
                            (long long)l->weight->shape[0], (long long)l->weight->shape[1], (long long)l->weight->shape[2],
                            (long long)l->weight->shape[3], r->arch.name, r->arch.width, p->shape[0], p->shape[1], p->shape[2], p->shape[3],
                            n->name);
+    if (l->bias && !all_readers_normalise(r->graph, (int)(n - r->graph->nodes)) && !all_are(l->bias, 0))
+        return DIFFERS(r, l, "a bias, where %s has none (%s)", r->arch.name, n->name);
     return take_tensor(r, l, n->weight, l->weight, 0);
 }
 
@@ -134,10 +153,7 @@ static int take_folded(reading *r, const rn_node *n, const rn_onnx_layer *conv)
 /* BN behind a convolution with a bias of its own, which only moves the mean. */
 static int take_moved_mean(reading *r, const rn_node *n, const rn_onnx_layer *l, const rn_onnx_tensor *bias)
 {
-    int moved = 0;
-    for (int64_t i = 0; i < bias->count; i++)
-        moved |= rn_onnx_real(bias, i) != 0;
-    if (!moved)
+    if (all_are(bias, 0))
         return take_tensor(r, l, n->mean, l->mean, 0);
     float *made = make_room(r, bias->count);
     for (int64_t i = 0; made && i < bias->count; i++)
@@ -155,8 +171,11 @@ static int take_norm(reading *r, const rn_node *n, int layer)
         return DIFFERS(r, l, "%s has a batch normalisation there (%s)", r->arch.name, n->name);
     if ((float)l->eps != (float)n->eps)
         return DIFFERS(r, l, "epsilon %g, other normalisations of the file have %g", l->eps, n->eps);
-    if ((status = claim(r, n->a, l->a, l)) || (status = take_tensor(r, l, n->weight, l->weight, 0)) ||
-        (status = take_tensor(r, l, n->bias, l->bias, 0)) || (status = take_tensor(r, l, n->var, l->var, 0)))
+    if (n->weight < 0 && (!all_are(l->weight, 1) || !all_are(l->bias, 0)))
+        return DIFFERS(r, l, "weights in a normalisation that has none in %s (%s)", r->arch.name, n->name);
+    if (n->weight >= 0 && ((status = take_tensor(r, l, n->weight, l->weight, 0)) || (status = take_tensor(r, l, n->bias, l->bias, 0))))
+        return status;
+    if ((status = claim(r, n->a, l->a, l)) || (status = take_tensor(r, l, n->var, l->var, 0)))
         return status;
     if (conv->kind == RN_LAYER_CONV && conv->bias && behind_conv)
         return take_moved_mean(r, n, l, conv->bias);
@@ -200,7 +219,7 @@ static int check_linear(reading *r, const rn_node *n, const rn_onnx_layer *l)
 {
     const rn_param *p = &r->graph->params[n->weight];
     if (l->channels != n->channels || l->weight->count != p->count ||
-        (l->kind == RN_LAYER_CONV && (l->kernel_h != 1 || l->kernel_w != 1 || l->group != 1 || !has_pads(l, 0, 0))))
+        (l->kind == RN_LAYER_CONV && (l->kernel_h != 1 || l->kernel_w != 1 || l->stride != 1 || l->group != 1 || !has_pads(l, 0, 0))))
         return DIFFERS(r, l, "a layer of %d outputs and %lld weights, where %s has %d and %lld (%s)", l->channels,
                        (long long)l->weight->count, r->arch.name, n->channels, (long long)p->count, n->name);
     int status = take_tensor(r, l, n->weight, l->weight, l->transposed);
@@ -209,12 +228,19 @@ static int check_linear(reading *r, const rn_node *n, const rn_onnx_layer *l)
     return l->bias ? take_tensor(r, l, n->bias, l->bias, 0) : add_made(r, n->bias, repeated(r, n->channels, 0));
 }
 
-static const char *const kinds[] = {[RN_LAYER_INPUT] = "the input",        [RN_LAYER_CONV] = "a convolution",
-                                    [RN_LAYER_BN] = "a normalisation",     [RN_LAYER_RELU] = "a ReLU",
-                                    [RN_LAYER_ADD] = "an addition",        [RN_LAYER_PADSHORT] = "a zero-padding shortcut",
-                                    [RN_LAYER_MAXPOOL] = "a maximum pool", [RN_LAYER_AVGPOOL] = "an average pool",
-                                    [RN_LAYER_POOL] = "an average pool",   [RN_LAYER_LINEAR] = "a linear layer",
-                                    [RN_LAYER_SIGMOID] = "a sigmoid",      [RN_LAYER_SCALE] = "a squeeze and excitation"};
+static const char *const kinds[] = {[RN_LAYER_INPUT] = "the input",
+                                    [RN_LAYER_CONV] = "a convolution",
+                                    [RN_LAYER_BN] = "a normalisation",
+                                    [RN_LAYER_RELU] = "a ReLU",
+                                    [RN_LAYER_ADD] = "an addition",
+                                    [RN_LAYER_PADSHORT] = "a zero-padding shortcut",
+                                    [RN_LAYER_MAXPOOL] = "a maximum pool",
+                                    [RN_LAYER_AVGPOOL] = "an average pool",
+                                    [RN_LAYER_POOL] = "an average pool",
+                                    [RN_LAYER_LINEAR] = "a linear layer",
+                                    [RN_LAYER_TSTP] = "a statistics pool",
+                                    [RN_LAYER_SIGMOID] = "a sigmoid",
+                                    [RN_LAYER_SCALE] = "a squeeze and excitation"};
 
 /* Which layer a node of ours is. */
 static int fits(rn_op op, rn_layer_kind kind)
@@ -236,6 +262,13 @@ static int fits(rn_op op, rn_layer_kind kind)
         return kind == RN_LAYER_MAXPOOL;
     case RN_OP_MEANPOOL:
         return kind == RN_LAYER_AVGPOOL;
+    case RN_OP_SIGMOID:
+        return kind == RN_LAYER_SIGMOID;
+    case RN_OP_SCALE:
+        return kind == RN_LAYER_SCALE;
+    case RN_OP_TSTP:
+        return kind == RN_LAYER_TSTP;
+    case RN_OP_SQUEEZE:
     case RN_OP_AVGPOOL:
         return kind == RN_LAYER_POOL || kind == RN_LAYER_AVGPOOL;
     case RN_OP_LINEAR:
@@ -268,6 +301,11 @@ static int match(reading *r, int node)
     case RN_OP_MEANPOOL:
         status = check_meanpool(r, n, l);
         break;
+    case RN_OP_TSTP:
+        if ((float)l->eps != (float)n->eps)
+            status = DIFFERS(r, l, "an eps of %g, where %s has %g", l->eps, r->arch.name, n->eps);
+        break;
+    case RN_OP_SQUEEZE:
     case RN_OP_AVGPOOL:
         status = check_average(r, n, l);
         break;
@@ -284,7 +322,7 @@ static int match(reading *r, int node)
     }
     if (!status)
         status = claim(r, n->a, l->a, l);
-    return !status && n->op == RN_OP_ADD ? claim(r, n->b, l->b, l) : status;
+    return !status && n->b >= 0 ? claim(r, n->b, l->b, l) : status;
 }
 
 /* The outputs, and then every node from the last to the first. */
@@ -296,7 +334,7 @@ static int match_all(reading *r)
         r->layers[i] = -1;
     for (int i = 0; i < r->net.outputs_count; i++)
         last = r->net.outputs[i] > last ? r->net.outputs[i] : last;
-    r->layers[g->logits] = last;
+    r->layers[g->logits >= 0 ? g->logits : g->embedding] = last;
     for (int i = g->nodes_count - 1; i >= 0 && !status; i--)
         status = match(r, i);
     for (int i = 0; i < r->net.outputs_count && !status; i++)
