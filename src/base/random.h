@@ -19,6 +19,7 @@ typedef enum rn_purpose {
     RN_PURPOSE_SPEED = 9,
     RN_PURPOSE_NOISE = 10,
     RN_PURPOSE_BALANCE = 11,  /* balanced sampling */
+    RN_PURPOSE_DROP = 12,     /* blocks that a sample leaves out in training */
     RN_PURPOSE_TEST = 100     /* inputs of tests and benchmarks */
 } rn_purpose;
 
