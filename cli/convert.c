@@ -122,9 +122,12 @@ static void print_table(const json_t *all)
     size_t i, widest = 6;
     json_t *row;
     json_int_t count = (json_int_t)json_array_size(tensors), known = number_of(all, "known");
+    int onnx = !strcmp(text_of(all, "format"), "ONNX");
     printf("read      %s (%s, %s): %s tensor%s, ", text_of(all, "path"), text_of(all, "format"), text_bytes(a, number_of(all, "bytes")),
            text_count(b, count), count == 1 ? "" : "s");
-    if (!known)
+    if (onnx)
+        printf("known by what its graph computes\n");
+    else if (!known)
         printf("none by a name of a network that is known here\n");
     else if (!strcmp(text_of(all, "names"), "ours"))
         printf("%s by our names\n", known == count ? "all" : "some");
@@ -132,7 +135,10 @@ static void print_table(const json_t *all)
         printf("%s by the names of %s\n", known == count ? "all" : "some", text_of(all, "names"));
     print_network(all);
     print_preparation(all);
+    json_array_foreach(json_object_get(all, "notes"), i, row) printf("note      %s\n", json_string_value(row));
     print_labels(json_object_get(all, "labels"));
+    if (onnx && !strcmp(text_of(all, "writes"), "ours"))
+        return; /* every tensor has got the name that it is written with */
     json_array_foreach((json_t *)patterns, i, row) widest = strlen(text_of(row, "from")) > widest ? strlen(text_of(row, "from")) : widest;
     json_array_foreach((json_t *)patterns, i, row)
     {

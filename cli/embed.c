@@ -1,4 +1,5 @@
-/* resnet embed: recordings become vectors, as CSV, as one .npy array with the paths beside it, or in a store (embed_store.c). */
+/* resnet embed: recordings become vectors, as CSV, as one .npy array with the paths beside it, for Kaldi (embed_ark.c), or in a store
+ * (embed_store.c). */
 #include "embed.h"
 
 #include <math.h>
@@ -13,6 +14,7 @@ typedef struct rows {
     float *data;        /* .npy: every row until the end */
     rn_text_file *text; /* .csv, or the paths of .npy; NULL: CSV to standard output */
     int csv;
+    ark *ark;     /* NULL: another kind */
     char *line;   /* one line of CSV: 24 bytes a number */
     float *own;   /* one vector */
     rn_error err; /* of writing */
@@ -71,7 +73,7 @@ static int take_answer(void *context, const rn_answer *a)
 {
     rows *r = context;
     const float *row = embedding_of(a, r->size, r->l2, r->own);
-    int failed = r->csv ? put_csv(r, a, row) : keep_row(r, a, row);
+    int failed = r->ark ? ark_add(r->ark, r->path, a, row, &r->err) : r->csv ? put_csv(r, a, row) : keep_row(r, a, row);
     r->count += !failed;
     return failed;
 }
@@ -91,8 +93,10 @@ static int open_output(const char *out, rows *r)
     r->csv = !out || ends_with(out, ".csv");
     if (!out)
         return 0;
+    if (ends_with(out, ".ark"))
+        return ark_open(&r->ark, out, r->size, &r->err) ? fail_with(&r->err) : 0;
     if (!r->csv && !ends_with(out, ".npy")) {
-        complain("embed: --out %s: want a name that ends in .npy, .csv or .sqlite", out);
+        complain("embed: --out %s: want a name that ends in .npy, .csv, .ark or .sqlite", out);
         return EXIT_USE;
     }
     if (r->csv)
@@ -113,9 +117,9 @@ static int close_output(const char *out, rows *r)
     int64_t shape[2] = {r->count, r->size};
     if (!out)
         return 0;
-    if (!r->csv && rn_tensor_save(out, r->data, 2, shape, &r->err))
+    if (!r->csv && !r->ark && rn_tensor_save(out, r->data, 2, shape, &r->err))
         return fail_with(&r->err);
-    if (rn_text_file_commit(&r->text, &r->err))
+    if (r->ark ? ark_commit(r->ark, &r->err) : rn_text_file_commit(&r->text, &r->err))
         return fail_with(&r->err);
     complain("%s: %s embeddings of %d numbers", out, text_count(count, r->count), r->size);
     return 0;
@@ -148,6 +152,8 @@ static int embed_all(const command *c, rn_session *session, const rn_listen *lis
             progress_end(&live);
             worst = fail_with(&err);
         }
+        if (r->ark && !r->err.code)
+            ark_end_recording(r->ark, &r->err);
         progress_step(&live, i + 1, paths.count);
     }
     progress_end(&live);
@@ -173,6 +179,7 @@ static int embed_table(const command *c, rn_session *session, const rn_listen *l
             status = closing;
     }
     rn_text_file_close(&r.text);
+    ark_close(&r.ark);
     free(r.data);
     free(r.line);
     free(r.own);

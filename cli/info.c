@@ -123,8 +123,8 @@ static void print_model(const json_t *all)
     else
         printf("input        %lld channels, any size\n", json_integer_value(json_array_get(input, 0)));
     print_labels(json_object_get(all, "labels"));
-    static const char *const sections[] = {"features", "training", "split", "bn_statistics", "calibration", "thresholds"};
-    for (int i = 0; i < 5; i++)
+    static const char *const sections[] = {"features", "pictures", "training", "split", "bn_statistics", "calibration", "thresholds"};
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
         if (json_object_get(all, sections[i]))
             print_section(sections[i], json_object_get(all, sections[i]));
     print_weights(json_object_get(all, "weights"));

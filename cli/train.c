@@ -169,7 +169,8 @@ static void print_plan(const char *data, const json_t *plan)
     const char *name = slash && slash[1] ? slash + 1 : data;
     const char *kind = text_of(plan, "kind");
     int sound = strcmp(kind, "recordings") == 0;
-    printf("%-8s  %s %s, %zu classes", name, text_count(a, number_of(plan, "items")), kind, json_array_size(json_object_get(plan, "classes")));
+    printf("%-8s  %s %s, %zu classes", name, text_count(a, number_of(plan, "items")), kind,
+           json_array_size(json_object_get(plan, "classes")));
     if (sound)
         printf(", %g kHz", real_of(features, "rate") / 1000);
     if (sound && real_of(plan, "seconds") > 0)
@@ -252,9 +253,10 @@ static json_t *result_object(const char *out, const rn_training_result *r)
 /* The library's options: the passed rows, --no-augment spelt out, and the file of --config. NULL after a message. */
 static json_t *training_options(const command *c)
 {
-    static const char *const off[] = {"augment.gain_db",   "augment.shift_s",        "augment.speed", "augment.noise_probability",
-                                      "augment.mask_time", "augment.mask_frequency", "augment.mixup",
-                                      "augment.resized_crop", "augment.flip"};
+    static const char *const off[] = {"augment.gain_db",   "augment.shift_s",        "augment.speed",    "augment.noise_probability",
+                                      "augment.mask_time", "augment.mask_frequency", "augment.mixup",    "augment.resized_crop",
+                                      "augment.flip",      "augment.brightness",     "augment.contrast", "augment.saturation",
+                                      "augment.hue",       "augment.rand_augment",   "augment.erase",    "augment.cutmix"};
     json_t *object = options_object(c);
     for (size_t i = 0; option_flag(c, "no-augment") && i < sizeof off / sizeof off[0]; i++)
         if (!json_object_get(object, off[i]))

@@ -83,6 +83,8 @@ static const option_row convert_options[] = {
     CHOICE("stem-pool", 1, "same|end|none", "the stem's max pool is padded on all sides, or below and to the right (Caffe, TensorFlow) [same]"),
     NUMBER("bn-eps", "X", 1, 1e-12, 1, "what batch normalisation adds to the variance [1e-5]"),
     NUMBER("pool-eps", "X", 1, 0, 1, "what statistics pooling adds to the variance; 3D-Speaker: 1e-8 [1e-7]"),
+    FLAG("fold-bn", 1, "ONNX: batch normalisation goes into the convolutions, as other programs run it fastest"),
+    {"input", "CxHxW", OPTION_SHAPE, 1, 0, 0, NULL, "ONNX: the size of the input [open, but for the rows of a spectrogram]", NULL},
     FLAG("dry-run", 0, "print the table and write nothing"), END};
 
 static const option_row data_options[] = {
@@ -178,6 +180,16 @@ static const option_row train_options[] = {
     KEYED("pad", "N", OPTION_INTEGER, 0, 1024, NULL, "augment.pad",
           "pictures: black pixels all around, before a crop is drawn [an eighth where pictures are used as they are]"),
     KEYED("flip", "P", OPTION_NUMBER, 0, 1, NULL, "augment.flip", "pictures: how often they are mirrored [0.5; grey ones 0]"),
+    KEYED("brightness", "X", OPTION_NUMBER, 0, 1, NULL, "augment.brightness", "pictures: random factor of brightness, 1 plus or minus this [0]"),
+    KEYED("contrast", "X", OPTION_NUMBER, 0, 1, NULL, "augment.contrast", "pictures: the same of contrast [0]"),
+    KEYED("saturation", "X", OPTION_NUMBER, 0, 1, NULL, "augment.saturation", "pictures: the same of saturation [0]"),
+    KEYED("hue", "X", OPTION_NUMBER, 0, 0.5, NULL, "augment.hue", "pictures: colours are turned by up to this part of the circle [0]"),
+    KEYED("rand-augment", "N", OPTION_INTEGER, 0, 14, NULL, "augment.rand_augment", "pictures: RandAugment, so many operations [0: off]"),
+    KEYED("rand-magnitude", "N", OPTION_INTEGER, 0, 30, NULL, "augment.rand_magnitude", "RandAugment: how strong, of 31 steps [9]"),
+    KEYED("trivial-augment", NULL, OPTION_FLAG, 0, 0, NULL, "augment.trivial_augment", "pictures: TrivialAugmentWide, one drawn operation"),
+    KEYED("erase", "P", OPTION_NUMBER, 0, 1, NULL, "augment.erase", "pictures: how often a box is covered by the mean [0]"),
+    KEYED("cutmix", "A", OPTION_NUMBER, 0, 100, NULL, "augment.cutmix",
+          "pictures: CutMix, areas drawn from Beta(A, A); with --mixup each by turns, drawn [0: off]"),
     KEYED("no-crop", NULL, OPTION_FLAG, 0, 0, NULL, "!augment.crop", "always from the start of the recording"),
     KEYED("gain-db", "DB", OPTION_NUMBER, 0, 60, NULL, "augment.gain_db", "random gain up to plus or minus this [6]"),
     KEYED("shift", "S", OPTION_NUMBER, 0, 60, NULL, "augment.shift_s", "random shift in time up to this [0: the crop does it]"),
@@ -259,7 +271,7 @@ static const option_row predict_options[] = {
     WINDOW_ROWS, RAW_ROWS, END};
 
 static const option_row embed_options[] = {
-    PATH("out", "FILE", 0, "X.npy (with X.paths.txt beside it), X.csv, or a store X.sqlite; also -o [CSV to standard output]"),
+    PATH("out", "FILE", 0, "X.npy (and X.paths.txt), X.csv, X.ark (and X.scp), or a store X.sqlite; also -o [CSV to standard output]"),
     FLAG("l2", 0, "scale every embedding to length 1"),
     WINDOW_ROWS, RAW_ROWS, END};
 
@@ -311,8 +323,10 @@ const verb verbs[] = {
      "recordings alone tells the classes apart. Exit status 1 if there is an error among the findings.\n"
      "DATA is a folder with one sub-folder per class; a manifest (.csv or .jsonl with path,label and optional\n"
      "split, source, start, end, weight); or what was marked in recordings: a selection table of Raven or labels of\n"
-     "Audacity (.txt), or a folder of these beside the recordings. Every mark is an item then.",
+     "Audacity (.txt), or a folder of these beside the recordings. Every mark is an item then. Or a set as MNIST, CIFAR,\n"
+     "WebDataset (tars), Kaldi or WeSpeaker have it: docs/data-sets.md.",
      "  resnet data check birds\n"
+     "  resnet data check 'birds-{000000..000146}.tar'\n"
      "  resnet data check birds --json",
      data_options, 1, 1, verb_data_check},
     {"data stats", "DATA", "counts, durations and rates per class",
@@ -329,8 +343,8 @@ const verb verbs[] = {
      "Trains a network on DATA: a folder with one sub-folder per class; a manifest (.csv or .jsonl with path,label\n"
      "and optional split, source, start, end, weight); or marks made in Raven or Audacity (.txt, or a folder of\n"
      "these beside the recordings). Items are recordings, their marked parts, or .npy arrays (CxHxW). Sets that come packed\n"
-     "are taken as they are, with their train and test parts: a folder with MNIST's files (IDX, also .gz), or with CIFAR's\n"
-     "(binary). docs/data-sets.md has every kind.\n"
+     "are taken as they are, with their train and test parts: folders with MNIST's files (IDX, also .gz) or CIFAR's (binary),\n"
+     "shards (a tar, a folder of them, 'x-{000..146}.tar', a .list), Kaldi's directories. docs/data-sets.md has every kind.\n"
      "One label per item. What is not said is taken from the data, printed first and stored.\n"
      "Ctrl-C writes a checkpoint; the same command with --resume goes on and ends with the same model.",
      "  resnet train birds --out run\n"
@@ -371,9 +385,10 @@ const verb verbs[] = {
      predict_options, 2, -1, verb_predict},
     {"embed", "MODEL PATH...", "recordings become vectors",
      "Writes the embedding of every recording (of every window of a long one): a CSV with path, start, end and\n"
-     "numbers, one .npy array with the paths beside it, one a line, or rows of a store, an SQLite database (X.sqlite,\n"
-     "X.sqlite3 or X.db; docs/embedding-store.md has its tables). Into a store only what is new or changed is embedded,\n"
-     "and what it said to be stored survives a kill; --json says it recording by recording.",
+     "numbers, one .npy array with the paths beside it, one a line, Kaldi's vectors (X.ark with X.scp beside it; keys are the\n"
+     "paths with %20 for a blank, and of windows -START-END in hundredths of a second), or rows of a store, an SQLite\n"
+     "database (X.sqlite, X.sqlite3 or X.db; docs/embedding-store.md has its tables). Into a store only what is new or\n"
+     "changed is embedded, and what it said to be stored survives a kill; --json says it recording by recording.",
      "  resnet embed run/model.safetensors birds -o birds.npy      birds.npy and birds.paths.txt\n"
      "  resnet embed run/model.safetensors archive -o archive.sqlite      again, it adds what is new\n"
      "  resnet embed run/model.safetensors garden.flac --l2",
@@ -399,15 +414,17 @@ const verb verbs[] = {
      "  resnet dump run/model.safetensors garden.flac --stage features -o features.npy\n"
      "  resnet dump run/model.safetensors garden.flac --stage layer:layer1.0.conv1 -o layer.npy",
      dump_options, 1, 2, verb_dump},
-    {"convert", "IN [OUT.safetensors]", "models of other projects become ours, and ours theirs",
+    {"convert", "IN [OUT]", "models of other projects become ours, and ours theirs",
      "Reads weights of PyTorch (.pth, .pt) or safetensors with the names of torchvision, timm, Hugging Face, WeSpeaker,\n"
      "3D-Speaker or the usual ports for CIFAR; tells from names and shapes which network they are of, prints what\n"
      "becomes of every tensor, and writes a model. What no file says must be given: it asks. Labels and strides of a\n"
      "Hugging Face model are read from the config.json beside it. --names writes another project's names instead, for\n"
-     "load_state_dict(safetensors.torch.load_file(OUT)); the description stays in the file, so it comes back unchanged.",
+     "load_state_dict(safetensors.torch.load_file(OUT)); the description stays in the file, so it comes back unchanged.\n"
+     "ONNX (.onnx) is read too, whoever wrote it, by what its graph computes, and written where OUT ends in .onnx.",
      "  resnet convert resnet50.pth resnet50.safetensors --stride-at 3x3 --preprocessing imagenet --labels imagenet.txt\n"
      "  resnet convert avg_model.pt speaker.safetensors --preprocessing wespeaker\n"
-     "  resnet convert run/model.safetensors torch.safetensors --names timm",
+     "  resnet convert run/model.safetensors torch.safetensors --names timm\n"
+     "  resnet convert run/model.safetensors model.onnx --fold-bn",
      convert_options, 1, 2, verb_convert},
     {"bench", "ARCH|MODEL", "how fast a network runs here",
      "Times inference, or with --train a whole training step, on random input: median, smallest, spread, GFLOP/s,\n"

@@ -262,7 +262,7 @@ static void questions(void **state)
     status = convert(golden("torchvision_basic.pth"), out, "{\"names\": \"wespeaker\", \"preprocessing\": \"none\"}", &err);
     expect_error(status, &err, RN_ERR_UNSUPPORTED, "those of wespeaker with an embedding");
     status = convert(golden("torchvision_basic.pth"), in_folder("asked.pth"), "{\"preprocessing\": \"none\"}", &err);
-    expect_error(status, &err, RN_ERR_ARG, ".safetensors can be written");
+    expect_error(status, &err, RN_ERR_ARG, ".safetensors and .onnx can be written");
     assert_int_not_equal(access(out, F_OK), 0);
 }
 

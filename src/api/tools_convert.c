@@ -12,9 +12,11 @@
 #include "api/result.h"
 #include "base/file.h"
 #include "base/utf8.h"
+#include "formats/onnx.h"
 #include "media/features.h"
 #include "media/pictures.h"
 #include "models/foreign.h"
+#include "models/onnx.h"
 #include "resnet_tools.h"
 
 enum { MOST_LABELS = 64 << 20 };
@@ -24,6 +26,10 @@ struct rn_conversion {
     rn_tensors tensors;  /* as they were read */
     rn_foreign *foreign; /* as ours */
     char names[24];      /* whose names are written */
+    rn_model *model;     /* of an ONNX file: what the tensors point into */
+    json_t *notes;       /* texts: what such a file had besides */
+    int input[3];        /* of "input"; 0: not given */
+    int fold_bn;
 };
 
 static const int64_t no_batches; /* num_batches_tracked where a file has none, or not as a whole number */
@@ -114,6 +120,25 @@ static int add_preprocessing(rn_conversion *c, const char *name, rn_error *err)
     return height ? rn_foreign_section(c->foreign, "input", json_pack("[i,i,i]", channels, height, width), err) : 0;
 }
 
+static void take_note(void *context, const char *text)
+{
+    rn_conversion *c = context;
+    rn_result_add(&c->notes, json_string(text));
+}
+
+/* The file's tensors. A graph of ONNX is recognised first; what it comes to are tensors by our names. */
+static int read_tensors(rn_conversion *c, rn_error *err)
+{
+    if (!rn_onnx_is_file(c->path))
+        return rn_tensors_read(c->path, &c->tensors, err);
+    if (!(c->notes = json_array()))
+        return rn_error_memory(err, "notes", 1);
+    int status = rn_onnx_load(&c->model, c->path, take_note, c, err);
+    if (!status && !c->notes)
+        status = rn_error_memory(err, "notes", 1);
+    return status ? status : rn_model_tensors(c->model, &c->tensors, err);
+}
+
 int rn_conversion_open(rn_conversion **conversion, const char *path, const char *options, rn_error *err)
 {
     rn_given given;
@@ -133,11 +158,13 @@ int rn_conversion_open(rn_conversion **conversion, const char *path, const char 
         snprintf(c->names, sizeof c->names, "%s", rn_given_text(&given, "names", "ours"));
         snprintf(preprocessing, sizeof preprocessing, "%s", rn_given_text(&given, "preprocessing", ""));
         answers.prepared = preprocessing[0] != 0;
+        rn_given_input(&given, c->input);
+        c->fold_bn = rn_given_flag(&given, "fold_bn");
         read_given(&given, &answers, err);
         if (!given.status && !rn_names_called(c->names, 0, err))
             given.status = RN_ERR_ARG;
     }
-    if ((status = rn_given_close(&given)) || (status = rn_tensors_read(path, &c->tensors, err)) ||
+    if ((status = rn_given_close(&given)) || (status = read_tensors(c, err)) ||
         (status = rn_foreign_open(&c->foreign, path, &c->tensors, &answers, err)) ||
         (preprocessing[0] && (status = add_preprocessing(c, preprocessing, err))))
         goto fail;
@@ -157,6 +184,8 @@ void rn_conversion_close(rn_conversion **conversion)
         return;
     rn_foreign_close(&c->foreign);
     rn_tensors_free(&c->tensors);
+    rn_model_close(&c->model);
+    json_decref(c->notes);
     free(c->path);
     free(c);
     *conversion = NULL;
@@ -210,10 +239,41 @@ static int write_safetensors(const rn_conversion *c, const char *path, rn_error 
     return status;
 }
 
+/* Rows of a spectrogram are fixed by its features, and a pool of several bins wants to know what it pools; all else stays open unless it is given. */
+static void set_input(const rn_conversion *c, const rn_model *model, rn_onnx_options *options)
+{
+    int channels, height, width, bins = model->arch.pool_h > 1 || model->arch.pool_w > 1;
+    rn_model_input(model, &channels, &height, &width);
+    options->input_h = c->input[1];
+    options->input_w = c->input[2];
+    if (!c->input[0] && (bins || rn_model_section(model, "features")))
+        options->input_h = height;
+    if (!c->input[0] && model->arch.pool_w > 1)
+        options->input_w = width;
+}
+
+static int write_onnx(const rn_conversion *c, const char *path, rn_error *err)
+{
+    rn_model *model = NULL;
+    rn_onnx_options options = {.fold_bn = c->fold_bn};
+    if (strcmp(c->names, "ours") != 0)
+        return rn_error_set(err, RN_ERR_ARG, "%s: ONNX files have the names of ours; --names %s is for .safetensors", path, c->names);
+    int status = rn_model_from_tensors(&model, c->path, &c->foreign->ours, err);
+    if (!status && c->input[0] && c->input[0] != model->arch.in_channels)
+        status = rn_error_set(err, RN_ERR_ARG, "--input %dx%dx%d: the network has %d input channels", c->input[0], c->input[1], c->input[2],
+                              model->arch.in_channels);
+    if (!status) {
+        set_input(c, model, &options);
+        status = rn_onnx_save(model, path, &options, err);
+    }
+    rn_model_close(&model);
+    return status;
+}
+
 static const struct writer {
     const char *extension;
     int (*write)(const rn_conversion *c, const char *path, rn_error *err);
-} writers[] = {{".safetensors", write_safetensors}};
+} writers[] = {{".safetensors", write_safetensors}, {".onnx", write_onnx}};
 
 int rn_conversion_write(const rn_conversion *c, const char *path, rn_error *err)
 {
@@ -225,7 +285,7 @@ int rn_conversion_write(const rn_conversion *c, const char *path, rn_error *err)
     for (size_t i = 0; extension && i < sizeof writers / sizeof *writers; i++)
         if (!strcasecmp(extension, writers[i].extension))
             return writers[i].write(c, path, err);
-    return rn_error_set(err, RN_ERR_ARG, "%s: .safetensors can be written; in Python safetensors.torch.load_file reads it", path);
+    return rn_error_set(err, RN_ERR_ARG, "%s: .safetensors and .onnx can be written; in Python safetensors.torch.load_file reads it", path);
 }
 
 /* ---- The table ---- */
@@ -289,7 +349,9 @@ int rn_conversion_result(const rn_conversion *c, char **result, rn_error *err)
             rn_result_add(&asks, json_string(rn_foreign_question(i)));
     json_t *all =
         json_pack("{s:o, s:I, s:s, s:s, s:s, s:b, s:o, s:i, s:o, s:o, s:o}", "path", rn_result_path(c->path), "bytes",
-                  (json_int_t)file.st_size, "format", rn_tensors_metadata(&c->tensors, "pth.dictionary") ? "PyTorch" : "safetensors",
+                  (json_int_t)file.st_size, "format", c->model                                              ? "ONNX"
+                  : rn_tensors_metadata(&c->tensors, "pth.dictionary") ? "PyTorch"
+                                                                       : "safetensors",
                   "names", f->names->name, "writes", c->names, "ready", f->why.code == 0, "asks", asks, "known", f->known, "patterns",
                   pattern_rows(c), "tensors", tensor_rows(c), "missing", rn_foreign_missing(f));
     if (f->graph) {
@@ -300,6 +362,8 @@ int rn_conversion_result(const rn_conversion *c, char **result, rn_error *err)
     for (int i = 0; f->config && i < 3; i++)
         if (json_object_get(f->config, sections[i]))
             rn_result_set(&all, sections[i], json_incref(json_object_get(f->config, sections[i])));
+    if (c->notes)
+        rn_result_set(&all, "notes", json_incref(c->notes));
     if (f->labels)
         rn_result_set(&all, "labels", json_incref(f->labels));
     if (f->why.code)

@@ -84,7 +84,7 @@ int rn_tools_readable(const char *path)
 
 int rn_tools_hash(const char *path, char hash[33], rn_error *err)
 {
-    int number = rn_hash_file(path, hash);
+    int number = rn_hash_file(path, 0, 0, hash);
     return number ? rn_error_set(err, number == ENOMEM ? RN_ERR_MEMORY : RN_ERR_IO, "%s: %s", path, rn_errno_text(number)) : 0;
 }
 

@@ -307,6 +307,8 @@ int rn_album_sample(rn_album *a, int item, uint64_t seed, uint32_t epoch, uint64
         status = rn_picture_sample(&a->augment, &a->pictures, a->height, a->width, seed, epoch, position, &image, &part, err);
     if (!status)
         rn_pictures_numbers(&a->pictures, &part, x);
+    if (!status)
+        rn_picture_erase(&a->augment, seed, epoch, position, part.channels, a->height, a->width, x);
     rn_image_free(&part);
     if (owned)
         rn_image_free(&image);

@@ -134,9 +134,11 @@ static void look_at_file(void *context, int first, int end)
         else {
             /* A file without a byte, or one that decodes to nothing: both are empty. */
             rn_sound_info info;
-            l->looks[i].empty =
-                file_is_empty(l->dataset->items[i].path) || !status ||
-                (status == RN_ERR_DATA && !rn_sound_probe(l->dataset->items[i].path, &l->dataset->sound, &info, NULL) && info.seconds == 0);
+            rn_sound_options options;
+            const char *path = l->dataset->items[i].path;
+            rn_reading_options(l->dataset, i, &options);
+            l->looks[i].empty = file_is_empty(path) || !status ||
+                                (status == RN_ERR_DATA && !rn_sound_probe(path, &options, &info, NULL) && info.seconds == 0);
         }
         rn_sound_free(&sound);
     }

@@ -1,4 +1,4 @@
-/* A data set: opening by kind, the caller's tensors, content hashes, closing. Listing is in folder.c, manifest.c, tables.c, idx.c and cifar.c.
+/* A data set: opening by kind, the caller's tensors, content hashes, closing. Listing is in folder.c, manifest.c, tables.c, idx.c, cifar.c, shards.c and kaldi.c.
  *
  * Hashes are XXH3-128 of the file's bytes, read in pieces of 256 KiB, one task per file; items that are stretches of one file share it. Of
  * items in memory the values are hashed. */
@@ -54,12 +54,49 @@ const char *rn_part_name(rn_part part)
 /* Tables come last: the packed sets have lists of labels that look like one. */
 static int list_folder(rn_listing *l, const char *path, rn_error *err)
 {
-    static int (*const readers[])(rn_listing *, const char *, int *, rn_error *) = {rn_listing_idx, rn_listing_cifar,
-                                                                                          rn_listing_tables};
+    static int (*const readers[])(rn_listing *, const char *, int *, rn_error *) = {
+        rn_listing_idx, rn_listing_cifar, rn_listing_shard_folder, rn_listing_kaldi, rn_listing_tables};
     int found = 0, status = 0;
     for (size_t i = 0; i < sizeof readers / sizeof *readers && !found && !status; i++)
         status = readers[i](l, path, &found, err);
     return status || found ? status : rn_listing_folder(l, path, err);
+}
+
+rn_part rn_part_of_name(const char *name)
+{
+    for (const char *at = name; *at; at++) {
+        char word[16];
+        size_t length = strspn(at, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789");
+        rn_part part = RN_PART_NONE;
+        if (length && length < sizeof word) {
+            snprintf(word, sizeof word, "%.*s", (int)length, at);
+            if (!strcasecmp(word, "t10k"))
+                return RN_PART_TEST;
+            if (!rn_part_parse(word, &part) && part != RN_PART_NONE)
+                return part;
+        }
+        at += length;
+        if (!*at)
+            break;
+    }
+    return RN_PART_NONE;
+}
+
+/* What DATA is, by its name alone where it is a file. */
+static int list_file(rn_listing *l, const char *path, rn_error *err)
+{
+    static const struct {
+        const char *extension;
+        int (*list)(rn_listing *, const char *, rn_error *);
+    } readers[] = {{"txt", rn_listing_table},        {"tsv", rn_listing_table},         {"csv", rn_listing_csv},
+                   {"jsonl", rn_listing_json_lines}, {"ndjson", rn_listing_json_lines}, {"list", rn_listing_list}};
+    const char *extension = rn_text_extension(path);
+    if (rn_is_tar(path))
+        return rn_listing_shards(l, path, err);
+    for (size_t i = 0; i < sizeof readers / sizeof *readers; i++)
+        if (!strcasecmp(extension, readers[i].extension))
+            return readers[i].list(l, path, err);
+    return rn_error_set(err, RN_ERR_DATA, "%.400s: DATA is %s", path, RN_DATA_IS);
 }
 
 int rn_dataset_open(rn_dataset **dataset, const char *path, const rn_sound_options *sound, rn_error *err)
@@ -69,22 +106,12 @@ int rn_dataset_open(rn_dataset **dataset, const char *path, const rn_sound_optio
     *dataset = NULL;
     if (!path || !*path)
         return rn_error_set(err, RN_ERR_ARG, "no data set named; DATA is %s", RN_DATA_IS);
-    if (stat(path, &info))
-        return rn_error_set(err, RN_ERR_IO, "%.500s: %s", path, rn_errno_text(errno));
+    int pattern = rn_is_tar(path) && strchr(path, '{'), missing = stat(path, &info) ? errno : 0;
+    if (missing && !pattern)
+        return rn_error_set(err, RN_ERR_IO, "%.500s: %s", path, rn_errno_text(missing));
     int status = rn_listing_start(&l, path, sound, err);
-    const char *extension = rn_text_extension(path);
-    if (status)
-        ;
-    else if (S_ISDIR(info.st_mode))
-        status = list_folder(&l, path, err);
-    else if (!strcasecmp(extension, "txt") || !strcasecmp(extension, "tsv"))
-        status = rn_listing_table(&l, path, err);
-    else if (!strcasecmp(extension, "csv"))
-        status = rn_listing_csv(&l, path, err);
-    else if (!strcasecmp(extension, "jsonl") || !strcasecmp(extension, "ndjson"))
-        status = rn_listing_json_lines(&l, path, err);
-    else
-        status = rn_error_set(err, RN_ERR_DATA, "%.400s: DATA is %s", path, RN_DATA_IS);
+    if (!status)
+        status = !missing && S_ISDIR(info.st_mode) ? list_folder(&l, path, err) : list_file(&l, path, err);
     if (!status)
         status = rn_listing_finish(&l, dataset, err);
     rn_listing_drop(&l);
@@ -209,22 +236,25 @@ void rn_hash_text(uint64_t high, uint64_t low, char text[33])
     snprintf(text, 33, "%016llx%016llx", (unsigned long long)high, (unsigned long long)low);
 }
 
-int rn_hash_file(const char *path, char text[33])
+int rn_hash_file(const char *path, int64_t offset, int64_t bytes, char text[33])
 {
     enum { PIECE = 1 << 18 };
     XXH3_state_t *state = XXH3_createState();
     unsigned char *piece = malloc(PIECE);
     int number = 0, file = -1;
+    int64_t left = bytes > 0 ? bytes : INT64_MAX;
     ssize_t got = 0;
     if (!state || !piece)
         number = ENOMEM;
-    else if ((file = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+    else if ((file = open(path, O_RDONLY | O_CLOEXEC)) < 0 || (offset && lseek(file, offset, SEEK_SET) < 0))
         number = errno;
     if (!number) {
         XXH3_128bits_reset(state);
-        while ((got = read(file, piece, PIECE)) > 0 || (got < 0 && errno == EINTR))
-            if (got > 0)
+        while (left > 0 && ((got = read(file, piece, left < PIECE ? (size_t)left : PIECE)) > 0 || (got < 0 && errno == EINTR)))
+            if (got > 0) {
                 XXH3_128bits_update(state, piece, (size_t)got);
+                left -= got;
+            }
         number = got < 0 ? errno : 0;
     }
     if (!number) {
@@ -255,11 +285,12 @@ static void hash_task(void *context, int task, int thread)
         XXH128_hash_t hash = item->pixels ? XXH3_128bits(item->pixels, size) : XXH3_128bits(item->tensor, size * sizeof *item->tensor);
         rn_hash_text(hash.high64, hash.low64, item->hash);
     } else
-        h->failed[task] = rn_hash_file(item->path, item->hash);
+        h->failed[task] = rn_hash_file(item->path, item->offset, item->bytes, item->hash);
 }
 
 typedef struct rn_path_index {
     const char *path;
+    int64_t offset;
     int item;
 } rn_path_index;
 
@@ -267,6 +298,8 @@ static int compare_paths(const void *a, const void *b)
 {
     const rn_path_index *p = a, *q = b;
     int order = strcmp(p->path, q->path);
+    if (!order)
+        order = (p->offset > q->offset) - (p->offset < q->offset);
     return order ? order : (p->item > q->item) - (p->item < q->item);
 }
 
@@ -282,11 +315,11 @@ static int hash_items(rn_dataset *d, rn_pool *pool, int *bad, rn_error *err)
         goto fail;
     }
     for (int i = 0; i < d->count; i++)
-        paths[i] = (rn_path_index){d->items[i].path, i};
+        paths[i] = (rn_path_index){d->items[i].path, d->items[i].offset, i};
     qsort(paths, n, sizeof *paths, compare_paths);
     for (int i = 0; i < d->count; i++) {
         order[i] = paths[i].item;
-        if (!i || strcmp(paths[i].path, paths[i - 1].path))
+        if (!i || strcmp(paths[i].path, paths[i - 1].path) || paths[i].offset != paths[i - 1].offset)
             first[files++] = i;
     }
     first[files] = d->count;
@@ -324,6 +357,11 @@ int rn_dataset_hash_skip_bad(rn_dataset *d, rn_pool *pool, int *bad, rn_error *e
 {
     *bad = 0;
     return hash_items(d, pool, bad, err);
+}
+
+int rn_item_same_file(const rn_item *a, const rn_item *b)
+{
+    return a->offset == b->offset && !strcmp(a->path, b->path);
 }
 
 int rn_dataset_sources(const rn_dataset *d)

@@ -62,6 +62,7 @@ rn_kind rn_dataset_kind(const rn_dataset *dataset);                     /* of it
 int rn_dataset_hash(rn_dataset *dataset, rn_pool *pool, rn_error *err); /* fills every item's hash; all that can be, before an error */
 /* The same, but a file that cannot be read is marked bad and counted instead of being an error (--skip-bad). */
 int rn_dataset_hash_skip_bad(rn_dataset *dataset, rn_pool *pool, int *bad, rn_error *err);
+int rn_item_same_file(const rn_item *a, const rn_item *b); /* stretches of one file, or of one part of a file */
 int rn_dataset_sources(const rn_dataset *dataset); /* how many different sources; -1 if memory is out */
 void rn_dataset_close(rn_dataset **dataset);
 

@@ -2,7 +2,7 @@
  *
  * IDX is big-endian: two bytes 0, the type of the values (0x08: bytes), the number of dimensions, a 32-bit size for each, then the values.
  * Pictures are NAME-images-idx3-ubyte (n x rows x columns), their classes NAME-labels-idx1-ubyte (n); each may end in .gz, and a dot may
- * stand for the hyphen before idx. NAME tells the part: train, val, test or t10k. labels.txt beside them names the classes.
+ * stand for the hyphen before idx. A word of NAME tells the part: train, val, test or t10k. labels.txt beside them names the classes.
  *
  * A gzip's size is not known before it is unpacked. Deflate makes at most 1,032 bytes of one, so dimensions that the file cannot hold are
  * refused before room is taken for them, and whatever would come after their product is never unpacked.
@@ -126,14 +126,6 @@ static char *find_labels(const char *folder, const char *file, int stem)
     return NULL;
 }
 
-static rn_part part_of(const char *set)
-{
-    return strstr(set, "train")                         ? RN_PART_TRAIN
-           : strstr(set, "t10k") || strstr(set, "test") ? RN_PART_TEST
-           : strstr(set, "val")                         ? RN_PART_VALIDATION
-                                                        : RN_PART_NONE;
-}
-
 static int list_pair(rn_listing *l, const char *folder, const char *file, int stem, const rn_text_lines *names, rn_error *err)
 {
     char *images = NULL, *labels = find_labels(folder, file, stem), set[256];
@@ -155,7 +147,7 @@ static int list_pair(rn_listing *l, const char *folder, const char *file, int st
         status = rn_error_set(err, RN_ERR_DATA, "%.300s: %lld labels for the %lld pictures of %.200s", labels, (long long)count[0],
                               (long long)dims[0], file);
     for (int64_t i = 0; i < dims[0] && !status; i++)
-        status = rn_listing_pixels(l, set, i, dims[0], part_of(set), numbers[i], names, pixels + i * dims[1] * dims[2], err);
+        status = rn_listing_pixels(l, set, i, dims[0], rn_part_of_name(set), numbers[i], names, pixels + i * dims[1] * dims[2], err);
 fail:
     free(numbers);
     free(images);

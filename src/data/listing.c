@@ -21,6 +21,8 @@ int rn_listing_start(rn_listing *l, const char *path, const rn_sound_options *so
     if (sound)
         l->dataset->sound = *sound;
     l->dataset->sound.rate = 0;
+    l->dataset->sound.offset = l->dataset->sound.bytes = 0;
+    l->dataset->sound.name = NULL;
     l->dataset->sound.start_s = l->dataset->sound.end_s = 0;
     return 0;
 }
@@ -184,6 +186,8 @@ static int compare_pairs(const void *a, const void *b)
     if (!order)
         order = strcmp(p->item.path, q->item.path);
     if (!order)
+        order = (p->item.offset > q->item.offset) - (p->item.offset < q->item.offset);
+    if (!order)
         order = (p->item.start_s > q->item.start_s) - (p->item.start_s < q->item.start_s);
     if (!order)
         order = (p->item.end_s > q->item.end_s) - (p->item.end_s < q->item.end_s);
@@ -214,7 +218,7 @@ static int drop_repeats(rn_listing *l, rn_error *err)
     int kept = 0, repeats = 0;
     for (int i = 0; i < d->count; i++) {
         rn_item *item = &d->items[i], *last = kept ? &d->items[kept - 1] : NULL;
-        if (last && !strcmp(last->path, item->path) && last->start_s == item->start_s && last->end_s == item->end_s) {
+        if (last && rn_item_same_file(last, item) && last->start_s == item->start_s && last->end_s == item->end_s) {
             if (strcmp(l->item_labels[kept - 1], l->item_labels[i]))
                 return rn_error_set(err, RN_ERR_DATA, "%s: %.300s has the labels \"%.100s\" and \"%.100s\"; one label per item", d->path,
                                     item->name, l->item_labels[kept - 1], l->item_labels[i]);

@@ -10,7 +10,7 @@
 #define RN_WARNINGS_OF_A_KIND 20 /* then one line counts the rest */
 #define RN_DATA_IS                                                                                                                        \
     "a folder with one sub-folder per class, a manifest (.csv, .jsonl), a selection table of Raven or labels of Audacity (.txt), a "      \
-    "folder of such tables beside their recordings, or a set as MNIST or CIFAR have it (resnet help train)"
+    "folder of such tables beside their recordings, or a set as MNIST, CIFAR, WebDataset (tars), Kaldi or WeSpeaker have it (resnet help train)"
 
 /* lines.c: a text file's lines, without their ends (LF or CRLF), byte order mark and empty lines at the end. Refused: a NUL byte. */
 typedef struct rn_text_lines {
@@ -63,6 +63,11 @@ int rn_listing_tables(rn_listing *l, const char *path, int *tables, rn_error *er
 /* Sets that come packed. *found: 0 for another folder, which is left for the next reader. */
 int rn_listing_idx(rn_listing *l, const char *path, int *found, rn_error *err);
 int rn_listing_cifar(rn_listing *l, const char *path, int *found, rn_error *err);
+int rn_listing_shard_folder(rn_listing *l, const char *path, int *found, rn_error *err);
+int rn_listing_kaldi(rn_listing *l, const char *path, int *found, rn_error *err);
+int rn_listing_shards(rn_listing *l, const char *pattern, rn_error *err);       /* one tar, or x-{000..146}.tar */
+int rn_listing_list(rn_listing *l, const char *path, rn_error *err);            /* .list: a tar a line, or an object a line */
+int rn_is_tar(const char *path);                                                /* by its name; a compressed one too */
 
 /* packed.c: what those share. Items are pictures of one size, all in memory. */
 int rn_listing_own(rn_listing *l, unsigned char *block, rn_error *err); /* freed with the data set; also after an error */
@@ -81,6 +86,7 @@ typedef struct rn_row {
     const char *path, *label, *split, *source;
     double start_s, end_s, weight;
 } rn_row;
+char *rn_path_beside(const char *file, const char *path); /* relative paths begin at the file's folder; malloc'ed */
 int rn_listing_row(rn_listing *l, const char *manifest, long line, const rn_row *row, rn_error *err);
 /* Decimal digits only ("12", "0.25", "1e-3"), at most 15 significant ones: exact under every locale. Returns 0, or -1. */
 int rn_text_number(const char *text, double *value);
@@ -110,11 +116,13 @@ const char *rn_text_extension(const char *path); /* after the last dot of the la
 
 /* A hash of 128 bits as 32 hexadecimal digits, high word first. */
 void rn_hash_text(uint64_t high, uint64_t low, char text[33]);
-/* XXH3-128 of a file's bytes. Returns 0, or errno. */
-int rn_hash_file(const char *path, char text[33]);
+/* XXH3-128 of a file's bytes; bytes > 0: of so many from offset on. Returns 0, or errno. */
+int rn_hash_file(const char *path, int64_t offset, int64_t bytes, char text[33]);
 
 /* A part's name in a manifest or split file: train, validation (valid, val, dev), test. */
 int rn_part_parse(const char *text, rn_part *part);
 const char *rn_part_name(rn_part part);
+/* The first word in a file's name that is a part's: "imagenet-train-000.tar"; "t10k" is MNIST's test part. */
+rn_part rn_part_of_name(const char *name);
 
 #endif

@@ -1,7 +1,8 @@
 /* Manifests: CSV with a header line, or JSON Lines (one object a line).
  *
  * Columns or keys: path and label; optional split (train, validation, test), source, start and end (seconds; end empty or 0: to the
- * file's end), weight (above 0). id, duration, comment, note and notes, and names that begin with _ are passed over; any other name is
+ * file's end), weight (above 0). What WeSpeaker (raw.list: key, wav, spk) and 3D-Speaker (ID,dur,path,start,stop,spk) call so is known by their
+ * names too. id, duration, comment, note and notes, and names that begin with _ are passed over; any other name is
  * refused, because a misspelt `source` would leak recordings between the parts without a sign. Relative paths begin at the manifest. */
 #include <errno.h>
 #include <jansson.h>
@@ -18,10 +19,17 @@ static const char *const COLUMN_NAMES[COLUMNS] = {"path", "label", "split", "sou
 
 static int column_of(const char *name)
 {
-    static const char *const passed[] = {"id", "duration", "comment", "note", "notes"};
+    static const char *const passed[] = {"id", "duration", "comment", "note", "notes", "ID", "dur", "key", "vad"};
+    static const struct {
+        const char *name;
+        int column;
+    } others[] = {{"wav", PATH}, {"spk", LABEL}, {"stop", END}};
     for (int i = 0; i < COLUMNS; i++)
         if (!strcmp(name, COLUMN_NAMES[i]))
             return i;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (!strcmp(name, others[i].name))
+            return others[i].column;
     for (size_t i = 0; i < sizeof passed / sizeof *passed; i++)
         if (!strcmp(name, passed[i]))
             return PASSED;
@@ -69,7 +77,7 @@ int rn_text_number(const char *text, double *value)
     return 0;
 }
 
-static char *beside(const char *manifest, const char *path)
+char *rn_path_beside(const char *manifest, const char *path)
 {
     const char *slash = strrchr(manifest, '/');
     char *out = NULL;
@@ -100,7 +108,7 @@ int rn_listing_row(rn_listing *l, const char *manifest, long line, const rn_row 
     if (!(row->weight > 0 && row->weight <= 1e6))
         return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: weight %g; it must be above 0 and at most 1e6", manifest, line,
                             row->weight);
-    char *path = beside(manifest, row->path);
+    char *path = rn_path_beside(manifest, row->path);
     if (!path)
         return rn_error_memory(err, "a path", strlen(row->path));
     struct stat info;

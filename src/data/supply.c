@@ -153,10 +153,10 @@ static int check_item(rn_supply *s, int item, const float *samples, int64_t coun
     const rn_item *i = &s->dataset->items[item];
     double seconds = (double)count / s->features.rate;
     if (seconds < s->min_seconds || rn_features_frames(&s->features, count) < 1)
-        return rn_error_set(err, RN_ERR_DATA, "%.600s: %.3f s is too short (the least is %.3f s)", i->path, seconds,
+        return rn_error_set(err, RN_ERR_DATA, "%.600s: %.3f s is too short (the least is %.3f s)", i->bytes ? i->name : i->path, seconds,
                             s->min_seconds > s->features.window_ms / 1000 ? s->min_seconds : s->features.window_ms / 1000);
     if (s->skip_silent && is_silent(samples, count))
-        return rn_error_set(err, RN_ERR_DATA, "%.600s: silent (peak below -60 dB of full scale)", i->path);
+        return rn_error_set(err, RN_ERR_DATA, "%.600s: silent (peak below -60 dB of full scale)", i->bytes ? i->name : i->path);
     pthread_mutex_lock(&s->lock);
     s->kept[item].samples = count;
     pthread_mutex_unlock(&s->lock);
@@ -268,9 +268,10 @@ static int item_length(rn_supply *s, int item, int64_t *count, rn_error *err)
 static int read_stretch(rn_supply *s, int item, int64_t count, rn_random *random, rn_sound *sound, rn_error *err)
 {
     const rn_item *i = &s->dataset->items[item];
-    rn_sound_options options = s->dataset->sound;
+    rn_sound_options options;
     int64_t step = s->features.rate / 100, places = step > 0 ? (count - s->stretch) / step + 1 : 1;
     int64_t place = s->augment.crop && places > 1 ? (int64_t)rn_random_below(random, (uint64_t)places) : 0;
+    rn_reading_options(s->dataset, item, &options);
     options.rate = s->features.rate;
     options.channel = s->features.channel;
     options.start_s = i->start_s + (double)place * (double)step / s->features.rate;
@@ -507,7 +508,7 @@ static void read_ahead(rn_supply *s, int item)
     const rn_dataset *d = s->dataset;
     rn_pass pass = {0};
     size_t bytes = 0;
-    for (int i = item; i < d->count && !strcmp(d->items[i].path, d->items[item].path); i++) {
+    for (int i = item; i < d->count && rn_item_same_file(&d->items[i], &d->items[item]); i++) {
         rn_sound sound = {0};
         float *data = NULL;
         int64_t frames = 0;
@@ -540,8 +541,8 @@ static void read_ahead(rn_supply *s, int item)
 
 static int has_company(const rn_dataset *d, int item)
 {
-    return (item > 0 && !strcmp(d->items[item - 1].path, d->items[item].path)) ||
-           (item + 1 < d->count && !strcmp(d->items[item + 1].path, d->items[item].path));
+    return (item > 0 && rn_item_same_file(&d->items[item - 1], &d->items[item])) ||
+           (item + 1 < d->count && rn_item_same_file(&d->items[item + 1], &d->items[item]));
 }
 
 static float *claim_or_read_ahead(rn_supply *s, int item, int64_t *frames)

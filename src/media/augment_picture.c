@@ -1,4 +1,5 @@
-/* Augmentation of pictures, in torchvision's order: part, mirror.
+/* Augmentation of pictures, in the order of torchvision's reference: part, mirror, colours, RandAugment or TrivialAugment; as numbers: a box
+ * covered; of a ghost batch: CutMix.
  *
  * resized_crop (Szegedy et al. 2015, as torchvision draws it): area uniform in [low, 1] of the picture's, ratio of width to height uniform in
  * its logarithm between 3/4 and 4/3, place uniform; then resized, as Pillow does it.
@@ -13,6 +14,8 @@
 #include <string.h>
 #include "base/maths.h"
 #include "base/random.h"
+#include "media/picture_ops.h"
+#include "media/picture_policy.h"
 
 /* A key, the field it stands for and its range; open ones may also be RN_OPEN, written "auto". */
 static const struct {
@@ -24,12 +27,22 @@ static const struct {
     {"resized_crop", 0, 1, offsetof(rn_picture_augment, resized_crop), 0, 1},
     {"pad", 1, 1, offsetof(rn_picture_augment, pad), 0, 1024},
     {"flip", 0, 1, offsetof(rn_picture_augment, flip), 0, 1},
+    {"brightness", 0, 0, offsetof(rn_picture_augment, brightness), 0, 1},
+    {"contrast", 0, 0, offsetof(rn_picture_augment, contrast), 0, 1},
+    {"saturation", 0, 0, offsetof(rn_picture_augment, saturation), 0, 1},
+    {"hue", 0, 0, offsetof(rn_picture_augment, hue), 0, 0.5},
+    {"rand_augment", 1, 0, offsetof(rn_picture_augment, rand_augment), 0, 14},
+    {"rand_magnitude", 1, 0, offsetof(rn_picture_augment, rand_magnitude), 0, 30},
+    {"trivial_augment", 1, 0, offsetof(rn_picture_augment, trivial_augment), 0, 1},
+    {"erase", 0, 0, offsetof(rn_picture_augment, erase), 0, 1},
+    {"cutmix", 0, 0, offsetof(rn_picture_augment, cutmix), 0, 100},
 };
 #define KEYS (sizeof keys / sizeof *keys)
 
 void rn_picture_augment_none(rn_picture_augment *a)
 {
     memset(a, 0, sizeof *a);
+    a->rand_magnitude = 9;
 }
 
 void rn_picture_augment_default(rn_picture_augment *a)
@@ -199,5 +212,113 @@ int rn_picture_sample(const rn_picture_augment *a, const rn_pictures *p, int hei
     rn_random_start(&r, seed, RN_PURPOSE_FLIP, epoch, position);
     if (rn_random_double(&r) < a->flip)
         rn_image_mirror(out);
-    return 0;
+    rn_picture_jitter(a, seed, epoch, position, out);
+    if (a->trivial_augment)
+        status = rn_policy_trivial(out, seed, epoch, position, err);
+    else if (a->rand_augment)
+        status = rn_policy_rand(out, a->rand_augment, a->rand_magnitude, seed, epoch, position, err);
+    if (status)
+        rn_image_free(out);
+    return status;
+}
+
+/* ---- Colours ---- */
+
+void rn_picture_jitter(const rn_picture_augment *a, uint64_t seed, uint32_t epoch, uint64_t position, rn_image *image)
+{
+    const double ranges[3] = {a->brightness, a->contrast, a->saturation};
+    double factors[3];
+    uint32_t order[4] = {0, 1, 2, 3};
+    rn_random r;
+    rn_random_start(&r, seed, RN_PURPOSE_COLOUR, epoch, position);
+    rn_random_shuffle(&r, order, 4);
+    for (int i = 0; i < 3; i++)
+        factors[i] = uniform(&r, 1 - ranges[i], 1 + ranges[i]);
+    double turn = uniform(&r, -a->hue, a->hue);
+    for (int i = 0; i < 4; i++) {
+        uint32_t step = order[i];
+        if (step == 3 && a->hue > 0)
+            rn_picture_hue(image, turn);
+        else if (step == 0 && a->brightness > 0)
+            rn_picture_brightness(image, (float)factors[0]);
+        else if (step == 1 && a->contrast > 0)
+            rn_picture_contrast(image, (float)factors[1]);
+        else if (step == 2 && a->saturation > 0)
+            rn_picture_saturation(image, (float)factors[2]);
+    }
+}
+
+/* ---- As numbers ---- */
+
+void rn_picture_erase(const rn_picture_augment *a, uint64_t seed, uint32_t epoch, uint64_t position, int c, int h, int w, float *x)
+{
+    rn_random r;
+    rn_random_start(&r, seed, RN_PURPOSE_ERASE, epoch, position);
+    if (!(rn_random_double(&r) < a->erase))
+        return;
+    double log_low = rn_log(0.3), log_high = rn_log(3.3);
+    for (int i = 0; i < 10; i++) {
+        double area = (double)h * w * uniform(&r, 0.02, 0.33), ratio = rn_exp(uniform(&r, log_low, log_high));
+        int height = rounded(sqrt(area * ratio)), width = rounded(sqrt(area / ratio));
+        if (height >= h || width >= w)
+            continue;
+        int top = (int)rn_random_below(&r, (uint64_t)(h - height) + 1), left = (int)rn_random_below(&r, (uint64_t)(w - width) + 1);
+        for (int plane = 0; plane < c; plane++)
+            for (int y = top; y < top + height; y++)
+                memset(x + ((size_t)plane * (size_t)h + (size_t)y) * (size_t)w + left, 0, (size_t)width * sizeof *x);
+        return;
+    }
+}
+
+int rn_picture_cuts(const rn_picture_augment *a, int mixup, uint64_t seed, uint32_t epoch, uint64_t position)
+{
+    rn_random r;
+    /* A stream of its own: 2^40 positions beyond those that the box is drawn from. */
+    rn_random_start(&r, seed, RN_PURPOSE_CUTMIX, epoch, position + ((uint64_t)1 << 40));
+    return a->cutmix > 0 && (!mixup || rn_random_below(&r, 2));
+}
+
+/* The permutation's cycles: only what the first of a cycle had must be kept while the others are written. */
+static void exchange(const int *pair, int n, size_t size, size_t at, size_t count, float *x, float *first)
+{
+    for (int start = 0; start < n; start++) {
+        int least = start; /* each cycle is done once, from its smallest item */
+        for (int i = pair[start]; i != start && least == start; i = pair[i])
+            least = i < least ? i : least;
+        if (least != start || pair[start] == start)
+            continue;
+        memcpy(first, x + (size_t)start * size + at, count * sizeof *x);
+        for (int i = start;; i = pair[i]) {
+            memcpy(x + (size_t)i * size + at, pair[i] == start ? first : x + (size_t)pair[i] * size + at, count * sizeof *x);
+            if (pair[i] == start)
+                break;
+        }
+    }
+}
+
+double rn_picture_cutmix(const rn_picture_augment *a, uint64_t seed, uint32_t epoch, uint64_t position, int n, int c, int h, int w,
+                         float *x, int *pair)
+{
+    enum { PIECE = 512 };
+    float first[PIECE];
+    rn_random r;
+    rn_random_start(&r, seed, RN_PURPOSE_CUTMIX, epoch, position);
+    double side = 0.5 * sqrt(1 - rn_random_beta(&r, a->cutmix, a->cutmix));
+    int mid_x = (int)rn_random_below(&r, (uint64_t)w), mid_y = (int)rn_random_below(&r, (uint64_t)h);
+    int half_w = (int)(side * w), half_h = (int)(side * h);
+    int left = mid_x > half_w ? mid_x - half_w : 0, right = mid_x + half_w < w ? mid_x + half_w : w;
+    int top = mid_y > half_h ? mid_y - half_h : 0, bottom = mid_y + half_h < h ? mid_y + half_h : h;
+    for (int i = 0; i < n; i++)
+        pair[i] = i;
+    for (int i = n - 1; i > 0; i--) {
+        int k = (int)rn_random_below(&r, (uint64_t)i + 1), t = pair[i];
+        pair[i] = pair[k];
+        pair[k] = t;
+    }
+    size_t size = (size_t)c * (size_t)h * (size_t)w;
+    for (int row = 0; row < c * h; row++)
+        for (int from = left; row % h >= top && row % h < bottom && from < right; from += PIECE)
+            exchange(pair, n, size, (size_t)row * (size_t)w + (size_t)from, (size_t)(right - from < PIECE ? right - from : PIECE), x,
+                     first);
+    return 1 - (double)(right - left) * (bottom - top) / ((double)w * h);
 }

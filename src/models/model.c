@@ -12,7 +12,9 @@
 
 #include "base/cpu.h"
 #include "formats/json.h"
+#include "formats/onnx.h"
 #include "models/config.h"
+#include "models/onnx.h"
 #include "models/foreign.h"
 
 enum { MANY_WEIGHTS = 1 << 21 }; /* from here on, reading them is shared between threads */
@@ -398,6 +400,8 @@ static int from_any(rn_model **model, const char *name, rn_tensors *tensors, con
 static int load(rn_model **model, const char *path, const rn_foreign_given *given, rn_error *err)
 {
     rn_tensors tensors = {0};
+    if (rn_onnx_is_file(path))
+        return rn_onnx_load(model, path, NULL, NULL, err);
     unsigned state = rn_fp_enter();
     *model = NULL;
     int status = rn_tensors_read(path, &tensors, err);

@@ -54,6 +54,9 @@ int rn_lower_int(lowering *l, const char *name, int otherwise, int *out);
 /* Axes from an attribute or the i-th input, negative ones counted from `dims`: one bit for each. */
 int rn_lower_axes(lowering *l, int i, int dims, unsigned *axes);
 
+/* Arithmetic on constant whole numbers: 1 and the status, if the node is that. */
+int rn_lower_numbers(lowering *l, int *status);
+
 /* The operations, by file. */
 int rn_lower_conv(lowering *l);
 int rn_lower_pool(lowering *l);

@@ -402,40 +402,21 @@ static int lower_sub(lowering *l)
     return v ? add_bias(l, v, 1, -1) : RN_ERR_UNSUPPORTED;
 }
 
-/* The layer below, if it is of that kind. */
-static const rn_onnx_layer *below(const lowering *l, const rn_onnx_layer *layer, rn_layer_kind kind)
-{
-    const rn_onnx_layer *a = layer && layer->a >= 0 ? &l->net->layers[layer->a] : NULL;
-    return a && a->kind == kind ? a : NULL;
-}
-
-/* A layer over one pixel: linear, or a 1x1 convolution. */
-static const rn_onnx_layer *dense_below(const lowering *l, const rn_onnx_layer *layer)
-{
-    const rn_onnx_layer *a = below(l, layer, RN_LAYER_LINEAR);
-    if (!a && (a = below(l, layer, RN_LAYER_CONV)) && (a->kernel_h != 1 || a->kernel_w != 1 || a->stride != 1 || a->group != 1))
-        a = NULL;
-    return a;
-}
-
-/* x * sigmoid(second(relu(first(mean of x)))). */
+/* A map times a gate of one pixel. What the gate is made of is compared later, as everything is. */
 static int lower_mul(lowering *l)
 {
     const value *v[2] = {rn_lower_map(l, 0), rn_lower_map(l, 1)};
     if (!v[0] || !v[1])
         return RN_ERR_UNSUPPORTED;
-    int gate = rn_lower_layer_of(l, v[0])->kind == RN_LAYER_SIGMOID ? 0 : 1, x = v[1 - gate]->layer;
-    const rn_onnx_layer *sigmoid = rn_lower_layer_of(l, v[gate]), *second = dense_below(l, sigmoid),
-                        *first = dense_below(l, below(l, second, RN_LAYER_RELU)), *pool = below(l, first, RN_LAYER_POOL);
-    if (sigmoid->kind != RN_LAYER_SIGMOID || !pool || pool->a != x || pool->out_h != 1 || pool->out_w != 1 || !first->bias ||
-        !second->bias || first->transposed || second->transposed || v[1 - gate]->layout != CHANNELS_FIRST ||
-        second->channels != l->net->layers[x].channels)
-        return REFUSE(l, "a product that is no squeeze and excitation (mean, 1x1, ReLU, 1x1, sigmoid)");
-    rn_onnx_layer *layer = rn_lower_layer(l, RN_LAYER_SCALE, x, CHANNELS_FIRST);
+    int gate = rn_lower_layer_of(l, v[0])->kind == RN_LAYER_SIGMOID ? 0 : 1, b = v[gate]->layer;
+    const rn_onnx_layer *sigmoid = rn_lower_layer_of(l, v[gate]), *x = rn_lower_layer_of(l, v[1 - gate]);
+    if (sigmoid->kind != RN_LAYER_SIGMOID || sigmoid->h != 1 || sigmoid->w != 1 || v[0]->layout != CHANNELS_FIRST ||
+        v[1]->layout != CHANNELS_FIRST || sigmoid->channels != x->channels)
+        return REFUSE(l, "a product that is no squeeze and excitation: a map times a sigmoid for each channel");
+    rn_onnx_layer *layer = rn_lower_layer(l, RN_LAYER_SCALE, v[1 - gate]->layer, CHANNELS_FIRST);
     if (!layer)
         return RN_ERR_UNSUPPORTED;
-    layer->weight = first->weight, layer->bias = first->bias;
-    layer->weight2 = second->weight, layer->bias2 = second->bias;
+    layer->b = b;
     return 0;
 }
 
@@ -508,6 +489,7 @@ static int is_count(const lowering *l)
 static int lower_node(lowering *l, int index)
 {
     const rn_onnx_node *n = l->node = &l->file->nodes[index];
+    int status;
     l->index = index;
     if (n->domain[0] || n->outputs_count < 1 || !n->outputs[0][0])
         return REFUSE(l, "no operation of ONNX itself%s%s", n->domain[0] ? ", but of " : "", rn_show(n->domain).text);
@@ -515,6 +497,8 @@ static int lower_node(lowering *l, int index)
         return REFUSE(l, "%s was given before", rn_show(n->outputs[0]).text);
     if (is_count(l))
         return rn_lower_count(l);
+    if (rn_lower_numbers(l, &status))
+        return status;
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
         if (strcmp(ops[i].op, n->op) != 0)
             continue;

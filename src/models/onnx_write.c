@@ -153,7 +153,7 @@ static rn_onnx_node *add_conv(writing *w, int node, const char *output, const ch
     const char *in[3] = {value_name(w, n->a), weight, bias};
     rn_onnx_node *out = add_node(w, "Conv", n->name, output, bias ? 3 : 2, in);
     add_ints(w, out, "dilations", 2, (int64_t[]){1, 1});
-    add_int(w, out, "group", g->params[n->weight].shape[1] ? g->nodes[n->a].channels / g->params[n->weight].shape[1] : 1);
+    add_int(w, out, "group", n->groups);
     add_ints(w, out, "kernel_shape", 2, (int64_t[]){n->kernel_h, n->kernel_w});
     add_ints(w, out, "pads", 4, (int64_t[]){n->pad, n->pad, n->pad, n->pad});
     add_ints(w, out, "strides", 2, (int64_t[]){n->stride, n->stride});
@@ -183,12 +183,17 @@ static void put_folded(writing *w, int bn)
     add_conv(w, n->a, value_name(w, bn), weight_name, bias_name);
 }
 
+/* Does BN go into the convolution below it? Only where nothing else reads that. */
 static int is_folded(const writing *w, int bn)
 {
-    return w->options->fold_bn && w->model->graph->nodes[w->model->graph->nodes[bn].a].op == RN_OP_CONV;
+    const rn_graph *g = w->model->graph;
+    int conv = g->nodes[bn].a, readers = 0;
+    for (int i = conv + 1; i < g->nodes_count; i++)
+        readers += (g->nodes[i].a == conv) + (g->nodes[i].b == conv);
+    return w->options->fold_bn && g->nodes[conv].op == RN_OP_CONV && readers == 1;
 }
 
-/* The BN behind a convolution, if it goes into it. */
+/* Is there such a BN behind a convolution? */
 static int is_covered(const writing *w, int conv)
 {
     const rn_graph *g = w->model->graph;
@@ -198,10 +203,22 @@ static int is_covered(const writing *w, int conv)
     return 0;
 }
 
+/* What BN without weight and bias has in ONNX, where it must have them. */
+static const char *add_same(writing *w, const rn_node *n, const char *suffix, float number)
+{
+    float *numbers = room(w, (size_t)n->channels, sizeof *numbers);
+    int64_t shape[1] = {n->channels};
+    for (int i = 0; numbers && i < n->channels; i++)
+        numbers[i] = number;
+    return add_tensor(w, text(w, n->name, suffix), RN_ONNX_FLOAT, 1, shape, numbers);
+}
+
 static void put_norm(writing *w, int node)
 {
     const rn_node *n = &w->model->graph->nodes[node];
-    const char *in[5] = {value_name(w, n->a), add_param(w, n->weight), add_param(w, n->bias), add_param(w, n->mean), add_param(w, n->var)};
+    int plain = n->weight < 0;
+    const char *in[5] = {value_name(w, n->a), plain ? add_same(w, n, ".weight", 1) : add_param(w, n->weight),
+                         plain ? add_same(w, n, ".bias", 0) : add_param(w, n->bias), add_param(w, n->mean), add_param(w, n->var)};
     rn_onnx_node *out = add_node(w, "BatchNormalization", n->name, value_name(w, node), 5, in);
     add_real(w, out, "epsilon", n->eps);
     add_real(w, out, "momentum", 0.9); /* of the old value; 0.1 of the new one, as PyTorch has it */
@@ -281,12 +298,17 @@ static int put_pool(writing *w, int node)
     return 0;
 }
 
+/* Over one pixel of a map as a 1x1 convolution, as its weight has it; else over the flattened map, or the list that the layer below gives. */
 static void put_linear(writing *w, int node)
 {
     const rn_graph *g = w->model->graph;
     const rn_node *n = &g->nodes[node];
     const char *in[3] = {value_name(w, n->a), add_param(w, n->weight), add_param(w, n->bias)};
-    if (g->nodes[n->a].op != RN_OP_LINEAR) {
+    if (g->params[n->weight].dims == 4) {
+        add_ints(w, add_node(w, "Conv", n->name, value_name(w, node), 3, in), "kernel_shape", 2, (int64_t[]){1, 1});
+        return;
+    }
+    if (g->nodes[n->a].op == RN_OP_AVGPOOL) {
         const char *flat = text(w, n->name, ".flat");
         add_int(w, add_node(w, "Flatten", flat, flat, 1, in), "axis", 1);
         in[0] = flat;
@@ -322,6 +344,15 @@ static int put_node(writing *w, int node)
         break;
     case RN_OP_MAXPOOL:
         put_maxpool(w, node);
+        break;
+    case RN_OP_SQUEEZE:
+        add_node(w, "GlobalAveragePool", n->name, value_name(w, node), 1, in);
+        break;
+    case RN_OP_SIGMOID:
+        add_node(w, "Sigmoid", n->name, value_name(w, node), 1, in);
+        break;
+    case RN_OP_SCALE:
+        add_node(w, "Mul", n->name, value_name(w, node), 2, in);
         break;
     case RN_OP_MEANPOOL:
         put_meanpool(w, node);
@@ -412,7 +443,8 @@ static int build(writing *w)
         status = put_node(w, i);
     if (!status && !w->failed) {
         set_value(w, &m->inputs[m->inputs_count++], "input", 4, (int[]){0, g->in_channels, w->options->input_h, w->options->input_w});
-        set_value(w, &m->outputs[m->outputs_count++], "logits", 2, (int[]){0, g->nodes[g->logits].channels});
+        if (g->logits >= 0)
+            set_value(w, &m->outputs[m->outputs_count++], "logits", 2, (int[]){0, g->nodes[g->logits].channels});
         if (g->embedding >= 0)
             set_value(w, &m->outputs[m->outputs_count++], "embedding", 2, (int[]){0, g->nodes[g->embedding].channels});
         status = add_metadata(w);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/maths.h"
+#include "data/reading.h"
 #include "judge/explain.h"
 #include "media/mp3.h"
 #include "report/thumbnail.h"
@@ -169,11 +170,12 @@ static int explain(const rn_report *r, const float *x, int h, int w, int label, 
 static void put_sound(rn_page *p, const rn_report *r, int item, double start_s, double end_s, const rn_items *items)
 {
     const rn_item *it = &r->dataset->items[item];
-    rn_sound_options options = r->dataset->sound;
+    rn_sound_options options;
     const json_t *channel = json_object_get(rn_model_section(r->model, "features"), "channel");
     rn_sound sound = {0};
     unsigned char *data;
     size_t size;
+    rn_reading_options(r->dataset, item, &options);
     options.rate = RN_MP3_RATE;
     options.channel = (int)json_integer_value(channel); /* what the network hears */
     options.start_s = start_s;

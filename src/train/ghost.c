@@ -1,6 +1,6 @@
 /* One optimiser step: a batch cut into ghost batches, each forward and backward by itself, their gradients added as a tree.
  *
- *   1. mixup inside each ghost batch; then the loss's denominator, over the whole batch
+ *   1. mixup or CutMix inside each ghost batch; then the loss's denominator, over the whole batch
  *   2. for each ghost batch in order: forward, loss (summed in double in item order), backward, tree
  *   3. the norm of the sum; if loss and norm are finite: clipping, optimiser, running statistics, averages
  *
@@ -20,14 +20,25 @@ int rn_ghost_count(const rn_trainer *t, int n)
     return (n + t->options.ghost_batch - 1) / t->options.ghost_batch;
 }
 
+int rn_trainer_mixes(const rn_trainer *t)
+{
+    return t->options.augment.mixup > 0 || (t->kind == RN_PICTURES && t->options.picture_augment.cutmix > 0);
+}
+
 static void mix(rn_trainer *t, rn_batch *batch, int ghosts)
 {
     int64_t size = (int64_t)t->c * t->h * t->w;
     for (int g = 0; g < ghosts; g++) {
         int first, n;
         rn_ghost_cut(batch->n, ghosts, g, &first, &n);
-        double lambda = rn_augment_mixup(&t->options.augment, t->options.seed, (uint32_t)t->epoch, batch->positions[first], n, size,
-                                         batch->x + first * size, t->pair);
+        const rn_train_options *o = &t->options;
+        float *x = batch->x + first * size;
+        uint64_t position = batch->positions[first];
+        double lambda;
+        if (t->kind == RN_PICTURES && rn_picture_cuts(&o->picture_augment, o->augment.mixup > 0, o->seed, (uint32_t)t->epoch, position))
+            lambda = rn_picture_cutmix(&o->picture_augment, o->seed, (uint32_t)t->epoch, position, n, t->c, t->h, t->w, x, t->pair);
+        else
+            lambda = rn_augment_mixup(&o->augment, o->seed, (uint32_t)t->epoch, position, n, size, x, t->pair);
         for (int i = 0; i < n; i++) {
             t->share[first + i] = lambda;
             t->labels2[first + i] = batch->labels[first + t->pair[i]];
@@ -57,7 +68,7 @@ static int one_ghost(rn_trainer *t, const rn_batch *batch, const rn_loss_options
 
 int rn_trainer_gradients(rn_trainer *t, rn_batch *batch, rn_step *out, rn_error *err)
 {
-    int ghosts = rn_ghost_count(t, batch->n), mixed = t->options.augment.mixup > 0;
+    int ghosts = rn_ghost_count(t, batch->n), mixed = rn_trainer_mixes(t);
     rn_loss_options loss = {t->model->arch.classes, t->class_weights, t->options.label_smoothing};
     if (mixed)
         mix(t, batch, ghosts);

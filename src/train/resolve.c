@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/reading.h"
 #include "media/sound.h"
 
 typedef struct probe {
@@ -27,10 +28,12 @@ static void probe_item(void *context, int i, int thread)
     probe *p = context;
     const rn_item *item = &p->dataset->items[i];
     rn_sound_info info = {0};
+    rn_sound_options options;
     rn_error ignored;
+    rn_reading_options(p->dataset, i, &options);
     (void)thread;
     /* Files that can't be read are found, and named, when everything is decoded. */
-    if (rn_sound_probe(item->path, &p->dataset->sound, &info, &ignored))
+    if (rn_sound_probe(item->path, &options, &info, &ignored))
         return;
     double end = item->end_s > 0 && (item->end_s < info.seconds || info.seconds <= 0) ? item->end_s : info.seconds;
     p->rates[i] = info.rate;

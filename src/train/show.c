@@ -112,7 +112,7 @@ static int add_item(rn_trainer *t, const rn_batch *batch, int i, rn_tensors *out
     }
     json_t *item =
         json_pack("{s:o, s:o}", "label", rn_json_text(d->labels[batch->labels[i]]), "name", rn_json_text(d->items[batch->items[i]].name));
-    if (item && t->options.augment.mixup > 0) {
+    if (item && rn_trainer_mixes(t)) {
         json_object_set_new(item, "mixed_with", rn_json_text(d->labels[t->labels2[i]]));
         json_object_set_new(item, "share", json_real(t->share[i]));
     }

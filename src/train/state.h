@@ -132,6 +132,7 @@ int rn_trainer_frozen(rn_trainer *t, rn_error *err);
 /* ghost.c: one optimiser step on a batch; weights move only if loss and norm are finite, which rn_step tells */
 int rn_trainer_gradients(rn_trainer *t, rn_batch *batch, rn_step *out, rn_error *err);
 void rn_trainer_apply(rn_trainer *t, rn_step *step);
+int rn_trainer_mixes(const rn_trainer *t); /* samples carry a second label */
 int rn_ghost_count(const rn_trainer *t, int n);
 
 /* nonfinite.c: the sentence that names step, layer and files */
