@@ -74,7 +74,9 @@ static const option_row info_options[] = {END};
 static const option_row convert_options[] = {
     CHOICE("names", 1, "ours|torchvision|timm|huggingface|wespeaker|cifar", "whose names the tensors get; another's keep the model's description [ours]"),
     PATH("labels", "FILE", 1, "names of the classes, one a line [the file's own, or 0, 1, ...]"),
-    CHOICE("stride-at", 1, "3x3|1x1", "where bottlenecks carry the stride, which no file says: 3x3 (torchvision, timm), 1x1 (Caffe, Keras)"),
+    CHOICE("preprocessing", 1, "imagenet|imagenet-v2|timm|timm-95|cifar|caffe|wespeaker|none",
+           "how the network's input is made: pictures as these prepare them, filter banks as WeSpeaker's"),
+    CHOICE("stride-at", 1, "3x3|1x1", "where bottlenecks carry the stride: 3x3 (torchvision, timm), 1x1 (Caffe, Keras)"),
     CHOICE("shortcut", 1, "A|A2|none", "shortcuts without weights: zeros after the channels, half before and half after, or no shortcut"),
     {"pool", "HxW", OPTION_TEXT, 1, 0, 0, NULL, "how the bins of the pool lie, where there are several", NULL},
     CHOICE("stem-pool", 1, "same|end|none", "the stem's max pool is padded on all sides, or below and to the right (Caffe, TensorFlow) [same]"),
@@ -419,8 +421,8 @@ const verb verbs[] = {
      "Hugging Face model are read from the config.json beside it. --names writes another project's names instead, for\n"
      "load_state_dict(safetensors.torch.load_file(OUT)); the description stays in the file, so it comes back unchanged.\n"
      "ONNX (.onnx) is read too, whoever wrote it, by what its graph computes, and written where OUT ends in .onnx.",
-     "  resnet convert resnet50.pth resnet50.safetensors --stride-at 3x3 --labels imagenet.txt\n"
-     "  resnet convert avg_model.pt speaker.safetensors\n"
+     "  resnet convert resnet50.pth resnet50.safetensors --stride-at 3x3 --preprocessing imagenet --labels imagenet.txt\n"
+     "  resnet convert avg_model.pt speaker.safetensors --preprocessing wespeaker\n"
      "  resnet convert run/model.safetensors torch.safetensors --names timm\n"
      "  resnet convert run/model.safetensors model.onnx --fold-bn",
      convert_options, 1, 2, verb_convert},

@@ -88,7 +88,8 @@ int rn_ear_picture(const rn_ear *ear, const char *name, const rn_listen *listen,
     int status = 0;
     *x = NULL;
     if (!p->channels)
-        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: a picture, and the model takes none: it has no section \"pictures\"", name);
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: a picture, and the model takes none: it has no section \"pictures\"%s", name,
+                            ear->extractor ? "" : "; `resnet convert --preprocessing` gives it one");
     if (!in)
         status = rn_image_read(name, &options, &read, err);
     if (!status)

@@ -162,8 +162,12 @@ int rn_resolve_options(rn_trainer *t, rn_error *err)
         o->arch.in_channels = channels;
     if (!o->arch.classes)
         o->arch.classes = d->classes;
-    if (o->arch.pooling == RN_POOLING_TSTP)
-        o->arch.pool_rows = rn_arch_rows(&o->arch, t->tensors ? d->h : o->features.bins);
+    if (o->arch.pooling == RN_POOLING_TSTP) {
+        int height = t->kind == RN_SOUND ? o->features.bins : d->h, width;
+        if (t->kind == RN_PICTURES)
+            rn_pictures_size(&o->pictures, &height, &width);
+        o->arch.pool_rows = rn_arch_rows(&o->arch, height);
+    }
     if (o->arch.in_channels != channels)
         return rn_error_set(err, RN_ERR_SHAPE, "--in-channels %d: the items of %s have %d; leave the option out", o->arch.in_channels,
                             t->data_name, channels);
