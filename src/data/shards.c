@@ -1,8 +1,8 @@
 /* Shards: tars of samples, as WebDataset and WeSpeaker write them. Nothing is unpacked: a tar is listed once, and its members are read in place,
  * so what is compressed as a whole is refused.
  *
- * DATA is a tar, a pattern of tars (x-{000000..000146}.tar), a folder with tars and no sub-folders, or a list of tars, one a line (shard.list;
- * relative ones begin at the list). The words of a tar's name tell the part: train, val, test ...
+ * DATA is a tar, a pattern of tars (x-{000000..000146}.tar), a folder with tars and neither sub-folders nor recordings or pictures, or a list of
+ * tars, one a line (shard.list; relative ones begin at the list). The words of a tar's name tell the part: train, val, test ...
  *
  * Members that follow one another with the same key are a sample. WebDataset: the key is what stands before the first dot of the last part of
  * the name, the kind what stands behind. WeSpeaker: cut at the last dot; a shard that has a member .spk is read so. A sample is the first member
@@ -344,15 +344,21 @@ int rn_listing_list(rn_listing *l, const char *path, rn_error *err)
 
 int rn_is_tar(const char *path)
 {
-    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *extension = rn_text_extension(base);
-    return !strcasecmp(extension, "tar") || !strcasecmp(extension, "tgz") || strcasestr(base, ".tar.");
+    static const char *const packed[] = {"gz", "bz2", "xz", "zst", "lz4"};
+    const char *extension = rn_text_extension(path);
+    if (!strcasecmp(extension, "tar") || !strcasecmp(extension, "tgz"))
+        return 1;
+    for (size_t i = 0; i < sizeof packed / sizeof *packed; i++)
+        if (!strcasecmp(extension, packed[i]) && extension - path > 5 && !strncasecmp(extension - 5, ".tar.", 5))
+            return 1;
+    return 0;
 }
 
 int rn_listing_shard_folder(rn_listing *l, const char *path, int *found, rn_error *err)
 {
     char **names = NULL;
     rn_text_lines labels = {0};
-    int count = 0, folders = 0, tars = 0, status = rn_names_read(path, &names, &count, err);
+    int count = 0, others = 0, tars = 0, status = rn_names_read(path, &names, &count, err);
     for (int i = 0; i < count && !status; i++) {
         struct stat info;
         char *name = NULL;
@@ -360,11 +366,11 @@ int rn_listing_shard_folder(rn_listing *l, const char *path, int *found, rn_erro
         if (asprintf(&name, "%s/%s", path, names[i]) < 0)
             status = rn_error_memory(err, "a path", strlen(path));
         else
-            folders += !stat(name, &info) && S_ISDIR(info.st_mode);
+            others += (!stat(name, &info) && S_ISDIR(info.st_mode)) || rn_listing_takes(l, name);
         if (!status)
             free(name);
     }
-    *found = !status && tars && !folders;
+    *found = !status && tars && !others;
     if (*found)
         status = rn_lines_labels(&labels, path, "labels.txt", err);
     for (int i = 0; i < count && *found && !status; i++) {
