@@ -167,6 +167,9 @@ int rn_resolve_options(rn_trainer *t, rn_error *err)
     if (o->class_weights_count && o->class_weights_count != d->classes)
         return rn_error_set(err, RN_ERR_ARG, "--class-weights has %d numbers, %s has %d classes", o->class_weights_count, t->data_name,
                             d->classes);
+    if (d->several && o->balance == RN_BALANCE_SAMPLING)
+        return rn_error_set(err, RN_ERR_ARG, "--balance sampling draws classes, and items of %s have several: use --balance weights",
+                            t->data_name);
     int items = rn_split_count(d, RN_PART_TRAIN, -1);
     if (items < 2)
         return rn_error_set(err, RN_ERR_DATA, "%s: %d items to train on; add recordings, or a split with more in its train part",
