@@ -130,7 +130,7 @@ static int best_window(const rn_report *r, int i, int answer)
     int best = 0, windows = a->first[i + 1] - a->first[i];
     float *p = malloc((size_t)a->classes * sizeof *p), most = -1;
     for (int w = 0; p && w < windows; w++) {
-        rn_softmax(a->logits + ((int64_t)a->first[i] + w) * a->classes, a->classes, 1, p, NULL);
+        (a->truth ? rn_sigmoids : rn_softmax)(a->logits + ((int64_t)a->first[i] + w) * a->classes, a->classes, 1, p, NULL);
         if (p[answer] > most) {
             most = p[answer];
             best = w;

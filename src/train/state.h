@@ -93,6 +93,7 @@ struct rn_trainer {
     float *kept;                     /* [blocks][ghost] with drop_path, else NULL */
     int *labels2, *pair;             /* [batch] with mixup */
     double *share;                   /* [batch] */
+    float *targets;                  /* [batch][classes] with several labels, else NULL */
     double *class_weights;           /* [classes] or NULL */
 
     /* Where the run stands; all of it in a checkpoint. */
