@@ -113,8 +113,9 @@ static void print_model(const json_t *all)
     const json_t *arch = json_object_get(all, "arch"), *input = json_object_get(all, "input");
     char a[32], b[32];
     printf("model        %s (%s)\n", text_of(all, "path"), text_bytes(a, number_of(all, "bytes")));
-    printf("network      %s, width %lld, shortcut %s, stem %s, pool %s, embedding %lld\n", text_of(arch, "name"), number_of(arch, "width"),
-           text_of(arch, "shortcut"), text_of(arch, "stem"), text_of(arch, "pool"), number_of(arch, "embedding"));
+    printf("network      %s: ", text_of(arch, "name"));
+    print_network(arch);
+    printf(", pool %s, embedding %lld\n", text_of(arch, "pool"), number_of(arch, "embedding"));
     printf("parameters   %s   (arithmetic %lld)\n", text_count(a, number_of(all, "parameters")), number_of(all, "arithmetic"));
     if (json_integer_value(json_array_get(input, 1)))
         printf("input        %lldx%lldx%lld   (a session for one of them holds %s)\n", json_integer_value(json_array_get(input, 0)),

@@ -38,13 +38,13 @@ RN_API int rn_tools_model(const char *path, char **result, rn_error *err);
 
 /* ---- Networks -------------------------------------------------------------------------------------------------------------- */
 
-/* The table of a network: {"arch", "width", "shortcut", "stem", "pool", "input": [C,H,W], "layers": [{"name", "kind", "output": [C,H,W],
+/* The table of a network: {"arch", "width", "shortcut", "stem", "pool" and the other members, "input": [C,H,W], "layers": [{"name", "kind", "output": [C,H,W],
  * "parameters", "macs"}], "parameters", "macs", "classes", "embedding", "warnings": [...]}.
  *
  * options: as rn_model_create's, and "input": "CxHxW". "arch" may also be a benchmark's name: specN is resnetN on 1x64x200, netN is
  * resnetN as on ImageNet (7x7 stem, 3x224x224, 1,000 classes). */
 RN_API int rn_tools_arch(const char *options, char **result, rn_error *err);
-/* [{"arch", "blocks", "parameters", "macs", "input"}] of every name, at its defaults. */
+/* [{"arch", "use", "blocks", "parameters", "macs", "input", ...}] of every name, at its defaults; "use" is what the row is for. */
 RN_API int rn_tools_arch_list(char **result, rn_error *err);
 
 /* ---- Models from elsewhere -------------------------------------------------------------------------------------------------- */

@@ -307,6 +307,34 @@ static int work_learn(rn_error *err)
     return status;
 }
 
+/* A network with the steps that the small one has not, planned both ways. */
+static int work_variant(rn_error *err)
+{
+    rn_arch arch = small_arch();
+    rn_model *m = NULL;
+    rn_infer *infer = NULL;
+    rn_learn *learn = NULL;
+    arch.blocks[0] = arch.blocks[1] = 1;
+    arch.stages = 2;
+    arch.block = RN_BLOCK_BOTTLENECK;
+    arch.preact = arch.embedding2 = arch.shortcut_pool = 1;
+    arch.se = arch.groups = 2;
+    arch.group_width = 64;
+    arch.pooling = RN_POOLING_TSTP;
+    arch.pool_rows = 12;
+    int status = rn_model_new(&m, &arch, NULL, RN_INIT_PYTORCH, 0, 1, err);
+    if (!status)
+        status = rn_infer_open(&infer, m->graph, m->weights, m->stats, NULL, err);
+    if (!status)
+        status = rn_infer_plan(infer, 2, 24, 16, err);
+    if (!status)
+        status = rn_learn_open(&learn, m->graph, 3, 24, 16, NULL, RN_LEARN_DROP | RN_LEARN_RECOMPUTE, NULL, err);
+    rn_learn_close(&learn);
+    rn_infer_close(&infer);
+    rn_model_close(&m);
+    return status;
+}
+
 static void models(void **state)
 {
     (void)state;
@@ -337,6 +365,7 @@ static void engines(void **state)
     assert_int_equal(work_learn(&err), 0);
     memcpy(logits[0], logits[1], sizeof logits[0]);
     every_allocation(work_learn, logits_right);
+    every_allocation(work_variant, NULL);
 }
 
 int main(void)
