@@ -43,6 +43,24 @@ static void print_network(const json_t *all)
            text_count(classes, number_of(arch, "classes")), text_count(count, number_of(all, "parameters")));
 }
 
+static void print_preparation(const json_t *all)
+{
+    static const char *const sections[] = {"pictures", "features"};
+    const json_t *input = json_object_get(all, "input");
+    char shape[64];
+    for (int i = 0; i < 2; i++) {
+        json_t *section = json_object_get(all, sections[i]);
+        char *text = section ? json_dumps(section, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
+        if (text)
+            printf("%-9s %s\n", sections[i], text);
+        free(text);
+    }
+    if (input) {
+        shape_text(shape, input);
+        printf("input     %s\n", shape);
+    }
+}
+
 static void print_labels(const json_t *labels)
 {
     size_t i;
@@ -103,14 +121,24 @@ static void print_table(const json_t *all)
     char a[32], b[32];
     size_t i, widest = 6;
     json_t *row;
-    printf("read      %s (%s, %s): %s tensors, %s of them by the names of %s\n", text_of(all, "path"), text_of(all, "format"),
-           text_bytes(a, number_of(all, "bytes")), text_count(b, (int64_t)json_array_size(tensors)),
-           number_of(all, "known") == (json_int_t)json_array_size(tensors) ? "all"
-           : number_of(all, "known")                                       ? "some"
-                                                                           : "none",
-           number_of(all, "known") ? text_of(all, "names") : "a network that is known here");
+    json_int_t count = (json_int_t)json_array_size(tensors), known = number_of(all, "known");
+    int onnx = !strcmp(text_of(all, "format"), "ONNX");
+    printf("read      %s (%s, %s): %s tensor%s, ", text_of(all, "path"), text_of(all, "format"), text_bytes(a, number_of(all, "bytes")),
+           text_count(b, count), count == 1 ? "" : "s");
+    if (onnx)
+        printf("known by what its graph computes\n");
+    else if (!known)
+        printf("none by a name of a network that is known here\n");
+    else if (!strcmp(text_of(all, "names"), "ours"))
+        printf("%s by our names\n", known == count ? "all" : "some");
+    else
+        printf("%s by the names of %s\n", known == count ? "all" : "some", text_of(all, "names"));
     print_network(all);
+    print_preparation(all);
+    json_array_foreach(json_object_get(all, "notes"), i, row) printf("note      %s\n", json_string_value(row));
     print_labels(json_object_get(all, "labels"));
+    if (onnx && !strcmp(text_of(all, "writes"), "ours"))
+        return; /* every tensor has got the name that it is written with */
     json_array_foreach((json_t *)patterns, i, row) widest = strlen(text_of(row, "from")) > widest ? strlen(text_of(row, "from")) : widest;
     json_array_foreach((json_t *)patterns, i, row)
     {

@@ -182,6 +182,16 @@ static void given_member(rn_given *g, const rn_arch_field *f, rn_arch *arch)
         rn_given_fail(g, RN_ERR_ARG, "%s: want %s", option, want);
 }
 
+int rn_given_input(rn_given *g, int sizes[3])
+{
+    const char *text = rn_given_text(g, "input", NULL);
+    if (text && read_sizes(text, 3, sizes)) {
+        rn_given_fail(g, RN_ERR_ARG, "--input %s: want CxHxW, for example 1x64x200", text);
+        return 0;
+    }
+    return text != NULL;
+}
+
 void rn_given_network(rn_given *g, const char *name, rn_arch *arch, int *height, int *width)
 {
     char resnet[24];
@@ -194,17 +204,16 @@ void rn_given_network(rn_given *g, const char *name, rn_arch *arch, int *height,
     for (int i = 0; i < fields_count; i++)
         given_member(g, &fields[i], arch);
     usual_input(arch, height, width);
-    if ((text = rn_given_text(g, "input", NULL))) {
-        if (read_sizes(text, 3, sizes)) {
-            rn_given_fail(g, RN_ERR_ARG, "--input %s: want CxHxW, for example 1x64x200", text);
-            return;
-        }
+    if (rn_given_input(g, sizes)) {
         if (rn_given_has(g, "in_channels") && arch->in_channels != sizes[0])
-            rn_given_fail(g, RN_ERR_ARG, "--input %s has %d channels, --in-channels says %d", text, sizes[0], arch->in_channels);
+            rn_given_fail(g, RN_ERR_ARG, "--input %s has %d channels, --in-channels says %d", rn_given_text(g, "input", ""), sizes[0],
+                          arch->in_channels);
         arch->in_channels = sizes[0];
         *height = sizes[1];
         *width = sizes[2];
     }
+    if (arch->pooling == RN_POOLING_TSTP && !rn_given_has(g, "pool_rows"))
+        arch->pool_rows = rn_arch_rows(arch, *height);
 }
 
 char *rn_result_text(json_t *value, rn_error *err)

@@ -12,7 +12,11 @@
 #include "api/result.h"
 #include "base/file.h"
 #include "base/utf8.h"
+#include "formats/onnx.h"
+#include "media/features.h"
+#include "media/pictures.h"
 #include "models/foreign.h"
+#include "models/onnx.h"
 #include "resnet_tools.h"
 
 enum { MOST_LABELS = 64 << 20 };
@@ -22,6 +26,10 @@ struct rn_conversion {
     rn_tensors tensors;  /* as they were read */
     rn_foreign *foreign; /* as ours */
     char names[24];      /* whose names are written */
+    rn_model *model;     /* of an ONNX file: what the tensors point into */
+    json_t *notes;       /* texts: what such a file had besides */
+    int input[3];        /* of "input"; 0: not given */
+    int fold_bn;
 };
 
 static const int64_t no_batches; /* num_batches_tracked where a file has none, or not as a whole number */
@@ -72,11 +80,71 @@ static void read_given(rn_given *g, rn_foreign_given *given, rn_error *err)
         g->status = err ? err->code : RN_ERR_FORMAT;
 }
 
+/* WeSpeaker's filter banks: Kaldi's, 80 of them at 16 kHz, less their mean; it trains on 200 frames. */
+static int add_filter_banks(rn_conversion *c, rn_error *err)
+{
+    rn_features f;
+    rn_features_default(&f, RN_KALDI, 16000);
+    f.bins = c->foreign->arch.pool_rows * 8;
+    f.seconds = 2;
+    rn_features_complete(&f);
+    int status = rn_features_check(&f, err);
+    if (!status)
+        status = rn_foreign_section(c->foreign, "features", rn_features_to_json(&f), err);
+    return status ? status
+                  : rn_foreign_section(c->foreign, "input", json_pack("[i,i,I]", 1, f.bins, (json_int_t)rn_features_length(&f)), err);
+}
+
+/* How the network's input is made, as a section of the model, and its size. */
+static int add_preprocessing(rn_conversion *c, const char *name, rn_error *err)
+{
+    rn_pictures p;
+    int height, width, channels = c->foreign->arch.in_channels, speaker = !strcmp(name, "wespeaker");
+    if (c->foreign->why.code)
+        return 0; /* not to be written anyway */
+    if (speaker != (c->foreign->arch.pooling == RN_POOLING_TSTP))
+        return rn_error_set(err, RN_ERR_ARG, "--preprocessing %s is for %s; the network of %s is none of these", name,
+                            speaker ? "networks over filter banks of 80 bins" : "networks over pictures", c->path);
+    if (speaker)
+        return add_filter_banks(c, err);
+    int status = rn_pictures_preset(&p, name, err);
+    if (!status && channels != 1 && channels != 3)
+        status = rn_error_set(err, RN_ERR_ARG, "--preprocessing %s: the network of %s takes %d channels, pictures have 1 or 3", name,
+                              c->path, channels);
+    if (status)
+        return status;
+    rn_pictures_set_channels(&p, channels);
+    rn_pictures_size(&p, &height, &width);
+    if ((status = rn_pictures_check(&p, err)) || (status = rn_foreign_section(c->foreign, "pictures", rn_pictures_to_json(&p), err)))
+        return status;
+    return height ? rn_foreign_section(c->foreign, "input", json_pack("[i,i,i]", channels, height, width), err) : 0;
+}
+
+static void take_note(void *context, const char *text)
+{
+    rn_conversion *c = context;
+    rn_result_add(&c->notes, json_string(text));
+}
+
+/* The file's tensors. A graph of ONNX is recognised first; what it comes to are tensors by our names. */
+static int read_tensors(rn_conversion *c, rn_error *err)
+{
+    if (!rn_onnx_is_file(c->path))
+        return rn_tensors_read(c->path, &c->tensors, err);
+    if (!(c->notes = json_array()))
+        return rn_error_memory(err, "notes", 1);
+    int status = rn_onnx_load(&c->model, c->path, take_note, c, err);
+    if (!status && !c->notes)
+        status = rn_error_memory(err, "notes", 1);
+    return status ? status : rn_model_tensors(c->model, &c->tensors, err);
+}
+
 int rn_conversion_open(rn_conversion **conversion, const char *path, const char *options, rn_error *err)
 {
     rn_given given;
     rn_foreign_given answers = {0};
     rn_conversion *c = calloc(1, sizeof *c);
+    char preprocessing[24] = "";
     rn_error own;
     int status;
     *conversion = NULL;
@@ -88,12 +156,17 @@ int rn_conversion_open(rn_conversion **conversion, const char *path, const char 
     if (!rn_given_open(&given, options, err)) {
         rn_given_ignore(&given, "threads");
         snprintf(c->names, sizeof c->names, "%s", rn_given_text(&given, "names", "ours"));
+        snprintf(preprocessing, sizeof preprocessing, "%s", rn_given_text(&given, "preprocessing", ""));
+        answers.prepared = preprocessing[0] != 0;
+        rn_given_input(&given, c->input);
+        c->fold_bn = rn_given_flag(&given, "fold_bn");
         read_given(&given, &answers, err);
         if (!given.status && !rn_names_called(c->names, 0, err))
             given.status = RN_ERR_ARG;
     }
-    if ((status = rn_given_close(&given)) || (status = rn_tensors_read(path, &c->tensors, err)) ||
-        (status = rn_foreign_open(&c->foreign, path, &c->tensors, &answers, err)))
+    if ((status = rn_given_close(&given)) || (status = read_tensors(c, err)) ||
+        (status = rn_foreign_open(&c->foreign, path, &c->tensors, &answers, err)) ||
+        (preprocessing[0] && (status = add_preprocessing(c, preprocessing, err))))
         goto fail;
     *conversion = c;
     c = NULL;
@@ -111,6 +184,8 @@ void rn_conversion_close(rn_conversion **conversion)
         return;
     rn_foreign_close(&c->foreign);
     rn_tensors_free(&c->tensors);
+    rn_model_close(&c->model);
+    json_decref(c->notes);
     free(c->path);
     free(c);
     *conversion = NULL;
@@ -164,10 +239,41 @@ static int write_safetensors(const rn_conversion *c, const char *path, rn_error 
     return status;
 }
 
+/* Rows of a spectrogram are fixed by its features, and a pool of several bins wants to know what it pools; all else stays open unless it is given. */
+static void set_input(const rn_conversion *c, const rn_model *model, rn_onnx_options *options)
+{
+    int channels, height, width, bins = model->arch.pool_h > 1 || model->arch.pool_w > 1;
+    rn_model_input(model, &channels, &height, &width);
+    options->input_h = c->input[1];
+    options->input_w = c->input[2];
+    if (!c->input[0] && (bins || rn_model_section(model, "features")))
+        options->input_h = height;
+    if (!c->input[0] && model->arch.pool_w > 1)
+        options->input_w = width;
+}
+
+static int write_onnx(const rn_conversion *c, const char *path, rn_error *err)
+{
+    rn_model *model = NULL;
+    rn_onnx_options options = {.fold_bn = c->fold_bn};
+    if (strcmp(c->names, "ours") != 0)
+        return rn_error_set(err, RN_ERR_ARG, "%s: ONNX files have the names of ours; --names %s is for .safetensors", path, c->names);
+    int status = rn_model_from_tensors(&model, c->path, &c->foreign->ours, err);
+    if (!status && c->input[0] && c->input[0] != model->arch.in_channels)
+        status = rn_error_set(err, RN_ERR_ARG, "--input %dx%dx%d: the network has %d input channels", c->input[0], c->input[1], c->input[2],
+                              model->arch.in_channels);
+    if (!status) {
+        set_input(c, model, &options);
+        status = rn_onnx_save(model, path, &options, err);
+    }
+    rn_model_close(&model);
+    return status;
+}
+
 static const struct writer {
     const char *extension;
     int (*write)(const rn_conversion *c, const char *path, rn_error *err);
-} writers[] = {{".safetensors", write_safetensors}};
+} writers[] = {{".safetensors", write_safetensors}, {".onnx", write_onnx}};
 
 int rn_conversion_write(const rn_conversion *c, const char *path, rn_error *err)
 {
@@ -179,7 +285,7 @@ int rn_conversion_write(const rn_conversion *c, const char *path, rn_error *err)
     for (size_t i = 0; extension && i < sizeof writers / sizeof *writers; i++)
         if (!strcasecmp(extension, writers[i].extension))
             return writers[i].write(c, path, err);
-    return rn_error_set(err, RN_ERR_ARG, "%s: .safetensors can be written; in Python safetensors.torch.load_file reads it", path);
+    return rn_error_set(err, RN_ERR_ARG, "%s: .safetensors and .onnx can be written; in Python safetensors.torch.load_file reads it", path);
 }
 
 /* ---- The table ---- */
@@ -243,13 +349,21 @@ int rn_conversion_result(const rn_conversion *c, char **result, rn_error *err)
             rn_result_add(&asks, json_string(rn_foreign_question(i)));
     json_t *all =
         json_pack("{s:o, s:I, s:s, s:s, s:s, s:b, s:o, s:i, s:o, s:o, s:o}", "path", rn_result_path(c->path), "bytes",
-                  (json_int_t)file.st_size, "format", rn_tensors_metadata(&c->tensors, "pth.dictionary") ? "PyTorch" : "safetensors",
+                  (json_int_t)file.st_size, "format", c->model                                              ? "ONNX"
+                  : rn_tensors_metadata(&c->tensors, "pth.dictionary") ? "PyTorch"
+                                                                       : "safetensors",
                   "names", f->names->name, "writes", c->names, "ready", f->why.code == 0, "asks", asks, "known", f->known, "patterns",
                   pattern_rows(c), "tensors", tensor_rows(c), "missing", rn_foreign_missing(f));
     if (f->graph) {
         rn_result_set(&all, "arch", rn_arch_json(&f->arch));
         rn_result_set(&all, "parameters", json_integer(f->graph->weights_count));
     }
+    static const char *const sections[] = {"pictures", "features", "input"};
+    for (int i = 0; f->config && i < 3; i++)
+        if (json_object_get(f->config, sections[i]))
+            rn_result_set(&all, sections[i], json_incref(json_object_get(f->config, sections[i])));
+    if (c->notes)
+        rn_result_set(&all, "notes", json_incref(c->notes));
     if (f->labels)
         rn_result_set(&all, "labels", json_incref(f->labels));
     if (f->why.code)

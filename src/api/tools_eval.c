@@ -122,6 +122,8 @@ static int match_labels(rn_evaluation *e, rn_error *err)
 {
     rn_dataset *d = e->dataset;
     const rn_model *m = e->model;
+    if (rn_model_wants_classes(m, m->source ? m->source : "the model", err))
+        return RN_ERR_UNSUPPORTED;
     int status = 0, *map = calloc((size_t)d->classes + 1, sizeof *map);
     char **labels = calloc((size_t)m->arch.classes + 1, sizeof *labels);
     if (!map || !labels) {

@@ -16,7 +16,9 @@
 #include "base/cpu.h"
 #include "base/threads.h"
 #include "data/listing.h"
+#include "formats/onnx.h"
 #include "models/foreign.h"
+#include "models/onnx.h"
 #include "resnet_tools.h"
 
 int rn_tools_cpu(const char *level, rn_error *err)
@@ -108,7 +110,10 @@ int rn_tools_model(const char *path, char **result, rn_error *err)
     int64_t bytes = 0;
     int channels, height, width, status;
     *result = NULL;
-    if ((status = rn_tensors_read(path, &tensors, err)))
+    int onnx = rn_onnx_is_file(path);
+    if (onnx && ((status = rn_onnx_load(&model, path, NULL, NULL, err)) || (status = rn_model_tensors(model, &tensors, err))))
+        goto fail;
+    if (!onnx && (status = rn_tensors_read(path, &tensors, err)))
         return status;
     stat(path, &file);
     if (rn_foreign_is(&tensors)) {
@@ -117,7 +122,7 @@ int rn_tools_model(const char *path, char **result, rn_error *err)
         status = *result ? 0 : RN_ERR_MEMORY;
         goto fail;
     }
-    if ((status = rn_model_from_tensors_unchecked(&model, path, &tensors, err)))
+    if (!onnx && (status = rn_model_from_tensors_unchecked(&model, path, &tensors, err)))
         goto fail;
     rn_tensors_free(&tensors);
     rn_model_input(model, &channels, &height, &width);

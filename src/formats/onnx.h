@@ -101,5 +101,6 @@ double rn_onnx_real(const rn_onnx_tensor *t, int64_t i);
 int64_t rn_onnx_integer(const rn_onnx_tensor *t, int64_t i);
 /* 1 if the first bytes of a file may be those of an ONNX model (a field of ModelProto in front); 16 are enough. */
 int rn_onnx_known(const void *head, size_t size);
+int rn_onnx_is_file(const char *path); /* the same of a file; 0 if it cannot be read */
 
 #endif

@@ -69,5 +69,7 @@ int rn_onnx_known(const void *head, size_t size)
 {
     static const unsigned char next[] = {0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72};
     const unsigned char *bytes = head; /* field 1, a small IR version; then another field of a model */
+    if (size >= 9 && bytes[8] == '{') /* a header of safetensors that is 8 + 256 n bytes long */
+        return 0;
     return size >= 3 && bytes[0] == 0x08 && bytes[1] > 0 && bytes[1] < 0x40 && memchr(next, bytes[2], sizeof next);
 }

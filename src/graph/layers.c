@@ -29,12 +29,7 @@ int rn_layer_reader(const rn_graph *g, int node, rn_op op)
     return found;
 }
 
-int rn_layer_pad_merges(const rn_graph *g, int node)
-{
-    return g->nodes[node].op == RN_OP_PADSHORT && g->nodes[node].before == 0;
-}
-
-static int readers(const rn_graph *g, int node)
+int rn_layer_readers(const rn_graph *g, int node)
 {
     int count = 0;
     for (int i = node + 1; i < g->nodes_count; i++)
@@ -42,26 +37,72 @@ static int readers(const rn_graph *g, int node)
     return count;
 }
 
+int rn_layer_folds(const rn_graph *g, int bn)
+{
+    int in = g->nodes[bn].a;
+    return g->nodes[in].op == RN_OP_CONV && rn_layer_readers(g, in) == 1;
+}
+
+int rn_layer_end(const rn_graph *g, int add)
+{
+    return rn_layer_readers(g, add) == 1 ? rn_layer_reader(g, add, RN_OP_RELU) : -1;
+}
+
+int rn_layer_pad_merges(const rn_graph *g, int node)
+{
+    int add = g->nodes[node].op == RN_OP_PADSHORT && g->nodes[node].before == 0 ? rn_layer_reader(g, node, RN_OP_ADD) : -1;
+    return add >= 0 && rn_layer_end(g, add) >= 0;
+}
+
+/* What a block's function may end in: BN, a scaled value, or with pre-activation a convolution. */
+static int joins(const rn_graph *g, const rn_node *add)
+{
+    rn_op op = g->nodes[add->a].op;
+    return op == RN_OP_SCALE || (op == RN_OP_BN && rn_layer_folds(g, add->a)) || op == RN_OP_CONV;
+}
+
+static int check_conv(const rn_graph *g, int i, rn_error *err)
+{
+    const rn_node *n = &g->nodes[i];
+    int input = g->nodes[n->a].op == RN_OP_INPUT, taps = n->kernel_h * n->kernel_w * (input ? g->in_channels : 1);
+    if (n->groups > 1 && input)
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: the first layer cannot have groups", n->name);
+    if (taps > MOST_TAPS)
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: %d weights an output, the first layer can have %d: use fewer input channels or a smaller kernel", n->name, taps, MOST_TAPS);
+    for (int j = i + 1; j < g->nodes_count; j++) {
+        rn_op op = g->nodes[j].op;
+        if ((g->nodes[j].a == i || g->nodes[j].b == i) && op != RN_OP_BN && op != RN_OP_ADD && op != RN_OP_MAXPOOL && op != RN_OP_SQUEEZE && op != RN_OP_SCALE)
+            return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: a convolution must be read by batch normalisation, an addition or a pool", n->name);
+    }
+    return rn_layer_readers(g, i) ? 0 : rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: nothing reads it", n->name);
+}
+
+static int check_bn(const rn_graph *g, int i, rn_error *err)
+{
+    const rn_node *n = &g->nodes[i];
+    int readers = rn_layer_readers(g, i), squeezed = rn_layer_reader(g, i, RN_OP_SQUEEZE) >= 0;
+    if (readers != 1 + squeezed)
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: batch normalisation must be read once", n->name);
+    if (!rn_layer_folds(g, i) && rn_layer_reader(g, i, RN_OP_RELU) < 0 && rn_layer_reader(g, i, RN_OP_LINEAR) < 0)
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: batch normalisation that follows no convolution must be read by ReLU or a linear layer", n->name);
+    return 0;
+}
+
 static int check_node(const rn_graph *g, int i, rn_error *err)
 {
     const rn_node *n = &g->nodes[i];
-    if (n->op == RN_OP_CONV && n->groups > 1 && g->nodes[n->a].op == RN_OP_INPUT)
-        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: the first layer cannot have groups", n->name);
-    if (n->op == RN_OP_CONV) {
-        int taps = n->kernel_h * n->kernel_w * (g->nodes[n->a].op == RN_OP_INPUT ? g->in_channels : 1);
-        if (taps > MOST_TAPS)
-            return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: %d weights an output, the first layer can have %d: use fewer input channels or a smaller kernel", n->name, taps, MOST_TAPS);
-        if (rn_layer_reader(g, i, RN_OP_BN) < 0 || readers(g, i) != 1)
-            return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: a convolution must be read by its batch normalisation alone", n->name);
-    }
+    if (n->op == RN_OP_CONV)
+        return check_conv(g, i, err);
+    if (n->op == RN_OP_BN)
+        return check_bn(g, i, err);
     if (n->op == RN_OP_LINEAR && (g->nodes[n->a].op == RN_OP_LINEAR ? 1 : n->in_h * n->in_w) > MOST_TAPS)
         return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: reads %d x %d positions, at most %d are supported: use a smaller pool", n->name, n->in_h, n->in_w, MOST_TAPS);
-    if (n->op == RN_OP_ADD && (rn_layer_reader(g, i, RN_OP_RELU) < 0 || readers(g, i) != 1 || g->nodes[n->a].op != RN_OP_BN))
-        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: an addition must join a batch normalisation and a shortcut, and be read by ReLU alone", n->name);
-    if (n->op == RN_OP_RELU && g->nodes[n->a].op != RN_OP_BN && g->nodes[n->a].op != RN_OP_ADD)
-        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: ReLU must follow batch normalisation or an addition", n->name);
-    if (n->op == RN_OP_BN && (readers(g, i) != 1 || g->nodes[n->a].op != RN_OP_CONV))
-        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: batch normalisation must follow a convolution and be read once", n->name);
+    if (n->op == RN_OP_ADD && (!joins(g, n) || (rn_layer_end(g, i) < 0) != (g->nodes[n->a].op == RN_OP_CONV || (g->nodes[n->a].op == RN_OP_SCALE && g->nodes[g->nodes[n->a].a].op == RN_OP_CONV))))
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: an addition must join a batch normalisation and a shortcut, and be read by ReLU alone; or a convolution, and not by ReLU", n->name);
+    if (n->op == RN_OP_SCALE && (g->nodes[n->b].op != RN_OP_SIGMOID || rn_layer_reader(g, i, RN_OP_ADD) < 0 || rn_layer_reader(g, n->a, RN_OP_SQUEEZE) < 0))
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: what is scaled must be squeezed, and end in an addition", n->name);
+    if (n->op == RN_OP_RELU && g->nodes[n->a].op != RN_OP_BN && g->nodes[n->a].op != RN_OP_ADD && g->nodes[n->a].op != RN_OP_LINEAR)
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: ReLU must follow batch normalisation, an addition or a linear layer", n->name);
     return 0;
 }
 
@@ -114,10 +155,11 @@ void rn_layer_gather(int n, const rn_map *from, float *to)
 
 void rn_layer_scatter(int n, const float *from, const rn_map *to)
 {
-    for (int i = 0; i < n; i++, from += to->channels) {
+    for (int i = 0; i < n; i++) {
         float *lanes = to->data + i * to->sample;
         memset(lanes, 0, (size_t)to->sample * sizeof *lanes);
-        memcpy(lanes, from, (size_t)to->channels * sizeof *lanes);
+        if (from)
+            memcpy(lanes, from + (int64_t)i * to->channels, (size_t)to->channels * sizeof *lanes);
     }
 }
 

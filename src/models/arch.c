@@ -37,7 +37,8 @@ typedef struct family_row {
     int groups, group_width; /* 0: 1 and 64 */
     int plain;
     rn_stem stem; /* 3x3: the kind's */
-    int shortcut_pool;
+    int shortcut_pool, preact, se;
+    int width, stem_width; /* 0: the kind's; as wide as the first stage */
 } family_row;
 
 #define BOTTLENECK .block = RN_BLOCK_BOTTLENECK
@@ -61,6 +62,15 @@ static const family_row family[] = {
     {"plain44", CIFAR, {7, 7, 7}, .plain = 1},
     {"plain56", CIFAR, {9, 9, 9}, .plain = 1},
     {"plain110", CIFAR, {18, 18, 18}, .plain = 1},
+    /* CIFAR with pre-activation: 6n + 2 layers, 9n + 2 with bottlenecks; wide ones, 6n + 4 layers */
+    {"resnetv2_110", CIFAR, {18, 18, 18}, .preact = 1},
+    {"resnetv2_164", CIFAR, {18, 18, 18}, BOTTLENECK, .preact = 1},
+    {"resnetv2_1001", CIFAR, {111, 111, 111}, BOTTLENECK, .preact = 1},
+    {"wrn-16-4", CIFAR, {2, 2, 2}, .preact = 1, .width = 64, .stem_width = 16},
+    {"wrn-16-8", CIFAR, {2, 2, 2}, .preact = 1, .width = 128, .stem_width = 16},
+    {"wrn-28-10", CIFAR, {4, 4, 4}, .preact = 1, .width = 160, .stem_width = 16},
+    {"wrn-40-2", CIFAR, {6, 6, 6}, .preact = 1, .width = 32, .stem_width = 16},
+    {"wrn-40-4", CIFAR, {6, 6, 6}, .preact = 1, .width = 64, .stem_width = 16},
     /* as on ImageNet */
     {"imagenet18", IMAGE, {2, 2, 2, 2}},
     {"imagenet34", IMAGE, {3, 4, 6, 3}},
@@ -81,11 +91,29 @@ static const family_row family[] = {
     {"resnet10t", IMAGE, {1, 1, 1, 1}, TIERED_POOLED},
     {"resnet14t", IMAGE, {1, 1, 1, 1}, BOTTLENECK, TIERED_POOLED},
     {"resnet50t", IMAGE, {3, 4, 6, 3}, BOTTLENECK, TIERED_POOLED},
+    {"seresnet18", IMAGE, {2, 2, 2, 2}, .se = 16},
+    {"seresnet34", IMAGE, {3, 4, 6, 3}, .se = 16},
+    {"seresnet50", IMAGE, {3, 4, 6, 3}, BOTTLENECK, .se = 16},
+    {"seresnet101", IMAGE, {3, 4, 23, 3}, BOTTLENECK, .se = 16},
+    {"seresnet152", IMAGE, {3, 8, 36, 3}, BOTTLENECK, .se = 16},
+    {"resnetv2_18", IMAGE, {2, 2, 2, 2}, .preact = 1},
+    {"resnetv2_34", IMAGE, {3, 4, 6, 3}, .preact = 1},
+    {"resnetv2_50", IMAGE, {3, 4, 6, 3}, BOTTLENECK, .preact = 1},
+    {"resnetv2_101", IMAGE, {3, 4, 23, 3}, BOTTLENECK, .preact = 1},
+    {"resnetv2_152", IMAGE, {3, 8, 36, 3}, BOTTLENECK, .preact = 1},
     {"resnext50_32x4d", IMAGE, {3, 4, 6, 3}, BOTTLENECK, .groups = 32, .group_width = 4},
     {"resnext101_32x8d", IMAGE, {3, 4, 23, 3}, BOTTLENECK, .groups = 32, .group_width = 8},
     {"resnext101_64x4d", IMAGE, {3, 4, 23, 3}, BOTTLENECK, .groups = 64, .group_width = 4},
     {"wide_resnet50_2", IMAGE, {3, 4, 6, 3}, BOTTLENECK, .group_width = 128},
     {"wide_resnet101_2", IMAGE, {3, 4, 23, 3}, BOTTLENECK, .group_width = 128},
+    /* of speakers, as WeSpeaker's */
+    {"wespeaker18", SPEAKER, {2, 2, 2, 2}},
+    {"wespeaker34", SPEAKER, {3, 4, 6, 3}},
+    {"wespeaker50", SPEAKER, {3, 4, 6, 3}, BOTTLENECK},
+    {"wespeaker101", SPEAKER, {3, 4, 23, 3}, BOTTLENECK},
+    {"wespeaker152", SPEAKER, {3, 8, 36, 3}, BOTTLENECK},
+    {"wespeaker221", SPEAKER, {6, 16, 48, 3}, BOTTLENECK},
+    {"wespeaker293", SPEAKER, {10, 20, 64, 3}, BOTTLENECK},
 };
 
 #define AT(member) offsetof(rn_arch, member)
@@ -154,12 +182,15 @@ int rn_arch_default(rn_arch *arch, const char *name, rn_error *err)
     memcpy(arch->blocks, row->blocks, sizeof arch->blocks);
     while (arch->stages < 4 && arch->blocks[arch->stages])
         arch->stages++;
-    arch->width = row->kind == CIFAR ? 16 : row->kind == SPEAKER ? 32 : 64;
+    arch->preact = row->preact;
+    arch->se = row->se;
+    arch->stem_width = row->stem_width;
+    arch->width = row->width ? row->width : row->kind == CIFAR ? 16 : row->kind == SPEAKER ? 32 : 64;
     arch->groups = row->groups ? row->groups : 1;
     arch->group_width = row->group_width ? row->group_width : 64;
     arch->stem = row->kind == IMAGE && !row->stem ? RN_STEM_7X7 : row->stem;
     arch->shortcut_pool = row->shortcut_pool;
-    arch->shortcut = row->plain ? RN_SHORTCUT_NONE : row->kind == CIFAR ? RN_SHORTCUT_A : RN_SHORTCUT_B;
+    arch->shortcut = row->plain ? RN_SHORTCUT_NONE : row->kind == CIFAR && !row->preact ? RN_SHORTCUT_A : RN_SHORTCUT_B;
     arch->pooling = row->kind == SPEAKER ? RN_POOLING_TSTP : RN_POOLING_AVERAGE;
     arch->pool_h = row->kind == SOUND ? 4 : 1;
     arch->pool_w = 1;
@@ -170,6 +201,21 @@ int rn_arch_default(rn_arch *arch, const char *name, rn_error *err)
     arch->in_channels = sound ? 1 : 3;
     arch->bn_eps = 1e-5;
     return 0;
+}
+
+static int halved(int rows)
+{
+    return rows / 2 + rows % 2;
+}
+
+int rn_arch_rows(const rn_arch *arch, int height)
+{
+    int rows = arch->stem == RN_STEM_3X3 ? height : halved(height);
+    if (arch->stem != RN_STEM_3X3 && arch->stem_pool != RN_STEM_POOL_NONE)
+        rows = arch->stem_pool == RN_STEM_POOL_END ? rows / 2 : halved(rows);
+    for (int stage = 1; stage < arch->stages; stage++)
+        rows = halved(rows);
+    return rows;
 }
 
 /* "stem_width" as its option, "--stem-width". */
@@ -215,20 +261,22 @@ static int check_blocks(const rn_arch *arch, rn_error *err)
     return 0;
 }
 
-/* What no builder makes yet. */
-static int check_built(const rn_arch *arch, rn_error *err)
+/* Members that do not go together. */
+static int check_together(const rn_arch *arch, rn_error *err)
 {
+    int basic = arch->block == RN_BLOCK_BASIC, none = arch->shortcut == RN_SHORTCUT_NONE, tstp = arch->pooling == RN_POOLING_TSTP;
     const struct {
-        int wanted;
-        const char *option;
-    } missing[] = {{arch->preact, "--preact"},
-                   {arch->se, "--se"},
-                   {arch->pooling == RN_POOLING_TSTP, "--pool tstp"},
-                   {arch->embedding2, "--embedding2"},
-                   {arch->classes == 0, "--classes 0"}};
-    for (size_t i = 0; i < sizeof missing / sizeof *missing; i++)
-        if (missing[i].wanted)
-            return rn_error_set(err, RN_ERR_ARG, "%s: this build does not make such networks", missing[i].option);
+        int wrong;
+        const char *text;
+    } rules[] = {{basic && arch->groups > 1, "--groups: basic blocks have none; add --block bottleneck"},
+                 {basic && arch->group_width != 64, "--group-width: basic blocks have no inner width; add --block bottleneck"},
+                 {none && arch->se, "--se: a plain net has no blocks to scale; take another --shortcut"},
+                 {tstp && arch->pool_rows < 1, "--pool tstp: --pool-rows is wanted, the rows of the map before it"},
+                 {arch->embedding2 && !arch->embedding, "--embedding2: it is a second layer behind the first; give --embedding a size"},
+                 {!arch->classes && !arch->embedding, "--classes 0: an answer is wanted; give --embedding a size"}};
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (rules[i].wrong)
+            return rn_error_set(err, RN_ERR_ARG, "%s", rules[i].text);
     return 0;
 }
 
@@ -243,9 +291,7 @@ static int check_arch(const rn_arch *arch, rn_error *err)
         return status;
     if (arch->pool_h < 1 || arch->pool_h > 1024 || arch->pool_w < 1 || arch->pool_w > 1024)
         return rn_error_set(err, RN_ERR_ARG, "--pool %dx%d: from 1x1 to 1024x1024 are possible", arch->pool_h, arch->pool_w);
-    if (arch->block == RN_BLOCK_BASIC && (arch->groups > 1 || arch->group_width != 64))
-        return rn_error_set(err, RN_ERR_ARG, "%s: basic blocks have none; add --block bottleneck", arch->groups > 1 ? "--groups" : "--group-width");
-    return check_built(arch, err);
+    return check_together(arch, err);
 }
 
 /* What the builder's functions hand to each other. */
@@ -254,22 +300,53 @@ typedef struct builder {
     const rn_arch *arch;
 } builder;
 
-/* One convolution with its BN: "<block>.conv<k>" and "<block>.bn<k>"; returns the BN. */
-static int conv_bn(const builder *b, const char *block, int k, int x, int channels, int kernel, int stride, int groups)
+typedef struct layer {
+    int channels, kernel, stride, groups;
+} layer;
+
+/* One convolution of a block with its BN, "<block>.conv<k>" and "<block>.bn<k>": BN behind it, or before it with ReLU between. */
+static int conv_bn(const builder *b, const char *block, int k, int x, const layer *l)
 {
-    char name[64];
-    snprintf(name, sizeof name, "%s.conv%d", block, k);
-    x = rn_graph_grouped(b->g, name, x, channels, kernel, stride, kernel / 2, groups);
-    snprintf(name, sizeof name, "%s.bn%d", block, k);
-    return rn_graph_bn(b->g, name, x, b->arch->bn_eps);
+    char conv[64], bn[64];
+    snprintf(conv, sizeof conv, "%s.conv%d", block, k);
+    snprintf(bn, sizeof bn, "%s.bn%d", block, k);
+    if (b->arch->preact && k > 1) /* the first one's stands before the shortcut too */
+        x = rn_graph_relu(b->g, rn_graph_bn(b->g, bn, x, b->arch->bn_eps));
+    x = rn_graph_grouped(b->g, conv, x, l->channels, l->kernel, l->stride, l->kernel / 2, l->groups);
+    return b->arch->preact ? x : rn_graph_bn(b->g, bn, x, b->arch->bn_eps);
 }
 
-static int shortcut(const builder *b, const char *block, int x, int channels, int stride)
+/* As timm: to a multiple of eight, at least eight. */
+static int squeezed(int channels, int ratio)
+{
+    int inner = (int)(((double)channels / ratio + 4) / 8) * 8;
+    return inner < 8 ? 8 : inner;
+}
+
+static int squeeze_and_excite(const builder *b, const char *block, int x)
+{
+    char name[64];
+    int channels = x < 0 ? 1 : b->g->nodes[x].channels, y;
+    snprintf(name, sizeof name, "%s.se.pool", block);
+    y = rn_graph_squeeze(b->g, name, x);
+    snprintf(name, sizeof name, "%s.se.fc1", block);
+    y = rn_graph_relu(b->g, rn_graph_pointwise(b->g, name, y, squeezed(channels, b->arch->se)));
+    snprintf(name, sizeof name, "%s.se.fc2", block);
+    y = rn_graph_pointwise(b->g, name, y, channels);
+    snprintf(name, sizeof name, "%s.se.gate", block);
+    y = rn_graph_sigmoid(b->g, name, y);
+    snprintf(name, sizeof name, "%s.se", block);
+    return rn_graph_scale(b->g, name, x, y);
+}
+
+/* x: the block's input; activated: behind its first BN and ReLU, which a changing shortcut reads too with pre-activation. */
+static int shortcut(const builder *b, const char *block, int x, int activated, int channels, int stride)
 {
     char name[64];
     int changes = x >= 0 && (stride > 1 || b->g->nodes[x].channels != channels);
     if (!changes && b->arch->shortcut != RN_SHORTCUT_C)
         return x;
+    x = activated;
     if (b->arch->shortcut == RN_SHORTCUT_A || b->arch->shortcut == RN_SHORTCUT_A2) {
         int more = x < 0 ? 0 : channels - b->g->nodes[x].channels;
         snprintf(name, sizeof name, "%s.shortcut", block);
@@ -282,6 +359,8 @@ static int shortcut(const builder *b, const char *block, int x, int channels, in
     }
     snprintf(name, sizeof name, "%s.shortcut.0", block);
     x = rn_graph_conv(b->g, name, x, channels, 1, stride, 0);
+    if (b->arch->preact)
+        return x;
     snprintf(name, sizeof name, "%s.shortcut.1", block);
     return rn_graph_bn(b->g, name, x, b->arch->bn_eps);
 }
@@ -295,24 +374,29 @@ static int inner_width(const rn_arch *arch, int width)
 
 static int residual_block(const builder *b, int stage, int index, int x)
 {
-    char block[32];
+    char block[32], bn[64];
     const rn_arch *arch = b->arch;
-    int stride = stage > 1 && index == 0 ? 2 : 1, width = arch->width << (stage - 1), channels, y;
+    int stride = stage > 1 && index == 0 ? 2 : 1, width = arch->width << (stage - 1), inner = inner_width(arch, width), activated = x;
+    int first = arch->stride_at == RN_STRIDE_AT_1X1 ? stride : 1;
+    const layer basic[] = {{width, 3, stride, 1}, {width, 3, 1, 1}};
+    const layer bottleneck[] = {{inner, 1, first, 1}, {inner, 3, stride / first, arch->groups}, {width * 4, 1, 1, 1}};
+    int depth = arch->block == RN_BLOCK_BASIC ? 2 : 3;
+    const layer *layers = depth == 2 ? basic : bottleneck;
     snprintf(block, sizeof block, "layer%d.%d", stage, index);
-    if (arch->block == RN_BLOCK_BOTTLENECK) {
-        int inner = inner_width(arch, width), first = arch->stride_at == RN_STRIDE_AT_1X1 ? stride : 1;
-        channels = width * 4;
-        y = rn_graph_relu(b->g, conv_bn(b, block, 1, x, inner, 1, first, 1));
-        y = rn_graph_relu(b->g, conv_bn(b, block, 2, y, inner, 3, stride / first, arch->groups));
-        y = conv_bn(b, block, 3, y, channels, 1, 1, 1);
-    } else {
-        channels = width;
-        y = rn_graph_relu(b->g, conv_bn(b, block, 1, x, width, 3, stride, 1));
-        y = conv_bn(b, block, 2, y, channels, 3, 1, 1);
+    snprintf(bn, sizeof bn, "%s.bn1", block);
+    if (arch->preact)
+        activated = rn_graph_relu(b->g, rn_graph_bn(b->g, bn, x, arch->bn_eps));
+    int y = activated;
+    for (int k = 1; k <= depth; k++) {
+        y = conv_bn(b, block, k, y, &layers[k - 1]);
+        if (!arch->preact && k < depth)
+            y = rn_graph_relu(b->g, y);
     }
+    if (arch->se)
+        y = squeeze_and_excite(b, block, y);
     if (arch->shortcut != RN_SHORTCUT_NONE)
-        y = rn_graph_add(b->g, block, y, shortcut(b, block, x, channels, stride));
-    return rn_graph_relu(b->g, y);
+        y = rn_graph_add(b->g, block, y, shortcut(b, block, x, activated, layers[depth - 1].channels, stride));
+    return arch->preact ? y : rn_graph_relu(b->g, y);
 }
 
 /* The convolutions of a stem; the last one's BN is "bn1" in all of them. */
@@ -334,11 +418,29 @@ static int stem(const builder *b)
     for (int i = 0; i < 3 && stems[arch->stem][i].name; i++) {
         const struct stem_layer *l = &stems[arch->stem][i];
         x = rn_graph_conv(b->g, l->name, x, width * l->numerator / l->denominator, l->kernel, l->stride, l->kernel / 2);
-        x = rn_graph_relu(b->g, rn_graph_bn(b->g, l->bn, x, arch->bn_eps));
+        if (!arch->preact || strcmp(l->bn, "bn1") != 0) /* then the first block's BN follows */
+            x = rn_graph_relu(b->g, rn_graph_bn(b->g, l->bn, x, arch->bn_eps));
     }
     if (arch->stem != RN_STEM_3X3 && arch->stem_pool != RN_STEM_POOL_NONE)
         x = rn_graph_maxpool(b->g, "maxpool", x, 3, 2, !end, 1);
     return x;
+}
+
+/* Pool, embedding and classifier; returns the logits, -1 where the embedding is the answer. */
+static int head(const builder *b, int x, int *embedding)
+{
+    const rn_arch *arch = b->arch;
+    int tstp = arch->pooling == RN_POOLING_TSTP;
+    x = tstp ? rn_graph_tstp(b->g, "pool", x, arch->pool_eps) : rn_graph_avgpool(b->g, "pool", x, arch->pool_h, arch->pool_w);
+    x = rn_graph_linear(b->g, "fc", x, tstp ? arch->pool_rows : arch->pool_h, tstp ? 1 : arch->pool_w,
+                        arch->embedding ? arch->embedding : arch->classes);
+    if (arch->embedding2)
+        x = rn_graph_linear(b->g, "fc2", rn_graph_plain_bn(b->g, "fc_bn", rn_graph_relu(b->g, x), arch->bn_eps), 1, 1, arch->embedding);
+    if (arch->embedding) {
+        *embedding = x;
+        x = arch->classes ? rn_graph_linear(b->g, "linear", x, 1, 1, arch->classes) : -1;
+    }
+    return x < 0 && arch->classes ? b->g->nodes_count : x; /* none is no node's number; a failure is no node either */
 }
 
 int rn_arch_graph(const rn_arch *arch, rn_graph **graph, rn_error *err)
@@ -353,12 +455,9 @@ int rn_arch_graph(const rn_arch *arch, rn_graph **graph, rn_error *err)
     for (int stage = 1; stage <= arch->stages; stage++)
         for (int i = 0; i < arch->blocks[stage - 1]; i++)
             x = residual_block(&b, stage, i, x);
-    x = rn_graph_avgpool(b.g, "pool", x, arch->pool_h, arch->pool_w);
-    x = rn_graph_linear(b.g, "fc", x, arch->pool_h, arch->pool_w, arch->embedding ? arch->embedding : arch->classes);
-    if (arch->embedding) {
-        embedding = x;
-        x = rn_graph_linear(b.g, "linear", x, 1, 1, arch->classes);
-    }
+    if (arch->preact)
+        x = rn_graph_relu(b.g, rn_graph_bn(b.g, "bn", x, arch->bn_eps));
+    x = head(&b, x, &embedding);
     if ((status = rn_graph_finish(b.g, embedding, x, err)))
         goto fail;
     *graph = b.g;

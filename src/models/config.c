@@ -217,6 +217,25 @@ int rn_arch_from_json(rn_arch *arch, const char *name, const json_t *json, rn_er
     return 0;
 }
 
+int rn_config_read(const char *name, const rn_tensors *tensors, json_t **config, rn_error *err)
+{
+    const char *text = rn_tensors_metadata(tensors, RN_MODEL_CONFIG);
+    json_error_t why;
+    if (!text)
+        return rn_error_set(err, RN_ERR_UNSUPPORTED,
+                            "%s: there is no " RN_MODEL_CONFIG " in its metadata, so its network, labels and features are unknown; "
+                            "a file that resnet train wrote has it",
+                            name);
+    *config = json_loads(text, JSON_REJECT_DUPLICATES, &why);
+    if (!*config && json_error_code(&why) == json_error_out_of_memory)
+        return rn_error_memory(err, "a model's description", strlen(text));
+    if (!*config)
+        return rn_error_set(err, RN_ERR_FORMAT, "%s: its " RN_MODEL_CONFIG " is not valid JSON: %.100s", name, why.text);
+    if (!json_is_object(*config))
+        return rn_error_set(err, RN_ERR_FORMAT, "%s: its " RN_MODEL_CONFIG " is not a JSON object", name);
+    return 0;
+}
+
 static int by_text(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);

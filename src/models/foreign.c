@@ -34,12 +34,13 @@ static void blame(rn_foreign *f, int code, const char *format, ...)
 
 static const struct question {
     unsigned bit;
-    const char *key, *what, *usual, *who, *other;
+    const char *key, *what, *who, *other;
 } questions[] = {
-    {RN_FOREIGN_STRIDE, "stride_at", "where bottlenecks carry the stride", "3x3", "torchvision, timm", "1x1 (Caffe, Keras)"},
-    {RN_FOREIGN_SHORTCUT, "shortcut", "how shortcuts without weights fill new channels", "A2", "half of the zeros before, half after",
+    {RN_FOREIGN_STRIDE, "stride_at", "where bottlenecks carry the stride", "torchvision, timm", "1x1 (Caffe, Keras)"},
+    {RN_FOREIGN_SHORTCUT, "shortcut", "how shortcuts without weights fill new channels", "half of the zeros before, half after",
      "A (all after)"},
-    {RN_FOREIGN_POOL, "pool", "how the bins of the pool lie", NULL, "bands of frequency over all of time", "another HxW"},
+    {RN_FOREIGN_POOL, "pool", "how the bins of the pool lie", "bands of frequency over all of time", "another HxW"},
+    {RN_FOREIGN_PREPROCESSING, "preprocessing", "how the network's input is made", "`resnet help convert` has others", "none"},
 };
 _Static_assert(sizeof questions / sizeof *questions == RN_FOREIGN_QUESTIONS, "a question for every bit");
 
@@ -57,27 +58,29 @@ static void option_text(const char *key, char option[24])
             *c = '-';
 }
 
-static void usual_text(const struct question *q, const rn_arch *arch, char text[40])
+/* The option with what is usual. */
+static void usual_text(const rn_foreign *f, const struct question *q, char text[60])
 {
-    char option[24];
+    char option[24], pool[32];
+    const char *usual = q->bit == RN_FOREIGN_STRIDE ? "3x3" : q->bit == RN_FOREIGN_SHORTCUT ? "A2" : pool;
+    snprintf(pool, sizeof pool, "%dx%d", f->arch.pool_h, f->arch.pool_w);
+    if (q->bit == RN_FOREIGN_PREPROCESSING)
+        usual = f->names->speaker ? "wespeaker" : f->arch.stem == RN_STEM_3X3 ? "cifar" : f->names->preprocessing;
     option_text(q->key, option);
-    if (q->usual)
-        snprintf(text, 40, "%s %s", option, q->usual);
-    else
-        snprintf(text, 40, "%s %dx%d", option, arch->pool_h, arch->pool_w);
+    snprintf(text, 60, "%s %s", option, usual);
 }
 
 /* The sentence that asks for what is open. Where nobody could answer yet, it has the whole command. */
 static void ask(rn_foreign *f, unsigned open, int answerable)
 {
     const char *name = f->name;
-    char what[300] = "", options[400] = "", usual[40];
+    char what[300] = "", options[400] = "", usual[60];
     for (int i = 0; i < RN_FOREIGN_QUESTIONS; i++) {
         const struct question *q = &questions[i];
         size_t w = strlen(what), o = strlen(options);
         if (!(open & q->bit))
             continue;
-        usual_text(q, &f->arch, usual);
+        usual_text(f, q, usual);
         snprintf(what + w, sizeof what - w, "%s%s", w ? ", nor " : "", q->what);
         if (answerable)
             snprintf(options + o, sizeof options - o, "%s%s (usual: %s) or %s", o ? ", and " : "", usual, q->who, q->other);
@@ -121,57 +124,70 @@ static int take_labels(rn_foreign *f, const char *name, const json_t *texts, rn_
 
 /* ---- Hugging Face's config.json ---- */
 
-/* {"0": "tench", "1": ...} as a list; NULL if a number is missing. */
-static json_t *labels_of(const json_t *names)
+/* {"0": "tench", "1": ...} as a list; *list NULL if a number is missing. */
+static int labels_of(const json_t *names, json_t **list, rn_error *err)
 {
-    json_t *list = json_array();
     char key[24];
-    for (size_t i = 0; list && i < json_object_size(names); i++) {
+    if (!(*list = json_array()))
+        return rn_error_memory(err, "labels", json_object_size(names));
+    for (size_t i = 0; i < json_object_size(names); i++) {
         snprintf(key, sizeof key, "%zu", i);
-        if (!json_is_string(json_object_get(names, key)) || json_array_append(list, json_object_get(names, key))) {
-            json_decref(list);
-            return NULL;
-        }
+        json_t *label = json_object_get(names, key);
+        int failed = json_is_string(label) && json_array_append(*list, label);
+        if (json_is_string(label) && !failed)
+            continue;
+        json_decref(*list);
+        *list = NULL;
+        return failed ? rn_error_memory(err, "labels", json_object_size(names)) : 0;
     }
-    return list;
+    return 0;
 }
 
-static json_t *read_beside(const char *path)
+/* config.json beside a file, if it is that of such a network; *config NULL: there is none. */
+static int read_beside(const char *path, json_t **config, rn_error *err)
 {
     const char *slash = strrchr(path, '/');
     size_t folder = slash ? (size_t)(slash - path) + 1 : 0, size;
     char *beside = malloc(folder + sizeof "config.json");
     unsigned char *data = NULL;
-    json_t *json = NULL;
-    if (beside) {
-        memcpy(beside, path, folder);
-        strcpy(beside + folder, "config.json");
-        if (!rn_file_read(beside, MOST_CONFIG, &data, &size, NULL))
-            json = json_loadb((const char *)data, size, 0, NULL);
-    }
+    json_error_t why;
+    *config = NULL;
+    if (!beside)
+        return rn_error_memory(err, "a path", folder);
+    memcpy(beside, path, folder);
+    strcpy(beside + folder, "config.json");
+    int status = rn_file_read(beside, MOST_CONFIG, &data, &size, err);
     free(beside);
+    if (status)
+        return status == RN_ERR_MEMORY ? status : 0;
+    *config = json_loadb((const char *)data, size, 0, &why);
     free(data);
-    if (json_is_string(json_object_get(json, "model_type")) && !strcmp(json_string_value(json_object_get(json, "model_type")), "resnet"))
-        return json;
-    json_decref(json);
-    return NULL;
+    if (!*config && json_error_code(&why) == json_error_out_of_memory)
+        return rn_error_memory(err, "config.json", size);
+    const char *type = json_string_value(json_object_get(*config, "model_type"));
+    if (!type || strcmp(type, "resnet")) {
+        json_decref(*config);
+        *config = NULL;
+    }
+    return 0;
 }
 
 /* Answers what the shapes left open. */
 static int read_huggingface(rn_foreign *f, const char *path, unsigned *open, rn_error *err)
 {
-    json_t *config = read_beside(path);
+    json_t *config;
+    int status = read_beside(path, &config, err);
     const char *activation = json_string_value(json_object_get(config, "hidden_act"));
-    int status = 0;
     if (!config)
-        return 0;
+        return status;
     f->arch.stride_at = json_is_true(json_object_get(config, "downsample_in_bottleneck")) ? RN_STRIDE_AT_1X1 : RN_STRIDE_AT_3X3;
     *open &= ~(unsigned)RN_FOREIGN_STRIDE;
     if (activation && strcmp(activation, "relu"))
         blame(f, RN_ERR_UNSUPPORTED, "%s: its config.json has \"hidden_act\": \"%.40s\"; networks here have relu", path, activation);
     if (json_is_true(json_object_get(config, "downsample_in_first_stage")))
         blame(f, RN_ERR_UNSUPPORTED, "%s: its config.json has \"downsample_in_first_stage\"; networks here keep the size there", path);
-    json_t *labels = labels_of(json_object_get(config, "id2label"));
+    json_t *labels = NULL;
+    status = labels_of(json_object_get(config, "id2label"), &labels, err);
     if (labels && f->arch.classes > 0 && json_array_size(labels) == (size_t)f->arch.classes && !f->labels)
         status = take_labels(f, path, labels, err);
     json_decref(labels);
@@ -197,8 +213,9 @@ static void blame_unknown(rn_foreign *f, const rn_tensors *tensors, int unknown,
         blame(f, RN_ERR_UNSUPPORTED, "%s: a checkpoint of a training; the model.safetensors beside it is its model", f->name);
     else if (!f->known)
         blame(f, RN_ERR_UNSUPPORTED,
-              "%s: not a residual network that is known here: none of its %d tensors has a name of one (%s); `resnet info` lists them",
-              f->name, f->count, name.text);
+              "%s: not a residual network that is known here: of its tensors (%s, %d in all) none is conv1, bn1, layer1.0.conv1 or fc by "
+              "any known names",
+              f->name, name.text, f->count);
     else if (unknown == 1)
         blame(f, RN_ERR_UNSUPPORTED, "%s: %s is in the file, but no network here has such a tensor", f->name, name.text);
     else
@@ -243,29 +260,40 @@ static int add_head(rn_foreign *f, int weights, rn_error *err)
     return status ? status : rn_tensors_add(&f->ours, "fc.bias", RN_F32, 1, (int64_t[1]){1}, f->zeros, err);
 }
 
-/* resnet.config as one of ours would have it; `old` is the file's own, where a model of ours has another project's names. */
-static int set_config(rn_foreign *f, const json_t *old, const json_t *more, rn_error *err)
+/* resnet.config into the metadata. */
+static int store_config(rn_foreign *f, rn_error *err)
 {
-    json_t *config = old ? json_copy((json_t *)old) : json_pack("{s:i}", "arithmetic", RN_ARITHMETIC), *arch = rn_arch_json(&f->arch),
-           *labels = f->labels ? json_incref(f->labels)
-                     : old     ? json_incref(json_object_get(old, "labels"))
-                               : rn_labels_json(NULL, f->arch.classes);
     char *text = NULL;
-    int status;
-    if (!config || !arch || !labels || json_object_set(config, "arch", arch) || json_object_set(config, "labels", labels) ||
-        (more && json_object_update(config, (json_t *)more)))
-        status = rn_error_memory(err, "a model's description", sizeof *f);
-    else
-        status = rn_json_dump(config, JSON_COMPACT | JSON_SORT_KEYS, &text, err);
+    int status = rn_json_dump(f->config, JSON_COMPACT | JSON_SORT_KEYS, &text, err);
     if (!status)
         status = rn_tensors_set_metadata(&f->ours, "format", "pt", err);
     if (!status)
         status = rn_tensors_set_metadata(&f->ours, RN_MODEL_CONFIG, text, err);
     free(text);
+    return status;
+}
+
+int rn_foreign_section(rn_foreign *f, const char *key, json_t *value, rn_error *err)
+{
+    if (json_object_set_new(f->config, key, value))
+        return rn_error_memory(err, "a model's description", sizeof *f);
+    return store_config(f, err);
+}
+
+/* resnet.config as a model of ours has it; `old` is the file's own, where a model of ours has another project's names. */
+static int set_config(rn_foreign *f, const json_t *old, rn_error *err)
+{
+    json_t *arch = rn_arch_json(&f->arch), *labels = f->labels ? json_incref(f->labels)
+                                                     : old     ? json_incref(json_object_get(old, "labels"))
+                                                               : rn_labels_json(NULL, f->arch.classes);
+    int status = 0;
+    f->config = old ? json_copy((json_t *)(uintptr_t)old) : json_pack("{s:i}", "arithmetic", RN_ARITHMETIC);
+    if (!f->config || (old && json_object_size(f->config) != json_object_size(old)) || !arch || !labels ||
+        json_object_set(f->config, "arch", arch) || json_object_set(f->config, "labels", labels))
+        status = rn_error_memory(err, "a model's description", sizeof *f);
     json_decref(labels);
     json_decref(arch);
-    json_decref(config);
-    return status;
+    return status ? status : store_config(f, err);
 }
 
 /* Every tensor of the network there, of its shape, and none besides. */
@@ -275,6 +303,8 @@ static void check(rn_foreign *f)
     rn_error why = {0};
     json_t *missing = rn_foreign_missing(f);
     size_t count = json_array_size(missing);
+    if (!missing)
+        blame(f, RN_ERR_MEMORY, "%s: no memory to look for its tensors", f->name);
     snprintf(network, sizeof network, "%s of width %d", f->arch.name, f->arch.width);
     if (count) {
         snprintf(theirs, sizeof theirs, "%s", json_string_value(json_object_get(json_array_get(missing, 0), "name")));
@@ -306,9 +336,10 @@ static int settle(rn_foreign *f, const rn_foreign_given *given, unsigned open, r
             if (!strcmp(key, questions[i].key))
                 open &= ~questions[i].bit;
     }
-    f->open = open;
-    if (open && !(given && given->weights))
-        ask(f, open, given && given->arch);
+    int answerable = given && given->arch;
+    if ((given && given->prepared) || (!answerable && open == RN_FOREIGN_PREPROCESSING)) /* numbers can be given to the network as it is */
+        open &= ~(unsigned)RN_FOREIGN_PREPROCESSING;
+    f->open = given && given->weights ? 0 : open;
     return status;
 }
 
@@ -332,14 +363,15 @@ static int describe(rn_foreign *f, const json_t *config, const rn_foreign_given 
         blame(f, why.code == RN_ERR_ARG ? RN_ERR_UNSUPPORTED : why.code, "%s: %s", f->name, why.text);
     if (f->graph)
         check(f);
-    return set_config(f, config, given ? given->config : NULL, err);
+    if (f->open)
+        ask(f, f->open, given && given->arch);
+    return f->why.code ? 0 : set_config(f, config, err);
 }
 
 int rn_foreign_open(rn_foreign **foreign, const char *name, rn_tensors *tensors, const rn_foreign_given *given, rn_error *err)
 {
     rn_foreign *f = calloc(1, sizeof *f);
-    const char *text = rn_tensors_metadata(tensors, RN_MODEL_CONFIG);
-    json_t *config = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    json_t *config = NULL;
     int status;
     *foreign = NULL;
     rn_tensors_strip(tensors);
@@ -348,11 +380,9 @@ int rn_foreign_open(rn_foreign **foreign, const char *name, rn_tensors *tensors,
         goto fail;
     }
     f->count = tensors->count;
-    if ((status = translate(f, tensors, err)))
-        goto fail;
-    if (text && !json_is_object(config))
-        blame(f, RN_ERR_FORMAT, "%s: its " RN_MODEL_CONFIG " is not a JSON object", name);
-    else if (f->known && (status = describe(f, config, given, err)))
+    if ((status = translate(f, tensors, err)) ||
+        (rn_tensors_metadata(tensors, RN_MODEL_CONFIG) && (status = rn_config_read(name, tensors, &config, err))) ||
+        (f->known && (status = describe(f, config, given, err))))
         goto fail;
     *foreign = f;
     f = NULL;
@@ -370,6 +400,7 @@ void rn_foreign_close(rn_foreign **foreign)
     rn_tensors_free(&f->ours);
     rn_graph_close(&f->graph);
     json_decref(f->labels);
+    json_decref(f->config);
     free(f->zeros);
     free(f->rows);
     free(f->name);
@@ -389,7 +420,10 @@ json_t *rn_foreign_missing(const rn_foreign *f)
             continue;
         }
         for (int d = 0; shape && d < p->dims; d++)
-            json_array_append_new(shape, json_integer(p->shape[d]));
+            if (json_array_append_new(shape, json_integer(p->shape[d]))) {
+                json_decref(shape);
+                shape = NULL;
+            }
         const char *name = rn_names_to_theirs(f->names, p->name, theirs) ? theirs : p->name;
         if (json_array_append_new(list, json_pack("{s:s, s:o}", "name", name, "shape", shape))) {
             json_decref(list);

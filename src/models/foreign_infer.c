@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MOST = 1 << 24 }; /* of any size, so that products of two fit */
+
 /* The tensor of that name with so many dimensions, none of them 0; NULL: none. */
 static const rn_tensor *find(const rn_tensors *t, int dims, const char *format, ...)
 {
@@ -25,7 +27,7 @@ static const rn_tensor *find(const rn_tensors *t, int dims, const char *format, 
     if (!found || found->dims != dims)
         return NULL;
     for (int d = 0; d < dims; d++)
-        if (found->shape[d] < 1 || found->shape[d] > INT32_MAX)
+        if (found->shape[d] < 1 || found->shape[d] > MOST)
             return NULL;
     return found;
 }
@@ -71,7 +73,10 @@ static int infer_blocks(const char *name, const rn_tensors *t, rn_arch *a, rn_er
     a->width = (int)(conv3 ? conv3->shape[0] / 4 : conv1->shape[0]);
     a->groups = 1;
     a->group_width = 64;
-    if (conv3 && a->width) {
+    if (!a->width)
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: layer1.0.conv3 has %lld channels, which no width times 4 is", name,
+                            (long long)conv3->shape[0]);
+    if (conv3) {
         int64_t inner = conv2->shape[0];
         a->groups = (int)(inner / conv2->shape[1] ? inner / conv2->shape[1] : 1);
         a->group_width = (int)(inner / a->groups * 64 / a->width);
@@ -128,17 +133,28 @@ static int infer_head(const char *name, const rn_names *names, const rn_tensors 
     return 0;
 }
 
+static int same_member(const rn_arch *a, const rn_arch *b, const rn_arch_field *field)
+{
+    const char *x = (const char *)a + field->offset, *y = (const char *)b + field->offset;
+    switch (field->kind) {
+    case RN_ARCH_BLOCKS:
+        return a->stages == b->stages && memcmp(a->blocks, b->blocks, sizeof a->blocks) == 0;
+    case RN_ARCH_POOL:
+        return a->pooling == b->pooling && a->pool_h == b->pool_h && a->pool_w == b->pool_w;
+    case RN_ARCH_REAL:
+        return memcmp(x, y, sizeof(double)) == 0;
+    default:
+        return memcmp(x, y, sizeof(int)) == 0;
+    }
+}
+
 /* Members in which two networks agree. */
 static int agreement(const rn_arch *a, const rn_arch *b)
 {
     int count, same = 0;
     const rn_arch_field *fields = rn_arch_fields(&count);
-    for (int i = 0; i < count; i++) {
-        json_t *x = rn_arch_member(a, fields[i].key), *y = rn_arch_member(b, fields[i].key);
-        same += json_equal(x, y);
-        json_decref(x);
-        json_decref(y);
-    }
+    for (int i = 0; i < count; i++)
+        same += same_member(a, b, &fields[i]);
     return same;
 }
 
@@ -176,6 +192,8 @@ int rn_foreign_infer(const char *name, const rn_names *names, const rn_tensors *
     arch->stride_at = RN_STRIDE_AT_3X3;
     if (arch->block == RN_BLOCK_BOTTLENECK && arch->stages > 1 && arch->pooling != RN_POOLING_TSTP) /* WeSpeaker has one convention */
         *open |= RN_FOREIGN_STRIDE;
+    if (arch->in_channels == 3 || names->speaker)
+        *open |= RN_FOREIGN_PREPROCESSING;
     choose_row(arch);
     return 0;
 }

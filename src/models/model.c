@@ -12,7 +12,9 @@
 
 #include "base/cpu.h"
 #include "formats/json.h"
+#include "formats/onnx.h"
 #include "models/config.h"
+#include "models/onnx.h"
 #include "models/foreign.h"
 
 enum { MANY_WEIGHTS = 1 << 21 }; /* from here on, reading them is shared between threads */
@@ -63,6 +65,15 @@ int rn_model_packed(const rn_model *model, const rn_packed **packed, rn_error *e
 json_t *rn_model_section(const rn_model *model, const char *name)
 {
     return json_object_get(model->config, name);
+}
+
+int rn_model_wants_classes(const rn_model *m, const char *name, rn_error *err)
+{
+    if (m->arch.classes)
+        return 0;
+    return rn_error_set(err, RN_ERR_UNSUPPORTED,
+                        "%s: the network has no classes, only an embedding of %d numbers: `resnet embed` writes it, `resnet train --init` adds classes",
+                        name, m->arch.embedding);
 }
 
 static int allocate(rn_model *m, rn_error *err)
@@ -151,7 +162,7 @@ static int check_tensor(const rn_param *p, const rn_tensor *t, const char *netwo
         if (strcmp(p->name, "conv1.weight") == 0 && t->dims == 4 && t->shape[0] != want[0])
             snprintf(hint, sizeof hint, ": try --width %lld", (long long)t->shape[0]);
         return rn_error_set(err, RN_ERR_SHAPE, "%s: %s is %s, %s wants %s%s", name, p->name, text_of_shape(t->dims, t->shape).text, network,
-            text_of_shape(p->dims, want).text, hint);
+                            text_of_shape(p->dims, want).text, hint);
     }
     if (t->dtype != RN_F32 && t->dtype != RN_F16 && t->dtype != RN_BF16 && t->dtype != RN_F64)
         return rn_error_set(err, RN_ERR_FORMAT, "%s: %s has dtype %s, a floating-point type is wanted", name, p->name,
@@ -178,7 +189,7 @@ static int check_numbers(const rn_param *p, const float *x, int64_t first, const
     for (int64_t i = 0; i < p->count; i++) {
         if (!isfinite(x[i]))
             return rn_error_set(err, RN_ERR_NUMBER, "%s: %s has a value that is not finite (%s at %lld)", name, p->name,
-                isnan(x[i]) ? "NaN" : "an infinity", (long long)(first + i));
+                                isnan(x[i]) ? "NaN" : "an infinity", (long long)(first + i));
         if (p->kind == RN_PARAM_BN_VAR && x[i] < 0)
             return rn_error_set(err, RN_ERR_NUMBER, "%s: %s has a negative variance (at %lld)", name, p->name, (long long)(first + i));
     }
@@ -316,25 +327,6 @@ int rn_model_check(const rn_graph *graph, const char *network, const char *name,
     return status;
 }
 
-static int read_config(const char *name, const rn_tensors *tensors, json_t **config, rn_error *err)
-{
-    const char *text = rn_tensors_metadata(tensors, RN_MODEL_CONFIG);
-    json_error_t why;
-    if (!text)
-        return rn_error_set(err, RN_ERR_UNSUPPORTED,
-                            "%s: there is no " RN_MODEL_CONFIG " in its metadata, so its network, labels and features are unknown; "
-                            "a file that resnet train wrote has it",
-                            name);
-    *config = json_loads(text, JSON_REJECT_DUPLICATES, &why);
-    if (!*config && json_error_code(&why) == json_error_out_of_memory)
-        return rn_error_memory(err, "a model's description", strlen(text));
-    if (!*config)
-        return rn_error_set(err, RN_ERR_FORMAT, "%s: its " RN_MODEL_CONFIG " is not valid JSON: %.100s", name, why.text);
-    if (!json_is_object(*config))
-        return rn_error_set(err, RN_ERR_FORMAT, "%s: its " RN_MODEL_CONFIG " is not a JSON object", name);
-    return 0;
-}
-
 static int read_temperature(rn_model *m, const char *name, rn_error *err)
 {
     const json_t *section = json_object_get(m->config, "calibration"), *value = json_object_get(section, "temperature");
@@ -342,7 +334,9 @@ static int read_temperature(rn_model *m, const char *name, rn_error *err)
         return 0;
     m->temperature = json_number_value(value);
     if (!(m->temperature >= 1e-3 && m->temperature <= 1e3))
-        return rn_error_set(err, RN_ERR_FORMAT, "%s: its calibration has no temperature between 0.001 and 1000; `resnet eval --calibrate` writes it anew", name);
+        return rn_error_set(err, RN_ERR_FORMAT,
+                            "%s: its calibration has no temperature between 0.001 and 1000; `resnet eval --calibrate` writes it anew",
+                            name);
     return 0;
 }
 
@@ -358,9 +352,8 @@ static int from_tensors(rn_model **model, const char *name, const rn_tensors *te
         rn_model_close(&m);
         return rn_error_memory(err, "a model", sizeof *m);
     }
-    if ((status = read_config(name, tensors, &m->config, err)) ||
-        (status = rn_arch_from_json(&m->arch, name, json_object_get(m->config, "arch"), err)) ||
-        (status = read_temperature(m, name, err)))
+    if ((status = rn_config_read(name, tensors, &m->config, err)) ||
+        (status = rn_arch_from_json(&m->arch, name, json_object_get(m->config, "arch"), err)) || (status = read_temperature(m, name, err)))
         goto fail;
     if ((status = rn_arch_graph(&m->arch, &m->graph, &why))) {
         status = rn_error_set(err, status == RN_ERR_ARG ? RN_ERR_FORMAT : status, "%s: %s", name, why.text);
@@ -416,6 +409,8 @@ static int from_any(rn_model **model, const char *name, rn_tensors *tensors, con
 static int load(rn_model **model, const char *path, const rn_foreign_given *given, rn_error *err)
 {
     rn_tensors tensors = {0};
+    if (rn_onnx_is_file(path))
+        return rn_onnx_load(model, path, NULL, NULL, err);
     unsigned state = rn_fp_enter();
     *model = NULL;
     int status = rn_tensors_read(path, &tensors, err);
@@ -511,7 +506,7 @@ int rn_model_rewrite(const char *path, const char *section, json_t *value, rn_er
     char *text = NULL;
     int status = value ? rn_safetensors_read(path, &tensors, err) : rn_error_memory(err, "a model's description", 1);
     if (!status)
-        status = read_config(path, &tensors, &config, err);
+        status = rn_config_read(path, &tensors, &config, err);
     if (!status && json_object_set(config, section, value))
         status = rn_error_memory(err, "a model's description", 1);
     if (!status && !(status = rn_json_dump(config, JSON_COMPACT | JSON_SORT_KEYS, &text, err)) &&

@@ -26,7 +26,8 @@ typedef struct shape {
     int blocks_count;
     block *blocks;                      /* last to first */
     int stem_count, stem[3], stem_pool; /* convolutions, last to first; the pool, -1: none */
-    int pool, embedding, logits;        /* layers */
+    int pool;                           /* layers; -1: none */
+    int fc, fc2, linear;                /* the first behind the pool, the second embedding's, the classifier behind an embedding */
     int adds;
     rn_error *err;
 } shape;
@@ -216,27 +217,46 @@ static int read_trunk(shape *s, int at)
     return status ? status : read_stem(s, at);
 }
 
-/* Logits, embedding and pool. */
+static int is_dense(const shape *s, int at)
+{
+    return layer_of(s, at)->kind == RN_LAYER_LINEAR || layer_of(s, at)->kind == RN_LAYER_CONV;
+}
+
+/* What is below a BN and a ReLU, or -1. */
+static int below_norm(const shape *s, int at)
+{
+    const rn_onnx_layer *bn = layer_of(s, at), *relu = bn->kind == RN_LAYER_BN ? layer_of(s, bn->a) : NULL;
+    return relu && relu->kind == RN_LAYER_RELU ? relu->a : -1;
+}
+
+/* The layers behind the pool, from the last: fc [ReLU BN fc2] [linear]. */
 static int read_head(shape *s)
 {
     const rn_onnx_net *net = s->net;
-    s->logits = net->outputs[0];
+    int at = net->outputs[0], inner;
     for (int i = 1; i < net->outputs_count; i++)
-        s->logits = net->outputs[i] > s->logits ? net->outputs[i] : s->logits;
-    s->embedding = -1;
-    const rn_onnx_layer *last = layer_of(s, s->logits);
-    if (last->kind != RN_LAYER_LINEAR && last->kind != RN_LAYER_CONV)
-        return rn_onnx_refuse(net, last->node, s->err, "no linear layer at its end: no residual network with a classifier");
-    s->pool = last->a;
-    if (layer_of(s, s->pool)->kind == RN_LAYER_LINEAR) {
-        s->embedding = s->pool;
-        s->pool = layer_of(s, s->embedding)->a;
+        at = net->outputs[i] > at ? net->outputs[i] : at;
+    if (!is_dense(s, at))
+        return rn_onnx_refuse(net, layer_of(s, at)->node, s->err, "no linear layer at its end: no residual network with an answer");
+    s->fc = at;
+    s->fc2 = s->linear = -1;
+    int next = layer_of(s, at)->a;
+    if (layer_of(s, next)->kind == RN_LAYER_LINEAR) {
+        s->linear = s->fc;
+        s->fc = next;
+        next = layer_of(s, next)->a;
     }
-    const rn_onnx_layer *pool = layer_of(s, s->pool);
-    if (pool->kind != RN_LAYER_POOL && pool->kind != RN_LAYER_AVGPOOL)
+    if ((inner = below_norm(s, next)) >= 0 && layer_of(s, inner)->kind == RN_LAYER_LINEAR) {
+        s->fc2 = s->fc;
+        s->fc = inner;
+        next = layer_of(s, inner)->a;
+    }
+    s->pool = next;
+    const rn_onnx_layer *pool = layer_of(s, next);
+    if (pool->kind != RN_LAYER_POOL && pool->kind != RN_LAYER_AVGPOOL && pool->kind != RN_LAYER_TSTP)
         return rn_onnx_refuse(net, pool->node, s->err,
                               "no average pool in front of the linear layers: no residual network that is known here");
-    if (pool->h < 1 || pool->w < 1)
+    if (pool->kind != RN_LAYER_TSTP && (pool->h < 1 || pool->w < 1))
         return rn_onnx_refuse(net, pool->node, s->err, "the file does not say how large the pooled map is; give its input a fixed size");
     return read_trunk(s, pool->a);
 }
@@ -308,6 +328,15 @@ static void set_shortcut(const shape *s, rn_arch *a)
     }
 }
 
+/* Channels over those that they are squeezed to: below the sigmoid a layer, a ReLU, and a layer with as many outputs. */
+static int squeeze_of(const shape *s, const block *b)
+{
+    int at = b->scale < 0 ? -1 : layer_of(s, b->scale)->b;
+    for (int i = 0; i < 3 && at >= 0; i++)
+        at = layer_of(s, at)->a;
+    return at >= 0 && is_dense(s, at) ? layer_of(s, b->scale)->channels / layer_of(s, at)->channels : 0;
+}
+
 static void set_blocks(const shape *s, rn_arch *a)
 {
     const block *b = &s->blocks[s->blocks_count - 1]; /* the first */
@@ -317,7 +346,7 @@ static void set_blocks(const shape *s, rn_arch *a)
     a->groups = inner->group;
     int64_t unit = (int64_t)a->width * inner->group;
     a->group_width = b->count == 3 && unit ? (int)((int64_t)inner->channels * 64 / unit) : 64;
-    a->se = b->scale < 0 ? 0 : layer_of(s, b->scale)->channels / (int)layer_of(s, b->scale)->weight->shape[0];
+    a->se = squeeze_of(s, &s->blocks[0]); /* the last: there it is rounded least */
     a->preact = s->adds > 0;
     for (int i = 0; i < s->net->layers_count; i++) {
         const rn_onnx_layer *layer = layer_of(s, i);
@@ -327,17 +356,20 @@ static void set_blocks(const shape *s, rn_arch *a)
 }
 
 /* ONNX has eps in fp32; networks give it in decimal. */
-static double eps_of(const shape *s)
+static double decimal(double eps)
 {
     static const double usual[] = {1e-5, 1e-3, 1e-6, 1e-4, 1.001e-5, 2e-5, 1e-7, 1e-8};
-    for (int i = 0; i < s->net->layers_count; i++) {
-        if (layer_of(s, i)->kind != RN_LAYER_BN)
-            continue;
-        for (size_t k = 0; k < sizeof usual / sizeof *usual; k++)
-            if ((float)usual[k] == (float)layer_of(s, i)->eps)
-                return usual[k];
-        return layer_of(s, i)->eps;
-    }
+    for (size_t k = 0; k < sizeof usual / sizeof *usual; k++)
+        if ((float)usual[k] == (float)eps)
+            return usual[k];
+    return eps;
+}
+
+static double eps_of(const shape *s)
+{
+    for (int i = 0; i < s->net->layers_count; i++)
+        if (layer_of(s, i)->kind == RN_LAYER_BN)
+            return decimal(layer_of(s, i)->eps);
     return 1e-5;
 }
 
@@ -374,9 +406,23 @@ static int set_name(rn_arch *a, rn_error *err)
     return 0;
 }
 
+/* A network over statistics that ends with one layer ends with its embedding, as those of speakers do; one over averages with its classes. */
+static void set_head(const shape *s, rn_arch *a)
+{
+    const rn_onnx_layer *pool = layer_of(s, s->pool), *fc = layer_of(s, s->fc);
+    int statistics = pool->kind == RN_LAYER_TSTP, ends = s->linear < 0 && (statistics || s->fc2 >= 0);
+    a->pooling = statistics ? RN_POOLING_TSTP : RN_POOLING_AVERAGE;
+    a->pool_h = statistics ? 1 : pool->h;
+    a->pool_w = statistics ? 1 : pool->w;
+    a->pool_rows = statistics ? (int)(fc->weight->count / fc->channels / pool->channels) : 0;
+    a->pool_eps = statistics ? decimal(pool->eps) : a->pool_eps;
+    a->embedding = s->linear >= 0 || ends ? fc->channels : 0;
+    a->embedding2 = s->fc2 >= 0;
+    a->classes = ends ? 0 : layer_of(s, s->linear >= 0 ? s->linear : s->fc)->channels;
+}
+
 static int describe(const shape *s, rn_arch *a)
 {
-    const rn_onnx_layer *pool = layer_of(s, s->pool);
     int status = rn_arch_default(a, rn_arch_name(0), s->err);
     if (status || (status = set_stages(s, a)))
         return status;
@@ -384,11 +430,7 @@ static int describe(const shape *s, rn_arch *a)
     set_blocks(s, a);
     set_shortcut(s, a);
     set_stem(s, a);
-    a->pooling = RN_POOLING_AVERAGE;
-    a->pool_h = pool->h;
-    a->pool_w = pool->w;
-    a->embedding = s->embedding < 0 ? 0 : layer_of(s, s->embedding)->channels;
-    a->classes = layer_of(s, s->logits)->channels;
+    set_head(s, a);
     a->bn_eps = eps_of(s);
     return set_name(a, s->err);
 }

@@ -44,9 +44,10 @@ static int get_window(lowering *l, const value *v, window *w)
         memcpy(w->kernel, given, sizeof given);
     if (dilations[0] != 1 || dilations[1] != 1)
         return REFUSE(l, "dilations %d", dilations[0] != 1 ? dilations[0] : dilations[1]);
-    if (w->strides[0] != w->strides[1])
+    if (w->strides[0] != w->strides[1] && strcmp(l->node->op, "AveragePool") != 0)
         return REFUSE(l, "strides %d and %d, only equal ones are computed here", w->strides[0], w->strides[1]);
-    if (w->strides[0] < 1 || w->kernel[0] < 1 || w->kernel[1] < 1 || w->pads[0] < 0 || w->pads[1] < 0 || w->pads[2] < 0 || w->pads[3] < 0)
+    if (w->strides[0] < 1 || w->strides[1] < 1 || w->kernel[0] < 1 || w->kernel[1] < 1 || w->pads[0] < 0 || w->pads[1] < 0 ||
+        w->pads[2] < 0 || w->pads[3] < 0)
         return REFUSE(l, "a kernel, stride or padding below zero");
     int same = strncmp(how, "SAME", 4) == 0;
     if (!same && how[0] && strcmp(how, "NOTSET") != 0 && strcmp(how, "VALID") != 0)
@@ -72,6 +73,7 @@ static int set_window(lowering *l, rn_onnx_layer *layer, const window *w)
     layer->kernel_h = w->kernel[0];
     layer->kernel_w = w->kernel[1];
     layer->stride = w->strides[0];
+    layer->stride_w = w->strides[1];
     layer->ceil = w->ceil;
     memcpy(layer->pads, w->pads, sizeof layer->pads);
     layer->h = out_size(layer->h, w->kernel[0], w->strides[0], w->pads[0] + w->pads[2], w->ceil);
@@ -142,7 +144,8 @@ int rn_lower_pool(lowering *l)
     if (w.kernel[0] == 1 && w.kernel[1] == 1 && !w.pads[0] && !w.pads[1] && !w.pads[2] && !w.pads[3]) { /* picks pixels */
         rn_lower_alias(l, v);
         value *thin = rn_lower_output(l);
-        thin->every[0] = thin->every[1] = w.strides[0];
+        thin->every[0] = w.strides[0];
+        thin->every[1] = w.strides[1];
         return 0;
     }
     rn_onnx_layer *layer = rn_lower_layer(l, maximum ? RN_LAYER_MAXPOOL : RN_LAYER_AVGPOOL, v->layer, CHANNELS_FIRST);
@@ -177,15 +180,15 @@ int rn_lower_mean(lowering *l)
 {
     const value *v = rn_lower_map(l, 0);
     unsigned axes;
-    int keep, none;
+    int keep, none, status;
+    if (rn_lower_spread_mean(l, &status))
+        return status;
     if (!v || rn_lower_axes(l, 1, 4, &axes) || rn_lower_int(l, "keepdims", 1, &keep) || rn_lower_int(l, "noop_with_empty_axes", 0, &none))
         return RN_ERR_UNSUPPORTED;
     unsigned pixels = v->layout == CHANNELS_LAST ? 1u << 1 | 1u << 2 : 1u << 2 | 1u << 3;
     if (v->layout == FLAT || (axes != pixels && (axes != 1u << 3 || v->layout != CHANNELS_FIRST)))
         return REFUSE(l, "a mean over other axes than all pixels, or time");
-    if (axes != pixels && !keep)
-        return REFUSE(l, "a mean over time that does not keep its axis");
-    return add_pool(l, v, axes == pixels, 1, keep ? v->layout : FLAT);
+    return add_pool(l, v, axes == pixels, 1, keep ? v->layout : axes == pixels ? FLAT : ROWS);
 }
 
 static int add_linear(lowering *l, const value *v, const rn_onnx_tensor *weight, const rn_onnx_tensor *bias, int transposed)

@@ -15,23 +15,36 @@ typedef enum rn_layer_kind {
     RN_LAYER_MAXPOOL,
     RN_LAYER_AVGPOOL, /* with a window */
     RN_LAYER_POOL,    /* adaptive average: out_h x out_w; out_h 0: all rows as they are */
+    RN_LAYER_TSTP,    /* statistics over time: means, then deviations, of every channel and row */
+    RN_LAYER_SPREAD,  /* on the way to one of those: over the map a */
     RN_LAYER_LINEAR,
     RN_LAYER_SIGMOID,
-    RN_LAYER_SCALE /* squeeze and excitation: a times the sigmoid of two layers over a's mean */
+    RN_LAYER_SCALE /* squeeze and excitation: each channel of a times that of b, one pixel */
 } rn_layer_kind;
+
+/* Steps from a map to its deviations over time. */
+typedef enum rn_spread {
+    RN_SPREAD_CENTRED,
+    RN_SPREAD_SQUARED,
+    RN_SPREAD_MEAN,
+    RN_SPREAD_SUM, /* of squares */
+    RN_SPREAD_VARIANCE,
+    RN_SPREAD_SAFE, /* with eps */
+    RN_SPREAD_DEVIATION
+} rn_spread;
 
 typedef struct rn_onnx_layer {
     rn_layer_kind kind;
-    int node;           /* of the file; -1: the input */
-    int a, b;           /* layers that it reads; -1: none. Of an addition, in the file's order */
-    int channels, h, w; /* of its output; h and w 0 where the file leaves them open */
-    int kernel_h, kernel_w, stride, group;
-    int pads[4];           /* top, left, bottom, right */
-    int ceil, counts_pads; /* of pools */
-    int front;             /* zero-padding shortcut: channels of zeros in front */
+    int node;                                        /* of the file; -1: the input */
+    int a, b;                                        /* layers that it reads; -1: none. Of an addition, in the file's order */
+    int channels, h, w;                              /* of its output; h and w 0 where the file leaves them open */
+    int kernel_h, kernel_w, stride, stride_w, group; /* stride_w is another in average pools alone */
+    int pads[4];                                     /* top, left, bottom, right */
+    int ceil, counts_pads;                           /* of pools */
+    int front;                                       /* zero-padding shortcut: channels of zeros in front */
+    rn_spread spread;
     int out_h, out_w;
     const rn_onnx_tensor *weight, *bias, *mean, *var; /* bias NULL: none */
-    const rn_onnx_tensor *weight2, *bias2;            /* the second layer of squeeze and excitation */
     int transposed;                                   /* linear: the weight is [in][out] */
     double eps;
 } rn_onnx_layer;

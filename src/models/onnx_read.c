@@ -100,6 +100,23 @@ static int has_pads(const rn_onnx_layer *l, int before, int behind)
     return l->pads[0] == before && l->pads[1] == before && l->pads[2] == behind && l->pads[3] == behind;
 }
 
+static int all_are(const rn_onnx_tensor *t, double number)
+{
+    for (int64_t i = 0; i < t->count; i++)
+        if (rn_onnx_real(t, i) != number)
+            return 0;
+    return 1;
+}
+
+/* Then a convolution's bias is theirs. */
+static int all_readers_normalise(const rn_graph *g, int node)
+{
+    for (int i = node + 1; i < g->nodes_count; i++)
+        if ((g->nodes[i].a == node && g->nodes[i].op != RN_OP_BN) || g->nodes[i].b == node)
+            return 0;
+    return 1;
+}
+
 static int check_conv(reading *r, const rn_node *n, const rn_onnx_layer *l)
 {
     const rn_param *p = &r->graph->params[n->weight];
@@ -113,6 +130,8 @@ static int check_conv(reading *r, const rn_node *n, const rn_onnx_layer *l)
                            (long long)l->weight->shape[0], (long long)l->weight->shape[1], (long long)l->weight->shape[2],
                            (long long)l->weight->shape[3], r->arch.name, r->arch.width, p->shape[0], p->shape[1], p->shape[2], p->shape[3],
                            n->name);
+    if (l->bias && !all_readers_normalise(r->graph, (int)(n - r->graph->nodes)) && !all_are(l->bias, 0))
+        return DIFFERS(r, l, "a bias, where %s has none (%s)", r->arch.name, n->name);
     return take_tensor(r, l, n->weight, l->weight, 0);
 }
 
@@ -134,10 +153,7 @@ static int take_folded(reading *r, const rn_node *n, const rn_onnx_layer *conv)
 /* BN behind a convolution with a bias of its own, which only moves the mean. */
 static int take_moved_mean(reading *r, const rn_node *n, const rn_onnx_layer *l, const rn_onnx_tensor *bias)
 {
-    int moved = 0;
-    for (int64_t i = 0; i < bias->count; i++)
-        moved |= rn_onnx_real(bias, i) != 0;
-    if (!moved)
+    if (all_are(bias, 0))
         return take_tensor(r, l, n->mean, l->mean, 0);
     float *made = make_room(r, bias->count);
     for (int64_t i = 0; made && i < bias->count; i++)
@@ -155,8 +171,11 @@ static int take_norm(reading *r, const rn_node *n, int layer)
         return DIFFERS(r, l, "%s has a batch normalisation there (%s)", r->arch.name, n->name);
     if ((float)l->eps != (float)n->eps)
         return DIFFERS(r, l, "epsilon %g, other normalisations of the file have %g", l->eps, n->eps);
-    if ((status = claim(r, n->a, l->a, l)) || (status = take_tensor(r, l, n->weight, l->weight, 0)) ||
-        (status = take_tensor(r, l, n->bias, l->bias, 0)) || (status = take_tensor(r, l, n->var, l->var, 0)))
+    if (n->weight < 0 && (!all_are(l->weight, 1) || !all_are(l->bias, 0)))
+        return DIFFERS(r, l, "weights in a normalisation that has none in %s (%s)", r->arch.name, n->name);
+    if (n->weight >= 0 && ((status = take_tensor(r, l, n->weight, l->weight, 0)) || (status = take_tensor(r, l, n->bias, l->bias, 0))))
+        return status;
+    if ((status = claim(r, n->a, l->a, l)) || (status = take_tensor(r, l, n->var, l->var, 0)))
         return status;
     if (conv->kind == RN_LAYER_CONV && conv->bias && behind_conv)
         return take_moved_mean(r, n, l, conv->bias);
@@ -167,7 +186,8 @@ static int check_maxpool(reading *r, const rn_node *n, const rn_onnx_layer *l)
 {
     /* ceil_mode without padding sees what a row and a column behind the edge would show: both take the last pixels or leave nothing over */
     int ends = l->ceil && has_pads(l, 0, 0) && n->pad == 0 && n->pad_end == n->kernel_h - n->stride;
-    if (l->kernel_h != n->kernel_h || l->kernel_w != n->kernel_w || l->stride != n->stride || (!ends && (l->ceil || !has_pads(l, n->pad, n->pad_end))))
+    if (l->kernel_h != n->kernel_h || l->kernel_w != n->kernel_w || l->stride != n->stride ||
+        (!ends && (l->ceil || !has_pads(l, n->pad, n->pad_end))))
         return DIFFERS(r, l, "kernel %dx%d, stride %d, padding %d,%d,%d,%d%s, where %s has another pool (%s)", l->kernel_h, l->kernel_w,
                        l->stride, l->pads[0], l->pads[1], l->pads[2], l->pads[3], l->ceil ? ", ceil_mode" : "", r->arch.name, n->name);
     return 0;
@@ -178,7 +198,8 @@ static int check_meanpool(reading *r, const rn_node *n, const rn_onnx_layer *l)
 {
     const rn_onnx_layer *in = &r->net.layers[l->a];
     int even = in->h && in->w && in->h % 2 == 0 && in->w % 2 == 0;
-    if (l->kernel_h != 2 || l->kernel_w != 2 || l->stride != 2 || !has_pads(l, 0, 0) || (!even && (!l->ceil || l->counts_pads)))
+    if (l->kernel_h != 2 || l->kernel_w != 2 || l->stride != 2 || l->stride_w != 2 || !has_pads(l, 0, 0) ||
+        (!even && (!l->ceil || l->counts_pads)))
         return DIFFERS(r, l, "an average that is none of 2x2 in steps of 2 up to the edge, as %s has it (%s)", r->arch.name, n->name);
     return 0;
 }
@@ -190,7 +211,7 @@ static int check_average(reading *r, const rn_node *n, const rn_onnx_layer *l)
     int is_bins = l->kind == RN_LAYER_POOL && l->out_h == n->out_h && l->out_w == n->out_w;
     if (l->kind == RN_LAYER_AVGPOOL && has_pads(l, 0, 0))
         is_bins = l->h == n->out_h && l->w == n->out_w && in->h == l->kernel_h * l->h && in->w == l->kernel_w * l->w &&
-                  (l->h == 1 || l->stride == l->kernel_h) && (l->w == 1 || l->stride == l->kernel_w);
+                  (l->h == 1 || l->stride == l->kernel_h) && (l->w == 1 || l->stride_w == l->kernel_w);
     return is_bins ? 0 : DIFFERS(r, l, "an average that is no adaptive pool to %dx%d", n->out_h, n->out_w);
 }
 
@@ -198,7 +219,7 @@ static int check_linear(reading *r, const rn_node *n, const rn_onnx_layer *l)
 {
     const rn_param *p = &r->graph->params[n->weight];
     if (l->channels != n->channels || l->weight->count != p->count ||
-        (l->kind == RN_LAYER_CONV && (l->kernel_h != 1 || l->kernel_w != 1 || l->group != 1 || !has_pads(l, 0, 0))))
+        (l->kind == RN_LAYER_CONV && (l->kernel_h != 1 || l->kernel_w != 1 || l->stride != 1 || l->group != 1 || !has_pads(l, 0, 0))))
         return DIFFERS(r, l, "a layer of %d outputs and %lld weights, where %s has %d and %lld (%s)", l->channels,
                        (long long)l->weight->count, r->arch.name, n->channels, (long long)p->count, n->name);
     int status = take_tensor(r, l, n->weight, l->weight, l->transposed);
@@ -212,6 +233,7 @@ static const char *const kinds[] = {[RN_LAYER_INPUT] = "the input",        [RN_L
                                     [RN_LAYER_ADD] = "an addition",        [RN_LAYER_PADSHORT] = "a zero-padding shortcut",
                                     [RN_LAYER_MAXPOOL] = "a maximum pool", [RN_LAYER_AVGPOOL] = "an average pool",
                                     [RN_LAYER_POOL] = "an average pool",   [RN_LAYER_LINEAR] = "a linear layer",
+                                    [RN_LAYER_TSTP] = "a statistics pool", [RN_LAYER_SPREAD] = "a part of a statistics pool",
                                     [RN_LAYER_SIGMOID] = "a sigmoid",      [RN_LAYER_SCALE] = "a squeeze and excitation"};
 
 /* Which layer a node of ours is. */
@@ -234,6 +256,13 @@ static int fits(rn_op op, rn_layer_kind kind)
         return kind == RN_LAYER_MAXPOOL;
     case RN_OP_MEANPOOL:
         return kind == RN_LAYER_AVGPOOL;
+    case RN_OP_SIGMOID:
+        return kind == RN_LAYER_SIGMOID;
+    case RN_OP_SCALE:
+        return kind == RN_LAYER_SCALE;
+    case RN_OP_TSTP:
+        return kind == RN_LAYER_TSTP;
+    case RN_OP_SQUEEZE:
     case RN_OP_AVGPOOL:
         return kind == RN_LAYER_POOL || kind == RN_LAYER_AVGPOOL;
     case RN_OP_LINEAR:
@@ -266,6 +295,11 @@ static int match(reading *r, int node)
     case RN_OP_MEANPOOL:
         status = check_meanpool(r, n, l);
         break;
+    case RN_OP_TSTP:
+        if ((float)l->eps != (float)n->eps)
+            status = DIFFERS(r, l, "an eps of %g, where %s has %g", l->eps, r->arch.name, n->eps);
+        break;
+    case RN_OP_SQUEEZE:
     case RN_OP_AVGPOOL:
         status = check_average(r, n, l);
         break;
@@ -274,15 +308,15 @@ static int match(reading *r, int node)
         break;
     case RN_OP_PADSHORT:
         if (l->channels != n->channels || l->stride != n->stride || l->front != n->before)
-            status = DIFFERS(r, l, "stride %d and %d channels, %d of zeros in front, where %s has %d, %d and %d (%s)", l->stride, l->channels,
-                             l->front, r->arch.name, n->stride, n->channels, n->before, n->name);
+            status = DIFFERS(r, l, "stride %d and %d channels, %d of zeros in front, where %s has %d, %d and %d (%s)", l->stride,
+                             l->channels, l->front, r->arch.name, n->stride, n->channels, n->before, n->name);
         break;
     default:
         break;
     }
     if (!status)
         status = claim(r, n->a, l->a, l);
-    return !status && n->op == RN_OP_ADD ? claim(r, n->b, l->b, l) : status;
+    return !status && n->b >= 0 ? claim(r, n->b, l->b, l) : status;
 }
 
 /* The outputs, and then every node from the last to the first. */
@@ -294,7 +328,7 @@ static int match_all(reading *r)
         r->layers[i] = -1;
     for (int i = 0; i < r->net.outputs_count; i++)
         last = r->net.outputs[i] > last ? r->net.outputs[i] : last;
-    r->layers[g->logits] = last;
+    r->layers[g->logits >= 0 ? g->logits : g->embedding] = last;
     for (int i = g->nodes_count - 1; i >= 0 && !status; i--)
         status = match(r, i);
     for (int i = 0; i < r->net.outputs_count && !status; i++)

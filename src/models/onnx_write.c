@@ -20,7 +20,14 @@
 #include "models/config.h"
 #include "models/onnx.h"
 
-enum { OPSET = 17, IR_VERSION = 8, NODES_EACH = 4, TENSORS_EACH = 6, ANY_WIDTH = 1 << 14 };
+enum {
+    OPSET = 17,
+    IR_VERSION = 8,
+    NODES_EACH = 4,
+    TENSORS_EACH = 6,
+    STATISTICS = 16 /* nodes of the one pool of that kind */,
+    ANY_WIDTH = 1 << 14
+};
 
 typedef struct writing {
     rn_onnx out;
@@ -153,7 +160,7 @@ static rn_onnx_node *add_conv(writing *w, int node, const char *output, const ch
     const char *in[3] = {value_name(w, n->a), weight, bias};
     rn_onnx_node *out = add_node(w, "Conv", n->name, output, bias ? 3 : 2, in);
     add_ints(w, out, "dilations", 2, (int64_t[]){1, 1});
-    add_int(w, out, "group", g->params[n->weight].shape[1] ? g->nodes[n->a].channels / g->params[n->weight].shape[1] : 1);
+    add_int(w, out, "group", n->groups);
     add_ints(w, out, "kernel_shape", 2, (int64_t[]){n->kernel_h, n->kernel_w});
     add_ints(w, out, "pads", 4, (int64_t[]){n->pad, n->pad, n->pad, n->pad});
     add_ints(w, out, "strides", 2, (int64_t[]){n->stride, n->stride});
@@ -183,12 +190,17 @@ static void put_folded(writing *w, int bn)
     add_conv(w, n->a, value_name(w, bn), weight_name, bias_name);
 }
 
+/* Does BN go into the convolution below it? Only where nothing else reads that. */
 static int is_folded(const writing *w, int bn)
 {
-    return w->options->fold_bn && w->model->graph->nodes[w->model->graph->nodes[bn].a].op == RN_OP_CONV;
+    const rn_graph *g = w->model->graph;
+    int conv = g->nodes[bn].a, readers = 0;
+    for (int i = conv + 1; i < g->nodes_count; i++)
+        readers += (g->nodes[i].a == conv) + (g->nodes[i].b == conv);
+    return w->options->fold_bn && g->nodes[conv].op == RN_OP_CONV && readers == 1;
 }
 
-/* The BN behind a convolution, if it goes into it. */
+/* Is there such a BN behind a convolution? */
 static int is_covered(const writing *w, int conv)
 {
     const rn_graph *g = w->model->graph;
@@ -198,10 +210,22 @@ static int is_covered(const writing *w, int conv)
     return 0;
 }
 
+/* What BN without weight and bias has in ONNX, where it must have them. */
+static const char *add_same(writing *w, const rn_node *n, const char *suffix, float number)
+{
+    float *numbers = room(w, (size_t)n->channels, sizeof *numbers);
+    int64_t shape[1] = {n->channels};
+    for (int i = 0; numbers && i < n->channels; i++)
+        numbers[i] = number;
+    return add_tensor(w, text(w, n->name, suffix), RN_ONNX_FLOAT, 1, shape, numbers);
+}
+
 static void put_norm(writing *w, int node)
 {
     const rn_node *n = &w->model->graph->nodes[node];
-    const char *in[5] = {value_name(w, n->a), add_param(w, n->weight), add_param(w, n->bias), add_param(w, n->mean), add_param(w, n->var)};
+    int plain = n->weight < 0;
+    const char *in[5] = {value_name(w, n->a), plain ? add_same(w, n, ".weight", 1) : add_param(w, n->weight),
+                         plain ? add_same(w, n, ".bias", 0) : add_param(w, n->bias), add_param(w, n->mean), add_param(w, n->var)};
     rn_onnx_node *out = add_node(w, "BatchNormalization", n->name, value_name(w, node), 5, in);
     add_real(w, out, "epsilon", n->eps);
     add_real(w, out, "momentum", 0.9); /* of the old value; 0.1 of the new one, as PyTorch has it */
@@ -281,17 +305,58 @@ static int put_pool(writing *w, int node)
     return 0;
 }
 
+/* Over one pixel of a map as a 1x1 convolution, as its weight has it; else over the flattened map, or the list that the layer below gives. */
 static void put_linear(writing *w, int node)
 {
     const rn_graph *g = w->model->graph;
     const rn_node *n = &g->nodes[node];
     const char *in[3] = {value_name(w, n->a), add_param(w, n->weight), add_param(w, n->bias)};
-    if (g->nodes[n->a].op != RN_OP_LINEAR) {
+    if (g->params[n->weight].dims == 4) {
+        add_ints(w, add_node(w, "Conv", n->name, value_name(w, node), 3, in), "kernel_shape", 2, (int64_t[]){1, 1});
+        return;
+    }
+    if (g->nodes[n->a].op == RN_OP_AVGPOOL) {
         const char *flat = text(w, n->name, ".flat");
         add_int(w, add_node(w, "Flatten", flat, flat, 1, in), "axis", 1);
         in[0] = flat;
     }
     add_int(w, add_node(w, "Gemm", n->name, value_name(w, node), 3, in), "transB", 1);
+}
+
+/* Means and deviations over time, the number of frames from the map's shape (onnx_statistics.c reads it). */
+static void put_statistics(writing *w, int node)
+{
+    const rn_node *n = &w->model->graph->nodes[node];
+    const char *x = value_name(w, n->a), *mean = text(w, n->name, ".mean"), *centred = text(w, n->name, ".centred"),
+               *squares = text(w, n->name, ".squares"), *sum = text(w, n->name, ".sum"), *shape = text(w, n->name, ".shape"),
+               *width = text(w, n->name, ".width"), *frames = text(w, n->name, ".frames"), *degrees = text(w, n->name, ".degrees"),
+               *variance = text(w, n->name, ".variance"), *safe = text(w, n->name, ".safe"), *deviation = text(w, n->name, ".deviation"),
+               *means = text(w, n->name, ".means"), *deviations = text(w, n->name, ".deviations");
+    float *numbers = room(w, 2, sizeof *numbers);
+    int64_t last[1] = {3};
+    if (w->failed)
+        return;
+    numbers[0] = 1;
+    numbers[1] = (float)n->eps;
+    rn_onnx_node *out = add_node(w, "ReduceMean", mean, mean, 1, &x);
+    add_ints(w, out, "axes", 1, last);
+    add_int(w, out, "keepdims", 1);
+    add_node(w, "Sub", centred, centred, 2, (const char *[]){x, mean});
+    add_node(w, "Mul", squares, squares, 2, (const char *[]){centred, centred});
+    const char *axis = add_int64s(w, text(w, n->name, ".axis"), 1, last);
+    add_int(w, add_node(w, "ReduceSum", sum, sum, 2, (const char *[]){squares, axis}), "keepdims", 1);
+    add_node(w, "Shape", shape, shape, 1, &x);
+    add_int(w, add_node(w, "Gather", width, width, 2, (const char *[]){shape, axis}), "axis", 0);
+    add_int(w, add_node(w, "Cast", frames, frames, 1, &width), "to", RN_ONNX_FLOAT);
+    const char *one = add_tensor(w, text(w, n->name, ".one"), RN_ONNX_FLOAT, 0, NULL, &numbers[0]),
+               *eps = add_tensor(w, text(w, n->name, ".eps"), RN_ONNX_FLOAT, 0, NULL, &numbers[1]);
+    add_node(w, "Sub", degrees, degrees, 2, (const char *[]){frames, one});
+    add_node(w, "Div", variance, variance, 2, (const char *[]){sum, degrees});
+    add_node(w, "Add", safe, safe, 2, (const char *[]){variance, eps});
+    add_node(w, "Sqrt", deviation, deviation, 1, &safe);
+    add_int(w, add_node(w, "Flatten", means, means, 1, &mean), "axis", 1);
+    add_int(w, add_node(w, "Flatten", deviations, deviations, 1, &deviation), "axis", 1);
+    add_int(w, add_node(w, "Concat", n->name, value_name(w, node), 2, (const char *[]){means, deviations}), "axis", 1);
 }
 
 static int put_node(writing *w, int node)
@@ -322,6 +387,18 @@ static int put_node(writing *w, int node)
         break;
     case RN_OP_MAXPOOL:
         put_maxpool(w, node);
+        break;
+    case RN_OP_SQUEEZE:
+        add_node(w, "GlobalAveragePool", n->name, value_name(w, node), 1, in);
+        break;
+    case RN_OP_SIGMOID:
+        add_node(w, "Sigmoid", n->name, value_name(w, node), 1, in);
+        break;
+    case RN_OP_SCALE:
+        add_node(w, "Mul", n->name, value_name(w, node), 2, in);
+        break;
+    case RN_OP_TSTP:
+        put_statistics(w, node);
         break;
     case RN_OP_MEANPOOL:
         put_meanpool(w, node);
@@ -402,8 +479,8 @@ static int build(writing *w)
     m->producer = "resnet";
     m->producer_version = RN_VERSION;
     m->name = w->model->arch.name;
-    m->nodes = room(w, nodes * NODES_EACH, sizeof *m->nodes);
-    m->tensors = room(w, nodes * TENSORS_EACH, sizeof *m->tensors);
+    m->nodes = room(w, nodes * NODES_EACH + STATISTICS, sizeof *m->nodes);
+    m->tensors = room(w, nodes * TENSORS_EACH + STATISTICS, sizeof *m->tensors);
     m->inputs = room(w, 1, sizeof *m->inputs);
     m->outputs = room(w, 2, sizeof *m->outputs);
     m->metadata = room(w, 4, sizeof *m->metadata);
@@ -412,7 +489,8 @@ static int build(writing *w)
         status = put_node(w, i);
     if (!status && !w->failed) {
         set_value(w, &m->inputs[m->inputs_count++], "input", 4, (int[]){0, g->in_channels, w->options->input_h, w->options->input_w});
-        set_value(w, &m->outputs[m->outputs_count++], "logits", 2, (int[]){0, g->nodes[g->logits].channels});
+        if (g->logits >= 0)
+            set_value(w, &m->outputs[m->outputs_count++], "logits", 2, (int[]){0, g->nodes[g->logits].channels});
         if (g->embedding >= 0)
             set_value(w, &m->outputs[m->outputs_count++], "embedding", 2, (int[]){0, g->nodes[g->embedding].channels});
         status = add_metadata(w);

@@ -36,6 +36,9 @@ done
 for file in "$source"/tests/golden/images/*.*; do
     { printf '\2'; cat "$file"; } >"$seeds/image/$(basename "$file")"
 done
+mkdir -p "$seeds/onnx"
+cp "$source"/tests/golden/onnx/*.onnx "$seeds/onnx/"
+"$build/resnet" convert "$build/run/model.safetensors" "$seeds/onnx/own.onnx" >"$build.log" 2>&1
 printf '\0path,label,source,split,start,end,weight\na.wav,"x, y",s,train,0,1.5,1\nb.wav,z,s2,test,,,\n' >"$seeds/manifest/csv"
 printf '\1{"path":"a.wav","label":"x","start":0.5,"end":1}\n{"path":"b.wav","label":"y","source":"s"}\n' >"$seeds/manifest/jsonl"
 printf '\3Begin Time (s)\tEnd Time (s)\tTag\tBegin Path\tFile Offset (s)\n0\t1\tx\tb.wav\t0\n1,5\t2\ty\t\t\n' >"$seeds/manifest/raven"
