@@ -91,6 +91,7 @@ char *options_text(const command *c);
 typedef struct path_list {
     int count, room;
     char **paths;
+    const rn_model *model; /* of what a folder holds only what this model takes; NULL: whatever can be read */
     const char *skip; /* a folder that is not searched, where it lies in another: what the command writes to; NULL */
 } path_list;
 int path_list_add(path_list *list, const char *path, rn_error *err);

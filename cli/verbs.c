@@ -134,7 +134,7 @@ static const option_row train_options[] = {
     KEYED("split-test", "P", OPTION_NUMBER, 0, 1, NULL, "split.test", "share of the test part [0.15]"),
     FLAG("no-validation", 1, "no validation part; the last epoch is the best"),
     FLAG("no-test", 1, "no test part"),
-    FLAG("skip-bad", 1, "leave out recordings that can't be decoded or are silent, and count them [an error that names them]"),
+    FLAG("skip-bad", 1, "leave out what can't be decoded, is silent or of one colour, and count it [an error that names it]"),
     NUMBER("min-seconds", "S", 1, 0, 3600, "shorter recordings count as bad [0.1]"),
     CHOICE("balance", 1, "none|sampling|weights", "unequal classes: draw each equally often, or weigh the loss [none]"),
     TEXT("class-weights", "W,W", 1, "weights of the classes in the loss, in the order of the labels"),
@@ -281,7 +281,7 @@ static const option_row run_options[] = {
     INTEGER("batch", 0, 1, 65536, "inputs of one run; the result is the same bits [8]"), END};
 
 static const option_row dump_options[] = {
-    TEXT("stage", "STAGE", 0, "decode, resample, features, or layer:NAME"),
+    TEXT("stage", "STAGE", 0, "decode, resample, features (of a picture: decode, resize), or layer:NAME"),
     PATH("out", "X.npy", 0, "where to write it; also -o"),
     FLAG("list", 0, "print the stages and their shapes"),
     NUMBER("start", "S", 0, 0, 1e9, "of the window that begins here [the whole; layers: up to 30 s]"),
@@ -318,9 +318,10 @@ const verb verbs[] = {
      "  resnet info resnet18.pth",
      info_options, 0, 1, verb_info},
     {"data check", "DATA", "decodes everything and says what is wrong",
-     "Finds what would spoil a training: bad, empty, silent, clipped or short recordings, duplicates, one content\n"
-     "in two classes or parts, classes with too few items, unknown extensions. Says how well the level of the\n"
-     "recordings alone tells the classes apart. Exit status 1 if there is an error among the findings.\n"
+     "Finds what would spoil a training: bad, empty, silent, clipped or short recordings, pictures of one colour,\n"
+     "duplicates, one content in two classes or parts, classes with too few items, unknown extensions. Says how well the\n"
+     "level of the recordings, or the brightness of the pictures, alone tells the classes apart. Exit status 1 if\n"
+     "there is an error among the findings.\n"
      "DATA is a folder with one sub-folder per class; a manifest (.csv or .jsonl with path,label and optional\n"
      "split, source, start, end, weight); or what was marked in recordings: a selection table of Raven or labels of\n"
      "Audacity (.txt), or a folder of these beside the recordings. Every mark is an item then. Or a set as MNIST, CIFAR,\n"
@@ -330,7 +331,7 @@ const verb verbs[] = {
      "  resnet data check birds --json",
      data_options, 1, 1, verb_data_check},
     {"data stats", "DATA", "counts, durations and rates per class",
-     "Counts items and sources of each class, with durations and sample rates.",
+     "Counts items and sources of each class, with durations and sample rates; of pictures, sizes and how many are grey.",
      "  resnet data stats birds",
      data_options, 1, 1, verb_data_stats},
     {"data split", "DATA", "writes a split into train, validation and test",
@@ -342,8 +343,8 @@ const verb verbs[] = {
     {"train", "DATA --out RUN", "a data set becomes a model",
      "Trains a network on DATA: a folder with one sub-folder per class; a manifest (.csv or .jsonl with path,label\n"
      "and optional split, source, start, end, weight); or marks made in Raven or Audacity (.txt, or a folder of\n"
-     "these beside the recordings). Items are recordings, their marked parts, or .npy arrays (CxHxW). Sets that come packed\n"
-     "are taken as they are, with their train and test parts: folders with MNIST's files (IDX, also .gz) or CIFAR's (binary),\n"
+     "these beside the recordings). Items are recordings, their marked parts, pictures, or .npy arrays (CxHxW). Sets that\n"
+     "come packed are taken as they are, with their train and test parts: folders with MNIST's files (IDX, also .gz) or CIFAR's (binary),\n"
      "shards (a tar, a folder of them, 'x-{000..146}.tar', a .list), Kaldi's directories. docs/data-sets.md has every kind.\n"
      "One label per item. What is not said is taken from the data, printed first and stored.\n"
      "Ctrl-C writes a checkpoint; the same command with --resume goes on and ends with the same model.",
@@ -362,16 +363,16 @@ const verb verbs[] = {
      "  resnet watch run\n"
      "  resnet watch run other/run --text",
      watch_options, 1, -1, verb_watch},
-    {"eval", "MODEL DATA", "judges a model on recordings that it has not heard",
+    {"eval", "MODEL DATA", "judges a model on what it was not trained on",
      "Accuracy with its 95 % interval, macro accuracy, precision, recall and F1 per class, the confusion table,\n"
-     "calibration, the worst files, and what the level alone would reach. Reads split.csv beside MODEL, checks that\n"
-     "it is the training's, and judges the test part. --report writes all of it as one page to look at and listen to.",
+     "calibration, the worst files, and what the level (of pictures, the brightness) alone would reach. Reads\n"
+     "split.csv beside MODEL, checks that it is the training's, and judges the test part. --report writes all of it as one page to look at and listen to.",
      "  resnet eval run/model.safetensors birds --report run/report.html\n"
      "  resnet eval run/model.safetensors birds --part validation --calibrate\n"
      "  resnet eval run/model.safetensors other_birds --part all",
      eval_options, 2, 2, verb_eval},
-    {"predict", "MODEL PATH...", "names what is in recordings",
-     "Names what is in recordings. PATH is a file, a folder (searched), or - for standard input.\n"
+    {"predict", "MODEL PATH...", "names what is in recordings or pictures",
+     "Names what is in recordings, or in pictures. PATH is a file, a folder (searched), or - for standard input.\n"
      "Recordings up to 30 s are answered whole; longer ones and standard input window by window.\n"
      "--format, --merge-gap, --keep-prob, --report or --extract join the windows to finds, for a table, a script, a\n"
      "page, or the label tracks of Audacity and Raven; where a recording's name has its date and time\n"
@@ -383,8 +384,8 @@ const verb verbs[] = {
      "  resnet predict run/model.safetensors nights --hop 0.5 --merge-gap 2 --out finds.csv --report finds.html\n"
      "  arecord -q -t raw -f S16_LE -r 16000 | resnet predict run/model.safetensors - --raw s16le --rate 16000",
      predict_options, 2, -1, verb_predict},
-    {"embed", "MODEL PATH...", "recordings become vectors",
-     "Writes the embedding of every recording (of every window of a long one): a CSV with path, start, end and\n"
+    {"embed", "MODEL PATH...", "recordings or pictures become vectors",
+     "Writes the embedding of every picture or recording (of every window of a long one): a CSV with path, start, end and\n"
      "numbers, one .npy array with the paths beside it, one a line, Kaldi's vectors (X.ark with X.scp beside it; keys are the\n"
      "paths with %20 for a blank, and of windows -START-END in hundredths of a second), or rows of a store, an SQLite\n"
      "database (X.sqlite, X.sqlite3 or X.db; docs/embedding-store.md has its tables). Into a store only what is new or\n"
@@ -393,11 +394,12 @@ const verb verbs[] = {
      "  resnet embed run/model.safetensors archive -o archive.sqlite      again, it adds what is new\n"
      "  resnet embed run/model.safetensors garden.flac --l2",
      embed_options, 2, -1, verb_embed},
-    {"explain", "MODEL PATH", "where in a recording the evidence lies",
-     "Draws the spectrogram, and over it where the network found what speaks for its answer, or for another class.\n"
+    {"explain", "MODEL PATH", "where in a recording or picture the evidence lies",
+     "Draws the spectrogram or picture, and over it where the network found what speaks for its answer, or for another\n"
+     "class.\n"
      "grad-cam weighs the maps of a layer by the gradient of the class; grad-cam++ does so pixel by pixel and finds\n"
      "several events better; occlusion covers a patch at a time and measures what the probability loses, which\n"
-     "takes longer and needs no gradient. PATH is a recording, or a .npy array for the network.",
+     "takes longer and needs no gradient. PATH is a recording, a picture, or a .npy array for the network.",
      "  resnet explain run/model.safetensors garden.flac -o garden.png\n"
      "  resnet explain run/model.safetensors night.wav --start 3605 --class owl --method occlusion -o owl.png",
      explain_options, 2, 2, verb_explain},
@@ -406,8 +408,8 @@ const verb verbs[] = {
      "  resnet run run/model.safetensors in.npy --logits logits.npy --embedding embedding.npy",
      run_options, 2, 2, verb_run},
     {"dump", "MODEL [PATH]", "every stage from a file to the answer, as .npy",
-     "Writes one stage of the way from a recording to the logits, to compare it with another program's. PATH is a\n"
-     "recording, or a .npy array for the network. layer:NAME is what the step of that name writes, after batch\n"
+     "Writes one stage of the way from a file to the logits, to compare it with another program's. PATH is a\n"
+     "recording, a picture, or a .npy array for the network. layer:NAME is what the step of that name writes, after batch\n"
      "normalisation and ReLU. --list prints the stages. Features are normalised over what is asked for, so that with\n"
      "--start they are those that the network sees of a long recording.",
      "  resnet dump run/model.safetensors --list\n"

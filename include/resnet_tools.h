@@ -187,8 +187,9 @@ RN_API int rn_tools_cut(const char *path, const rn_listen *listen, const rn_cut 
 /* XXH3-128 of a file's bytes in hexadecimal: what split files know an item by, and stores of embeddings a model. */
 RN_API int rn_tools_hash(const char *path, char hash[33], rn_error *err);
 
-/* 1 if the extension is that of a recording which this build decodes, or .npy. */
+/* 1 if the extension is that of a recording or picture which this build decodes, or .npy; and if it is of the kind that the model was trained on. */
 RN_API int rn_tools_readable(const char *path);
+RN_API int rn_tools_takes(const rn_model *model, const char *path);
 /* How long a recording is as its header has it; 0 where that tells nothing. */
 RN_API int rn_tools_seconds(const char *path, const rn_listen *listen, double *seconds, rn_error *err);
 

@@ -133,6 +133,8 @@ static int write_sample(rn_trainer *t, const rn_batch *batch, rn_error *err)
     int status = root && path ? 0 : rn_error_memory(err, "a sample", 1);
     for (int i = 0; i < batch->n && i < ITEMS && !status; i++)
         status = add_item(t, batch, i, &tensors, &sounds[i], items, err);
+    if (!status && t->kind == RN_PICTURES)
+        json_object_set_new(root, "pictures", json_true());
     if (!status && t->kind == RN_SOUND) {
         json_object_set_new(root, "rate_hz", json_integer(f->rate));
         json_object_set_new(root, "hop_ms", json_real(f->hop_ms));
