@@ -221,6 +221,7 @@ static void files_of_others(void **state)
         }
         rn_conversion_close(&c);
     }
+    free_expectation(&e); /* of the end */
     fclose(in);
     assert_true(files >= 8);
 }
