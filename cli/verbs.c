@@ -28,7 +28,6 @@
     KEYED("shortcut-pool", "X", OPTION_CHOICE, 0, 0, "yes|no", key "shortcut_pool", "average pool 2x2 before the shortcut's 1x1 (ResNet-D) [as the row]"), \
     KEYED("stride-at", "X", OPTION_CHOICE, 0, 0, "3x3|1x1", key "stride_at", "where a bottleneck has its stride: v1.5, v1 [3x3]"), \
     KEYED("pool", "P", OPTION_TEXT, 0, 0, NULL, key "pool", "bins of the average pool, HxW, or tstp: mean and deviation over time [4x1]"), \
-    KEYED("pool-rows", "N", OPTION_INTEGER, 0, 4096, NULL, key "pool_rows", "rows of the map before tstp [as the input has]"), \
     KEYED("pool-eps", "E", OPTION_NUMBER, 0, 1, NULL, key "pool_eps", "added to the variance of tstp [1e-7]"), \
     KEYED("stem", "X", OPTION_CHOICE, 0, 0, "3x3|7x7|deep|tiered", key "stem", "3x3 stride 1; 7x7 stride 2 and max pool; three 3x3 and max pool (C, D; T) [3x3]"), \
     KEYED("stem-pool", "X", OPTION_CHOICE, 0, 0, "same|end|none", key "stem_pool", "where the stem's max pool is padded: all around, or below and right (Caffe, TensorFlow) [same]"), \
@@ -225,6 +224,7 @@ static const option_row train_options[] = {
     NUMBER("warmup-epochs", "N", 1, 0, 1e6, "epochs of rising rate [5 % of the run, one at most]"),
     INTEGER("warmup-steps", 1, 0, 2147483647.0, "the same in steps"),
     NUMBER("label-smoothing", "X", 1, 0, 1, "label smoothing [0]"),
+    NUMBER("drop-path", "P", 1, 0, 0.9, "share of samples that leave the last block out in a step; less before it, none at the first [0]"),
     NUMBER("clip", "X", 1, 0, 1e30, "largest norm of the gradient; 0: none [0]"),
     NUMBER("ema", "X", 1, 0, 0.9999999, "decay of averaged weights; 0: none [0]"),
     FLAG("bn-recompute", 1, "give the best model BN statistics by true average over the training part [moving averages]"),

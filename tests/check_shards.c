@@ -119,6 +119,11 @@ static void samples_are_grouped(void **state)
     assert_string_equal(listed(at("w/train-00.tar")), "train-00.tar/a/x.wav 0 seven; train-00.tar/a/y.wav 0 twelve");
     put_text(at("w/labels.txt"), "0\n1\n");
     refused(at("w"), RN_ERR_DATA, "a/x.cls is of class 7, labels.txt has 2 lines");
+    /* A tar that lies beside recordings is a backup. */
+    put_shard(at("n/backup.tar"), 10);
+    put_noise(at("n/a.wav"), 1, 8000, 0.5, 1);
+    put_text(at("n/a.txt"), "0\t0.5\tx\n0.5\t1\ty\n");
+    assert_string_equal(listed(at("n")), "a.wav -1 x; a.wav -1 y");
     put_shard(at("q/s-8.tar"), 10);
     put_shard(at("q/s-9.tar"), 20);
     put_shard(at("q/s-10.tar"), 30);

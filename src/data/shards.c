@@ -1,8 +1,8 @@
 /* Shards: tars of samples, as WebDataset and WeSpeaker write them. Nothing is unpacked: a tar is listed once, and its members are read in place,
  * so what is compressed as a whole is refused.
  *
- * DATA is a tar, a pattern of tars (x-{000000..000146}.tar), a folder with tars and no sub-folders, or a list of tars, one a line (shard.list;
- * relative ones begin at the list). The words of a tar's name tell the part: train, val, test ...
+ * DATA is a tar, a pattern of tars (x-{000000..000146}.tar), a folder with tars and neither sub-folders nor recordings or pictures, or a list of
+ * tars, one a line (shard.list; relative ones begin at the list). The words of a tar's name tell the part: train, val, test ...
  *
  * Members that follow one another with the same key are a sample. WebDataset: the key is what stands before the first dot of the last part of
  * the name, the kind what stands behind. WeSpeaker: cut at the last dot; a shard that has a member .spk is read so. A sample is the first member
@@ -15,6 +15,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,8 +123,41 @@ static int add_member(rn_shard *s, struct archive *a, struct archive_entry *entr
     return says_class(name) ? read_label(s, a, m, err) : 0;
 }
 
-/* What can be told before libarchive looks: the size, and that the whole is not compressed. */
-static int look_at(const char *path, int64_t *size, rn_error *err)
+/* The file under libarchive. Its own reader takes 64 KiB at a time, which of pictures is most of the tar; headers are what is wanted here. */
+typedef struct rn_tape {
+    int fd;
+    int64_t at, size;
+    unsigned char block[4096];
+} rn_tape;
+
+static la_ssize_t read_tape(struct archive *a, void *context, const void **data)
+{
+    rn_tape *t = context;
+    ssize_t got;
+    do
+        got = pread(t->fd, t->block, sizeof t->block, (off_t)t->at);
+    while (got < 0 && errno == EINTR);
+    if (got < 0) {
+        archive_set_error(a, errno, "%s", rn_errno_text(errno));
+        return ARCHIVE_FATAL;
+    }
+    *data = t->block;
+    t->at += got;
+    return got;
+}
+
+static la_int64_t skip_tape(struct archive *a, void *context, la_int64_t wanted)
+{
+    rn_tape *t = context;
+    int64_t step = wanted < t->size - t->at ? wanted : t->size - t->at;
+    (void)a;
+    step = step > 0 ? step : 0;
+    t->at += step;
+    return step;
+}
+
+/* What can be told before libarchive looks: that it is a file, and that the whole is not compressed. */
+static int open_tape(rn_tape *t, const char *path, rn_error *err)
 {
     static const struct {
         const char *magic, *program;
@@ -131,18 +165,14 @@ static int look_at(const char *path, int64_t *size, rn_error *err)
     } packed[] = {{"\x1F\x8B", "gunzip", 2}, {"BZh", "bunzip2", 3}, {"\xFD\x37\x7AXZ", "unxz", 5}, {"\x28\xB5\x2F\xFD", "unzstd", 4}};
     char head[8] = "";
     struct stat info;
-    if (stat(path, &info))
+    if ((t->fd = open(path, O_RDONLY | O_CLOEXEC)) < 0 || fstat(t->fd, &info))
         return rn_error_set(err, RN_ERR_IO, "%.500s: %s", path, rn_errno_text(errno));
     if (!S_ISREG(info.st_mode))
         return rn_error_set(err, RN_ERR_IO, "%.500s: not a file", path);
-    FILE *file = fopen(path, "rbe");
-    if (!file)
-        return rn_error_set(err, RN_ERR_IO, "%.500s: %s", path, rn_errno_text(errno));
-    size_t got = fread(head, 1, sizeof head, file);
-    fclose(file);
-    *size = info.st_size;
+    t->size = info.st_size;
+    ssize_t got = pread(t->fd, head, sizeof head, 0);
     for (size_t i = 0; i < sizeof packed / sizeof *packed; i++)
-        if (got >= (size_t)packed[i].length && !memcmp(head, packed[i].magic, (size_t)packed[i].length))
+        if (got >= packed[i].length && !memcmp(head, packed[i].magic, (size_t)packed[i].length))
             return rn_error_set(err, RN_ERR_UNSUPPORTED,
                                 "%.400s: compressed as a whole; items are read in place, so unpack it first: %s %.400s", path,
                                 packed[i].program, path);
@@ -151,12 +181,13 @@ static int look_at(const char *path, int64_t *size, rn_error *err)
 
 static int read_tar(rn_shard *s, rn_error *err)
 {
+    rn_tape tape = {.fd = -1};
     struct archive *a = archive_read_new();
     /* One of our own: libarchive 3.6 does not look whether it got the one that it would make itself. */
     struct archive_entry *entry = a ? archive_entry_new2(a) : NULL;
-    int64_t size = 0;
-    int status = entry ? look_at(s->path, &size, err) : rn_error_memory(err, "a tar", 0), code = ARCHIVE_OK;
-    if (!status && (archive_read_support_format_tar(a) != ARCHIVE_OK || archive_read_open_filename(a, s->path, 1 << 16) != ARCHIVE_OK))
+    int status = entry ? open_tape(&tape, s->path, err) : rn_error_memory(err, "a tar", 0), code = ARCHIVE_OK;
+    if (!status &&
+        (archive_read_support_format_tar(a) != ARCHIVE_OK || archive_read_open2(a, &tape, NULL, read_tape, skip_tape, NULL) != ARCHIVE_OK))
         status = rn_error_set(err, RN_ERR_FORMAT, "%.400s: no tar (%.200s)", s->path, archive_error_string(a));
     while (!status) {
         code = archive_read_next_header2(a, entry);
@@ -165,10 +196,12 @@ static int read_tar(rn_shard *s, rn_error *err)
         if (code == ARCHIVE_RETRY)
             continue;
         status = code < ARCHIVE_WARN ? rn_error_set(err, RN_ERR_FORMAT, "%.400s: %.200s; fetch it again", s->path, archive_error_string(a))
-                                     : add_member(s, a, entry, size, err);
+                                     : add_member(s, a, entry, tape.size, err);
     }
     archive_entry_free(entry);
     archive_read_free(a);
+    if (tape.fd >= 0)
+        close(tape.fd);
     return status;
 }
 
@@ -344,15 +377,21 @@ int rn_listing_list(rn_listing *l, const char *path, rn_error *err)
 
 int rn_is_tar(const char *path)
 {
-    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path, *extension = rn_text_extension(base);
-    return !strcasecmp(extension, "tar") || !strcasecmp(extension, "tgz") || strcasestr(base, ".tar.");
+    static const char *const packed[] = {"gz", "bz2", "xz", "zst", "lz4"};
+    const char *extension = rn_text_extension(path);
+    if (!strcasecmp(extension, "tar") || !strcasecmp(extension, "tgz"))
+        return 1;
+    for (size_t i = 0; i < sizeof packed / sizeof *packed; i++)
+        if (!strcasecmp(extension, packed[i]) && extension - path > 5 && !strncasecmp(extension - 5, ".tar.", 5))
+            return 1;
+    return 0;
 }
 
 int rn_listing_shard_folder(rn_listing *l, const char *path, int *found, rn_error *err)
 {
     char **names = NULL;
     rn_text_lines labels = {0};
-    int count = 0, folders = 0, tars = 0, status = rn_names_read(path, &names, &count, err);
+    int count = 0, others = 0, tars = 0, status = rn_names_read(path, &names, &count, err);
     for (int i = 0; i < count && !status; i++) {
         struct stat info;
         char *name = NULL;
@@ -360,11 +399,11 @@ int rn_listing_shard_folder(rn_listing *l, const char *path, int *found, rn_erro
         if (asprintf(&name, "%s/%s", path, names[i]) < 0)
             status = rn_error_memory(err, "a path", strlen(path));
         else
-            folders += !stat(name, &info) && S_ISDIR(info.st_mode);
+            others += (!stat(name, &info) && S_ISDIR(info.st_mode)) || rn_listing_takes(l, name);
         if (!status)
             free(name);
     }
-    *found = !status && tars && !folders;
+    *found = !status && tars && !others;
     if (*found)
         status = rn_lines_labels(&labels, path, "labels.txt", err);
     for (int i = 0; i < count && *found && !status; i++) {

@@ -17,7 +17,7 @@ start() {
     good=$(printf 'path,label\n%s,x\n%s,y' "$1" "$2")
     printf '%s\n' "$good" >"$work/odd.csv"
     run "$program" data check "$work/odd.csv"
-    grep -q ' 2 items, ' "$work/out"
+    grep -q ' 2 [a-z]*, 2 classes' "$work/out"
 }
 
 # look FILE...: what becomes of each
@@ -30,7 +30,7 @@ look() {
         run "$program" data check "$work/odd.csv"
         if crashed || [ "$status" -gt 1 ]; then
             wrong "exit status $status: data check of $file"
-        elif grep -q -e ' 2 items, ' "$work/out"; then
+        elif grep -q -e ' 2 [a-z]*, 2 classes' "$work/out"; then
             grep -q -F -e "$name" "$work/out" || wrong "left out without a word: $file"
             echo "passed   $file: no decoder for its kind"
         elif grep -F -e "$name" "$work/out" | grep -q -e ' error *undecodable' -e ' error *empty'; then
