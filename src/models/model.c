@@ -315,13 +315,44 @@ static int check_tensor_numbers(const rn_param *p, const rn_tensor *t, const cha
     return status;
 }
 
+typedef struct looking {
+    const rn_graph *graph;
+    const rn_tensors *tensors;
+    const char *name;
+    _Atomic int bad; /* a tensor has a number that may not be */
+} looking;
+
+static void look_task(void *context, int i, int thread)
+{
+    looking *l = context;
+    const rn_param *p = &l->graph->params[i];
+    (void)thread;
+    if (check_tensor_numbers(p, rn_tensors_find(l->tensors, p->name), l->name, NULL))
+        l->bad = 1;
+}
+
+/* All tensors, by all processors where they are large; then the first that is wrong, for its sentence. */
+static int check_all_tensors(const rn_graph *graph, const rn_tensors *tensors, const char *name, rn_error *err)
+{
+    looking l = {graph, tensors, name, 0};
+    rn_pool *pool = NULL;
+    int status = 0;
+    if (graph->weights_count >= MANY_WEIGHTS)
+        rn_pool_open(&pool, 0, NULL); /* without it, here */
+    rn_pool_run(pool, graph->params_count, look_task, &l);
+    rn_pool_close(&pool);
+    for (int i = 0; l.bad && !status && i < graph->params_count; i++)
+        status = check_tensor_numbers(&graph->params[i], rn_tensors_find(tensors, graph->params[i].name), name, err);
+    return status;
+}
+
 int rn_model_check(const rn_graph *graph, const char *network, const char *name, const rn_tensors *tensors, rn_error *err)
 {
     int averaged, count = 0, status = sort_tensors(graph, network, name, tensors, &averaged, err);
     if (!status)
         status = check_tensors(graph, network, name, tensors, "", err);
-    for (int i = 0; !status && i < graph->params_count; i++)
-        status = check_tensor_numbers(&graph->params[i], rn_tensors_find(tensors, graph->params[i].name), name, err);
+    if (!status)
+        status = check_all_tensors(graph, tensors, name, err);
     for (int i = 0; !status && i < tensors->count; i++)
         count += rn_graph_param(graph, tensors->items[i].name) >= 0;
     if (!status && count != graph->params_count)
