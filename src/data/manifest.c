@@ -227,7 +227,10 @@ static int json_row(rn_listing *l, const char *manifest, long line, json_t *obje
         if (column >= START || !text)
             return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: \"%s\" must be %s", manifest, line, key,
                                 column >= START ? "a number" : "text");
-        *(column == PATH ? &row.path : column == LABEL ? &row.label : column == SPLIT ? &row.split : &row.source) = text;
+        const char **slot = column == PATH ? &row.path : column == LABEL ? &row.label : column == SPLIT ? &row.split : &row.source;
+        if (*slot)
+            return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: \"%s\" comes twice, once under another name", manifest, line, key);
+        *slot = text;
     }
     return rn_listing_row(l, manifest, line, &row, err);
 }
