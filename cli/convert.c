@@ -43,6 +43,24 @@ static void print_network(const json_t *all)
            text_count(classes, number_of(arch, "classes")), text_count(count, number_of(all, "parameters")));
 }
 
+static void print_preparation(const json_t *all)
+{
+    static const char *const sections[] = {"pictures", "features"};
+    const json_t *input = json_object_get(all, "input");
+    char shape[64];
+    for (int i = 0; i < 2; i++) {
+        json_t *section = json_object_get(all, sections[i]);
+        char *text = section ? json_dumps(section, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
+        if (text)
+            printf("%-9s %s\n", sections[i], text);
+        free(text);
+    }
+    if (input) {
+        shape_text(shape, input);
+        printf("input     %s\n", shape);
+    }
+}
+
 static void print_labels(const json_t *labels)
 {
     size_t i;
@@ -116,6 +134,7 @@ static void print_table(const json_t *all)
     else
         printf("%s by the names of %s\n", known == count ? "all" : "some", text_of(all, "names"));
     print_network(all);
+    print_preparation(all);
     json_array_foreach(json_object_get(all, "notes"), i, row) printf("note      %s\n", json_string_value(row));
     print_labels(json_object_get(all, "labels"));
     if (onnx && !strcmp(text_of(all, "writes"), "ours"))

@@ -318,7 +318,8 @@ static int dry_run(const command *c, rn_data *data, const char *options, const r
 static void option_as_typed(char out[80], const char *key, const char *text)
 {
     int off = strcmp(text, "false") == 0;
-    snprintf(out, 80, "--%s%s%s%s", off ? "no-" : "", key, off || strcmp(text, "true") == 0 ? "" : " ",
+    const char *dot = strrchr(key, '.');
+    snprintf(out, 80, "--%s%s%s%s", off ? "no-" : "", dot ? dot + 1 : key, off || strcmp(text, "true") == 0 ? "" : " ",
              off || strcmp(text, "true") == 0 ? "" : text);
     for (char *p = out; *p && *p != ' '; p++)
         if (*p == '_')

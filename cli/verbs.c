@@ -28,7 +28,6 @@
     KEYED("shortcut-pool", "X", OPTION_CHOICE, 0, 0, "yes|no", key "shortcut_pool", "average pool 2x2 before the shortcut's 1x1 (ResNet-D) [as the row]"), \
     KEYED("stride-at", "X", OPTION_CHOICE, 0, 0, "3x3|1x1", key "stride_at", "where a bottleneck has its stride: v1.5, v1 [3x3]"), \
     KEYED("pool", "P", OPTION_TEXT, 0, 0, NULL, key "pool", "bins of the average pool, HxW, or tstp: mean and deviation over time [4x1]"), \
-    KEYED("pool-rows", "N", OPTION_INTEGER, 0, 4096, NULL, key "pool_rows", "rows of the map before tstp [as the input has]"), \
     KEYED("pool-eps", "E", OPTION_NUMBER, 0, 1, NULL, key "pool_eps", "added to the variance of tstp [1e-7]"), \
     KEYED("stem", "X", OPTION_CHOICE, 0, 0, "3x3|7x7|deep|tiered", key "stem", "3x3 stride 1; 7x7 stride 2 and max pool; three 3x3 and max pool (C, D; T) [3x3]"), \
     KEYED("stem-pool", "X", OPTION_CHOICE, 0, 0, "same|end|none", key "stem_pool", "where the stem's max pool is padded: all around, or below and right (Caffe, TensorFlow) [same]"), \
@@ -75,7 +74,9 @@ static const option_row info_options[] = {END};
 static const option_row convert_options[] = {
     CHOICE("names", 1, "ours|torchvision|timm|huggingface|wespeaker|cifar", "whose names the tensors get; another's keep the model's description [ours]"),
     PATH("labels", "FILE", 1, "names of the classes, one a line [the file's own, or 0, 1, ...]"),
-    CHOICE("stride-at", 1, "3x3|1x1", "where bottlenecks carry the stride, which no file says: 3x3 (torchvision, timm), 1x1 (Caffe, Keras)"),
+    CHOICE("preprocessing", 1, "imagenet|imagenet-v2|timm|timm-95|cifar|caffe|wespeaker|none",
+           "how the network's input is made: pictures as these prepare them, filter banks as WeSpeaker's"),
+    CHOICE("stride-at", 1, "3x3|1x1", "where bottlenecks carry the stride: 3x3 (torchvision, timm), 1x1 (Caffe, Keras)"),
     CHOICE("shortcut", 1, "A|A2|none", "shortcuts without weights: zeros after the channels, half before and half after, or no shortcut"),
     {"pool", "HxW", OPTION_TEXT, 1, 0, 0, NULL, "how the bins of the pool lie, where there are several", NULL},
     CHOICE("stem-pool", 1, "same|end|none", "the stem's max pool is padded on all sides, or below and to the right (Caffe, TensorFlow) [same]"),
@@ -223,6 +224,7 @@ static const option_row train_options[] = {
     NUMBER("warmup-epochs", "N", 1, 0, 1e6, "epochs of rising rate [5 % of the run, one at most]"),
     INTEGER("warmup-steps", 1, 0, 2147483647.0, "the same in steps"),
     NUMBER("label-smoothing", "X", 1, 0, 1, "label smoothing [0]"),
+    NUMBER("drop-path", "P", 1, 0, 0.9, "share of samples that leave the last block out in a step; less before it, none at the first [0]"),
     NUMBER("clip", "X", 1, 0, 1e30, "largest norm of the gradient; 0: none [0]"),
     NUMBER("ema", "X", 1, 0, 0.9999999, "decay of averaged weights; 0: none [0]"),
     FLAG("bn-recompute", 1, "give the best model BN statistics by true average over the training part [moving averages]"),
@@ -419,8 +421,8 @@ const verb verbs[] = {
      "Hugging Face model are read from the config.json beside it. --names writes another project's names instead, for\n"
      "load_state_dict(safetensors.torch.load_file(OUT)); the description stays in the file, so it comes back unchanged.\n"
      "ONNX (.onnx) is read too, whoever wrote it, by what its graph computes, and written where OUT ends in .onnx.",
-     "  resnet convert resnet50.pth resnet50.safetensors --stride-at 3x3 --labels imagenet.txt\n"
-     "  resnet convert avg_model.pt speaker.safetensors\n"
+     "  resnet convert resnet50.pth resnet50.safetensors --stride-at 3x3 --preprocessing imagenet --labels imagenet.txt\n"
+     "  resnet convert avg_model.pt speaker.safetensors --preprocessing wespeaker\n"
      "  resnet convert run/model.safetensors torch.safetensors --names timm\n"
      "  resnet convert run/model.safetensors model.onnx --fold-bn",
      convert_options, 1, 2, verb_convert},

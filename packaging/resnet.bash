@@ -53,6 +53,7 @@ _resnet()
     "explain --raw") COMPREPLY=($(compgen -W "s16le s24le s32le f32le u8 mulaw alaw gsm" -- "$word")); return ;;
     "dump --raw") COMPREPLY=($(compgen -W "s16le s24le s32le f32le u8 mulaw alaw gsm" -- "$word")); return ;;
     "convert --names") COMPREPLY=($(compgen -W "ours torchvision timm huggingface wespeaker cifar" -- "$word")); return ;;
+    "convert --preprocessing") COMPREPLY=($(compgen -W "imagenet imagenet-v2 timm timm-95 cifar caffe wespeaker none" -- "$word")); return ;;
     "convert --stride-at") COMPREPLY=($(compgen -W "3x3 1x1" -- "$word")); return ;;
     "convert --shortcut") COMPREPLY=($(compgen -W "A A2 none" -- "$word")); return ;;
     "convert --stem-pool") COMPREPLY=($(compgen -W "same end none" -- "$word")); return ;;
@@ -83,7 +84,7 @@ _resnet()
       "explain") COMPREPLY=($(compgen -W " --out --npy --method --layer --class --start --window --patch --raw --rate --channels --channel --max-pixels --threads --cpu --json --help" -- "$word")); return ;;
       "run") COMPREPLY=($(compgen -W " --logits --embedding --batch --threads --cpu --json --help" -- "$word")); return ;;
       "dump") COMPREPLY=($(compgen -W " --stage --out --list --start --window --raw --rate --channels --channel --max-pixels --threads --cpu --json --help" -- "$word")); return ;;
-      "convert") COMPREPLY=($(compgen -W " --names --labels --stride-at --shortcut --pool --stem-pool --bn-eps --pool-eps --fold-bn --input --dry-run --threads --cpu --json --help" -- "$word")); return ;;
+      "convert") COMPREPLY=($(compgen -W " --names --labels --preprocessing --stride-at --shortcut --pool --stem-pool --bn-eps --pool-eps --fold-bn --input --dry-run --threads --cpu --json --help" -- "$word")); return ;;
       "bench") COMPREPLY=($(compgen -W " --input --block --blocks --preact --width --stem-width --groups --group-width --se --shortcut --shortcut-pool --stride-at --pool --pool-rows --pool-eps --stem --stem-pool --embedding --embedding2 --bn-eps --in-channels --classes --batch --train --ghost-batch --recompute-blocks --layers --seconds --threads --cpu --json --help" -- "$word")); return ;;
     esac
   fi

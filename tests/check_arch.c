@@ -281,7 +281,7 @@ static void options_out_of_range(void **state)
         case 0: arch.width = 0; break;
         case 1: arch.width = 99999; break;
         case 2: arch.in_channels = -1; break;
-        case 3: arch.classes = 0; break;
+        case 3: arch.classes = arch.embedding = 0; break;
         case 4: arch.embedding = -2; break;
         case 5: arch.shortcut = (rn_shortcut)9; break;
         case 6: arch.pool_h = 0; break;

@@ -242,24 +242,27 @@ static void questions(void **state)
     const char *out = in_folder("asked.safetensors");
     int status = convert(golden("torchvision_bottleneck.pth"), out, "{}", &err);
     expect_error(status, &err, RN_ERR_ARG,
-                 "torchvision_bottleneck.pth: the file does not say where bottlenecks carry the stride: give --stride-at 3x3 (usual: "
-                 "torchvision, timm) or 1x1 "
-                 "(Caffe, Keras)");
+                 "torchvision_bottleneck.pth: the file does not say where bottlenecks carry the stride, nor how the network's input is "
+                 "made: give --stride-at "
+                 "3x3 (usual: torchvision, timm) or 1x1 (Caffe, Keras), and --preprocessing imagenet (usual: `resnet help convert` has "
+                 "others) or none");
     status = rn_model_load(&model, golden("torchvision_bottleneck.pth"), &err);
-    expect_error(status, &err, RN_ERR_UNSUPPORTED, "torchvision_bottleneck.safetensors --stride-at 3x3");
+    expect_error(status, &err, RN_ERR_UNSUPPORTED, "torchvision_bottleneck.safetensors --stride-at 3x3 --preprocessing imagenet");
     assert_null(model);
     assert_int_equal(rn_model_load(&model, golden("torchvision_basic.pth"), &err), 0); /* basic blocks leave nothing open */
     rn_model_close(&model);
     status = convert(golden("cifar_a.pth"), out, "{}", &err);
-    expect_error(status, &err, RN_ERR_ARG, "how shortcuts without weights fill new channels: give --shortcut A2");
-    status = convert(golden("torchvision_basic.pth"), out, "{\"stride_at\": \"2x2\"}", &err);
+    expect_error(status, &err, RN_ERR_ARG, "how shortcuts without weights fill new channels, nor");
+    status = convert(golden("torchvision_basic.pth"), out, "{\"stride_at\": \"2x2\", \"preprocessing\": \"none\"}", &err);
     expect_error(status, &err, RN_ERR_ARG, "--stride-at: want one of 3x3 1x1");
+    status = convert(golden("torchvision_basic.pth"), out, "{\"preprocessing\": \"wespeaker\"}", &err);
+    expect_error(status, &err, RN_ERR_ARG, "--preprocessing wespeaker is for networks over filter banks");
     status = convert(golden("torchvision_basic.pth"), out, "{\"names\": \"keras\"}", &err);
     expect_error(status, &err, RN_ERR_ARG, "--names keras: want one of ours, torchvision, timm, huggingface, wespeaker, cifar");
-    status = convert(golden("torchvision_basic.pth"), out, "{\"names\": \"wespeaker\"}", &err);
+    status = convert(golden("torchvision_basic.pth"), out, "{\"names\": \"wespeaker\", \"preprocessing\": \"none\"}", &err);
     expect_error(status, &err, RN_ERR_UNSUPPORTED, "those of wespeaker with an embedding");
-    status = convert(golden("torchvision_basic.pth"), in_folder("asked.pth"), "{}", &err);
-    expect_error(status, &err, RN_ERR_ARG, ".safetensors can be written");
+    status = convert(golden("torchvision_basic.pth"), in_folder("asked.pth"), "{\"preprocessing\": \"none\"}", &err);
+    expect_error(status, &err, RN_ERR_ARG, ".safetensors and .onnx can be written");
     assert_int_not_equal(access(out, F_OK), 0);
 }
 
@@ -272,6 +275,26 @@ static void label_is(const char *path, int index, const char *label)
     rn_model_close(&model);
 }
 
+/* Pictures that are prepared otherwise than was asked for, which nobody would notice: the answers are only worse. */
+static void preprocessing(void **state)
+{
+    (void)state;
+    rn_model *model = NULL;
+    rn_error err = {0};
+    int c, h, w;
+    const char *out = in_folder("prepared.safetensors");
+    assert_int_equal(convert(golden("torchvision_basic.pth"), out, "{\"preprocessing\": \"timm-95\"}", &err), 0);
+    assert_int_equal(rn_model_load(&model, out, &err), 0);
+    rn_model_input(model, &c, &h, &w);
+    assert_true(c == 3 && h == 224 && w == 224);
+    char *section = rn_model_config(model, "pictures");
+    assert_non_null(section);
+    assert_non_null(strstr(section, "\"resize\":\"235\""));
+    assert_non_null(strstr(section, "bicubic"));
+    rn_text_free(section);
+    rn_model_close(&model);
+}
+
 /* Labels in another order, one too few, or two of one name, which no answer could tell apart. */
 static void labels(void **state)
 {
@@ -279,7 +302,7 @@ static void labels(void **state)
     rn_error err = {0};
     char options[500];
     const char *names = in_folder("labels.txt"), *out = in_folder("labelled.safetensors");
-    snprintf(options, sizeof options, "{\"labels\": \"%s\"}", names);
+    snprintf(options, sizeof options, "{\"labels\": \"%s\", \"preprocessing\": \"imagenet\"}", names);
     write_bytes(names, "crane\nwren\r\ncrane\nowl\nkite", 27);
     assert_int_equal(convert(golden("torchvision_basic.pth"), out, options, &err), 0);
     label_is(out, 1, "wren");
@@ -290,7 +313,8 @@ static void labels(void **state)
                  "2 labels were given, the network has 5 classes");
     write_bytes(names, "crane\n\nwren\n", 12);
     expect_error(convert(golden("torchvision_basic.pth"), out, options, &err), &err, RN_ERR_FORMAT, "labels.txt: line 2");
-    assert_int_equal(convert(golden("huggingface/model.safetensors"), out, NULL, &err), 0); /* its config.json has labels */
+    assert_int_equal(convert(golden("huggingface/model.safetensors"), out, "{\"preprocessing\": \"timm\"}", &err),
+                     0); /* its config.json has labels */
     label_is(out, 1, "tench");
     label_is(out, 2, "crane (2)");
 }
@@ -447,7 +471,8 @@ static void with_change(const char *path, const char *left_out, const char *twic
 static void changed(void **state)
 {
     (void)state;
-    const char *path = in_folder("changed.safetensors"), *out = in_folder("never.safetensors"), *options = "{\"stride_at\": \"3x3\"}";
+    const char *path = in_folder("changed.safetensors"), *out = in_folder("never.safetensors"),
+               *options = "{\"stride_at\": \"3x3\", \"preprocessing\": \"none\"}";
     rn_error err = {0};
     with_change(path, "resnet.encoder.stages.1.layers.0.layer.1.normalization.bias", NULL, NULL);
     expect_error(convert(path, out, options, &err), &err, RN_ERR_SHAPE,
@@ -461,8 +486,9 @@ static void changed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(files_of_others), cmocka_unit_test(questions),     cmocka_unit_test(labels), cmocka_unit_test(patterns),
-        cmocka_unit_test(other_channels),  cmocka_unit_test(weights_alone), cmocka_unit_test(broken), cmocka_unit_test(changed),
+        cmocka_unit_test(files_of_others), cmocka_unit_test(questions), cmocka_unit_test(preprocessing),
+        cmocka_unit_test(labels),          cmocka_unit_test(patterns),  cmocka_unit_test(other_channels),
+        cmocka_unit_test(weights_alone),   cmocka_unit_test(broken),    cmocka_unit_test(changed),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -31,7 +31,7 @@ typedef struct golden {
     unsigned char *data;
     size_t size, at; /* at: the next record */
     rn_arch arch;
-    int n, h, w, dembedding, steps;
+    int n, h, w, dembedding, steps, drop;
     uint64_t seed;
 } golden;
 
@@ -99,6 +99,8 @@ static void read_header(golden *f)
             f->seed = (uint64_t)a;
         else if (!strcmp(key, "dembedding"))
             f->dembedding = a;
+        else if (!strcmp(key, "drop"))
+            f->drop = a;
         else if (!strcmp(key, "steps"))
             f->steps = a;
         else if (!set_member(&f->arch, key, rest))
@@ -190,6 +192,21 @@ static double cross_entropy(const trial *t, float *dlogits)
     return loss / n;
 }
 
+/* Half of the samples leave each block out. */
+static void drop(trial *t)
+{
+    int blocks = rn_learn_blocks(t->learn);
+    float *factors = malloc((size_t)blocks * (size_t)t->file.n * sizeof *factors);
+    for (int b = 0; b < blocks; b++) {
+        rn_random r;
+        start(&r, &t->file, EPOCH_DROP, (uint64_t)b);
+        for (int i = 0; i < t->file.n; i++)
+            factors[b * t->file.n + i] = rn_random_u32(&r) % 2 ? 0 : 2;
+    }
+    rn_learn_keep(t->learn, t->file.n, factors);
+    free(factors);
+}
+
 /* One training pass on the current batch: grads, batch_stats, logits, embedding. Returns the loss. */
 static double pass(trial *t, int outside)
 {
@@ -199,6 +216,8 @@ static double pass(trial *t, int outside)
     float *dlogits = calloc((size_t)f->n * (size_t)f->arch.classes, sizeof *dlogits);
     float *dembedding = outside ? calloc((size_t)f->n * (size_t)e, sizeof *dembedding) : NULL;
     rn_learn_load(t->learn, t->weights, t->stats);
+    if (f->drop)
+        drop(t);
     if (rn_learn_forward(t->learn, f->n, t->x, t->logits, e ? t->embedding : NULL, t->batch_stats, &err))
         fail_msg("forward: %s", err.text);
     double loss = f->arch.classes ? cross_entropy(t, dlogits) : 0;
@@ -300,7 +319,7 @@ static void set_up(trial *t, const char *name)
         fail_msg("%s", err.text);
     read_header(f);
     if (rn_arch_graph(&f->arch, &t->graph, &err) || rn_pool_open(&t->pool, 2, &err) ||
-        rn_learn_open(&t->learn, t->graph, f->n, f->h, f->w, NULL, 0, t->pool, &err))
+        rn_learn_open(&t->learn, t->graph, f->n, f->h, f->w, NULL, f->drop ? RN_LEARN_DROP : 0, t->pool, &err))
         fail_msg("%s: %s", name, err.text);
     size_t n = (size_t)f->n, image = (size_t)(f->arch.in_channels * f->h * f->w), classes = (size_t)f->arch.classes;
     size_t embedding = (size_t)f->arch.embedding + 1;
@@ -411,7 +430,8 @@ int main(void)
         CASE("plain_w8"), CASE("shortcut_a2_w8_odd"), CASE("shortcut_a2_w24"), CASE("shortcut_c_v1_w8"), CASE("stem_end_w8"), CASE("wide_w8"),
         CASE("groups_4_w16"), CASE("groups_6_w16"), CASE("groups_32_w32"), CASE("deep_pool_w16_odd"),
         CASE("se_w8_odd"), CASE("se_w20"), CASE("preact_w8_odd"), CASE("preact_w8_wide"), CASE("preact_w8_stem"), CASE("preact_a_w8"),
-        CASE("preact_d_se_w8"), CASE("tstp_w8"), CASE("tstp2_w12"), CASE("tiered_pool_w16"),
+        CASE("preact_d_se_w8"), CASE("tstp_w8"), CASE("tstp2_w12"),
+        CASE("drop_w8"), CASE("drop_se_w8"), CASE("drop_preact_w8"), CASE("tiered_pool_w16"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

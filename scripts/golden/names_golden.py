@@ -179,7 +179,7 @@ class Writer:
     def head(self, path, names, options):
         self.line("file", path)
         self.line("names", names)
-        self.line("options", json.dumps(options))
+        self.line("options", json.dumps({"preprocessing": "wespeaker" if names == "wespeaker" else "none", **options}))
 
     def answer(self, net, what, shape, forward=None):
         x = image(*shape)

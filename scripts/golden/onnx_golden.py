@@ -7,7 +7,7 @@ For developers; no test runs it, tests/check_onnx.c reads what it wrote. Needs t
 
 expected.txt has a line for each file:
 
-    read FILE N C H W TOLERANCE LOGIT ...        what it must be read as; logits [n][classes], of the file itself, or before its softmax
+    read FILE N C H W TOLERANCE LOGIT ...        its answer [n][...]: logits, before a softmax that it has; the embedding where it has no classes
     refuse FILE WORD[_WORD...]                   what the sentence that refuses it must have in it
 
 The input is no file: value i of [n][c][h][w] is ((i * 7919) mod 257 - 128) / 128.
@@ -104,10 +104,79 @@ class Net(nn.Module):
         return self.fc(self.embedding(torch.flatten(self.pool(self.layers(self.stem(x))), 1)))
 
 
+class Squeeze(nn.Module):
+    """Squeeze and excitation as timm has it."""
+
+    def __init__(self, c, mid):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Conv2d(c, mid, 1), nn.Conv2d(mid, c, 1)
+
+    def forward(self, x):
+        return x * torch.sigmoid(self.fc2(F.relu(self.fc1(x.mean((2, 3), keepdim=True)))))
+
+
+class Squeezed(Block):
+    def __init__(self, c, k, stride, bottleneck, shortcut):
+        super().__init__(c, k, stride, bottleneck, shortcut)
+        self.se = Squeeze(k, 8)
+
+    def forward(self, x):
+        return F.relu(self.se(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))) + self.down(x))
+
+
+class Before(nn.Module):
+    """BN and ReLU before the convolutions (He et al. 2016); the projection reads what they give."""
+
+    def __init__(self, c, k, stride):
+        super().__init__()
+        self.bn1, self.conv1 = nn.BatchNorm2d(c), nn.Conv2d(c, k, 3, stride, 1, bias=False)
+        self.bn2, self.conv2 = nn.BatchNorm2d(k), nn.Conv2d(k, k, 3, 1, 1, bias=False)
+        self.down = nn.Conv2d(c, k, 1, stride, bias=False) if stride > 1 or c != k else None
+
+    def forward(self, x):
+        y = F.relu(self.bn1(x))
+        short = self.down(y) if self.down else x
+        return self.conv2(F.relu(self.bn2(self.conv1(y)))) + short
+
+
+class PreAct(Net):
+    def __init__(self):
+        super().__init__(width=4, blocks=(1, 1), seed=8)
+        self.stem = nn.Conv2d(3, 4, 3, 1, 1, bias=False)
+        self.layers = nn.Sequential(Before(4, 4, 1), Before(4, 8, 2), nn.BatchNorm2d(8), nn.ReLU())
+        for m in self.layers.modules():
+            if isinstance(m, nn.BatchNorm2d):
+                nn.init.uniform_(m.running_mean, -0.3, 0.3)
+                nn.init.uniform_(m.running_var, 0.5, 1.5)
+        self.eval()
+
+
+class Speaker(Net):
+    """As WeSpeaker's: time and bins in, statistics over time, an embedding out, less a mean vector; with two, ReLU and BN without weights between."""
+
+    def __init__(self, two):
+        super().__init__(width=4, blocks=(1, 1), c=1, seed=9)
+        self.seg_1 = nn.Linear(2 * 8 * 8, 6)
+        self.seg_bn_1 = nn.BatchNorm1d(6, affine=False)
+        self.seg_2 = nn.Linear(6, 6) if two else None
+        self.mean = torch.tensor([0.1, 0.2, 0.0, -0.1, 0.3, 0.0])
+        self.eval()
+
+    def forward(self, x):
+        y = self.layers(self.stem(x.permute(0, 2, 1).unsqueeze(1)))
+        mean, deviation = y.mean(dim=-1), torch.sqrt(torch.var(y, dim=-1) + 1e-7)
+        y = self.seg_1(torch.cat((mean.flatten(start_dim=1), deviation.flatten(start_dim=1)), 1))
+        if self.seg_2:
+            y = self.seg_2(self.seg_bn_1(F.relu(y)))
+        return y - self.mean
+
+
 # ---- Files ---------------------------------------------------------------------------------------------------------
 
-def expect(name, n, c, h, w, channels_last=False, logits=None, tolerance=2e-5):
+def expect(name, n, c, h, w, channels_last=False, time_first=False, logits=None, tolerance=2e-5):
     x = image(n, c, h, w)
+    if time_first:
+        x = x[:, 0].transpose(0, 2, 1)
     session = onnxruntime.InferenceSession(os.path.join(HERE, name), providers=["CPUExecutionProvider"])
     y = session.run([logits] if logits else None, {session.get_inputs()[0].name: x.transpose(0, 2, 3, 1) if channels_last else x})[0]
     values = " ".join(f"{v:.9g}" for v in y.reshape(-1))
@@ -282,6 +351,23 @@ def refusals():
     broken("uneven.onnx", uneven, "padding 0,1,2,1")
 
 
+def squeezed():
+    net = Net(seed=7)
+    net.layers = nn.Sequential(Squeezed(4, 4, 1, False, "B"), Squeezed(4, 8, 2, False, "B"))
+    return net.eval()
+
+
+def grouped():
+    """ResNeXt: 2 groups of 8 channels within blocks of 4 channels (32 out)."""
+    net = Net(bottleneck=True, seed=10)
+    for block, stride, k in zip(net.layers, (1, 2), (8, 16)):
+        c, out = block.conv1.in_channels, block.conv3.out_channels
+        block.conv1, block.bn1 = nn.Conv2d(c, k, 1, bias=False), nn.BatchNorm2d(k)
+        block.conv2, block.bn2 = nn.Conv2d(k, k, 3, stride, 1, groups=2, bias=False), nn.BatchNorm2d(k)
+        block.conv3 = nn.Conv2d(k, out, 1, bias=False)
+    return net.eval()
+
+
 def main():
     global HERE
     HERE = sys.argv[1]
@@ -302,6 +388,17 @@ def main():
     expect("dynamo18.onnx", 1, 3, 16, 16)
     export_dynamo("dynamo20.onnx", Net(blocks=(1, 1), shortcut="A"), (1, 3, 16, 16), 20)
     expect("dynamo20.onnx", 1, 3, 16, 16)
+    export("squeezed.onnx", squeezed(), (1, 3, 16, 16))
+    expect("squeezed.onnx", 1, 3, 17, 16)
+    export("grouped.onnx", grouped(), (1, 3, 16, 16), opset=16)
+    expect("grouped.onnx", 1, 3, 17, 16)
+    export("before.onnx", PreAct(), (1, 3, 16, 16))
+    expect("before.onnx", 1, 3, 17, 16)
+    for name, two in (("speaker.onnx", False), ("speaker2.onnx", True)):
+        feats = torch.from_numpy(image(1, 1, 16, 20)[:, 0].transpose(0, 2, 1).copy())
+        torch.onnx.export(Speaker(two), feats, os.path.join(HERE, name), opset_version=14, input_names=["feats"], output_names=["embs"],
+                          dynamic_axes={"feats": {0: "B", 1: "T"}, "embs": {0: "B"}}, dynamo=False)
+        expect(name, 1, 1, 16, 27, time_first=True)
     tensorflow("tensorflow.onnx")
     tensorflow("tensorflow_mean.onnx", softmax=False, mean=True)
     caffe2("caffe2.onnx")

@@ -22,6 +22,7 @@ generator's 32-bit words, and v[i] = (u[i] >> 8) * 2^-23 - 1 is a float in [-1, 
     3      record                 places of the 64 samples: u[i] * count >> 32; of a tensor of up to 64 values, all in order
     4      record * 4 + k         signs of projection k: value i is subtracted if bit i mod 32 of u[i / 32] is set
     5      0                      gradient that comes into the embedding from outside, v / 16 (header line "dembedding 1")
+    6      block                  header line "drop 1": sample i leaves the block out where u[i] is odd, else its function counts twice; in training
 
 A file is a header of text lines, ended by the line "end", then records until the end of the file, little-endian:
 
@@ -141,6 +142,7 @@ class Block(nn.Module):
     def __init__(self, case, channels_in, width, stride):
         super().__init__()
         self.preact, self.plain = case["preact"], case["shortcut"] == "none"
+        self.kept = None
         if case["block"] == "bottleneck":
             out, inner = width * 4, width * case["group_width"] // 64 * case["groups"]
             first = stride if case["stride_at"] == "1x1" else 1
@@ -181,6 +183,8 @@ class Block(nn.Module):
                     y = relu(y)
         if hasattr(self, "se"):
             y = self.se(y)
+        if self.training and self.kept is not None:
+            y = y * self.kept.to(y.dtype)
         if not self.plain:
             y = y + self.shortcut(s)
         return y if self.preact else relu(y)
@@ -289,6 +293,10 @@ def batch(case, dtype):
 def network(case, dtype, channels_last=False):
     net = Net(case)
     fill(net, case["seed"])
+    for index, block in enumerate(m for m in net.modules() if isinstance(m, Block)):
+        if case["drop"]:
+            kept = philox(case["seed"], 6, index, case["n"]) % np.uint64(2) == 0
+            block.kept = torch.from_numpy(kept.astype(np.float64) * 2).reshape(-1, 1, 1, 1)
     net = net.to(dtype)
     return net.to(memory_format=torch.channels_last) if channels_last else net
 
@@ -371,11 +379,11 @@ def low_precision(case):
 
 
 def margin(case):
-    """The smallest |ReLU argument| over all layers, in units of that layer's largest error in fp32."""
+    """The smallest |ReLU argument| over all layers (but for true zeros, of a block that was left out), in units of that layer's largest error in fp32."""
     case = {**case, "steps": 0}
     _, exact = compute(case, torch.float64)
     _, low = compute(case, torch.float32)
-    return min(float(z.abs().min()) / float((y - z).abs().max()) for z, y in zip(exact, low))
+    return min(float(z.abs()[z != 0].min()) / float((y - z).abs().max()) for z, y in zip(exact, low))
 
 
 def members(case):
@@ -389,7 +397,7 @@ def write(folder, name, case, values, runs):
     with open(path, "wb") as f:
         f.write((f"arch {case['arch']}\nwidth {case['width']}\nin_channels {case['in_channels']}\nclasses {case['classes']}\n"
                  f"embedding {case['embedding']}\nshortcut {case['shortcut']}\npool {case['pool'] if case['pool'] == 'tstp' else '%dx%d' % case['pool']}\n"
-                 f"stem {case['stem']}\n{members(case)}input {case['n']} {case['size'][0]} {case['size'][1]}\nseed {case['seed']}\n"
+                 f"stem {case['stem']}\n{members(case)}drop {case['drop']}\ninput {case['n']} {case['size'][0]} {case['size'][1]}\nseed {case['seed']}\n"
                  f"dembedding {case['dembedding']}\nsteps {case['steps']}\nend\n").encode())
         for record, (what, v) in enumerate(values.items()):
             samples, projections = digest(case, record, v)
@@ -404,7 +412,7 @@ def write(folder, name, case, values, runs):
 
 
 BASE = {"width": 8, "in_channels": 1, "classes": 9, "embedding": 32, "shortcut": "B", "pool": (4, 1), "stem": "3x3", "n": 4,
-        "size": (32, 40), "dembedding": 0, "steps": 0}
+        "size": (32, 40), "dembedding": 0, "steps": 0, "drop": 0}
 VARIANT = {"block": "basic", "blocks": (), "preact": 0, "stem_width": 0, "groups": 1, "group_width": 64, "se": 0, "stem_pool": "same",
            "shortcut_pool": 0, "stride_at": "3x3", "pool_rows": 0, "embedding2": 0}
 BOTTLENECK = {"block": "bottleneck"}
@@ -445,6 +453,9 @@ CASES = {  # odd sizes put tails in every kernel; long rows need several tiles; 
                        "size": (35, 30), **IMAGE},
     "tstp_w8": {"arch": "resnet18", "blocks": (1, 1, 1), "pool": "tstp", "pool_rows": 4, "size": (16, 43), "classes": 0, "dembedding": 1},
     "tstp2_w12": {"arch": "resnet18", "blocks": (1, 1), "width": 12, "pool": "tstp", "pool_rows": 4, "size": (8, 21), "embedding2": 1, "n": 6, "dembedding": 1},
+    "drop_w8": {"arch": "resnet18", "blocks": (2, 2), "drop": 1, "size": (17, 19), "n": 6},
+    "drop_se_w8": {"arch": "resnet50", **BOTTLENECK, "blocks": (1, 2), "drop": 1, "se": 4, "size": (11, 12), "n": 5, **IMAGE},
+    "drop_preact_w8": {"arch": "resnet20", "blocks": (2, 2), "drop": 1, "preact": 1, "size": (15, 17), "n": 5, **IMAGE},
     "deep_pool_w16_odd": {"arch": "resnet18", "blocks": (2, 1, 1), "width": 16, "stem": "deep", "shortcut_pool": 1, "size": (57, 50), **IMAGE},
     "tiered_pool_w16": {"arch": "resnet50", **BOTTLENECK, "blocks": (1, 1), "width": 16, "stem": "tiered", "shortcut_pool": 1, "size": (36, 44), **IMAGE},
 }

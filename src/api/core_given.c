@@ -212,6 +212,8 @@ void rn_given_network(rn_given *g, const char *name, rn_arch *arch, int *height,
         *height = sizes[1];
         *width = sizes[2];
     }
+    if (arch->pooling == RN_POOLING_TSTP && !rn_given_has(g, "pool_rows"))
+        arch->pool_rows = rn_arch_rows(arch, *height);
 }
 
 char *rn_result_text(json_t *value, rn_error *err)

@@ -52,9 +52,9 @@ int rn_ear_get(rn_session *s, const char *name, rn_ear **ear, rn_error *err)
     e->threads = rn_pool_threads(s->pool);
     e->most = e->threads > 1 ? WINDOWS_PER_THREAD * e->threads : 1;
     size_t most = (size_t)e->most, numbers = (size_t)(classes + embedding + 1);
-    e->logits = malloc(most * (size_t)classes * sizeof(float));
+    e->logits = malloc(most * (size_t)(classes + 1) * sizeof(float));
     e->embedding = malloc(most * (size_t)(embedding + 1) * sizeof(float));
-    e->probability = malloc((size_t)classes * sizeof(float));
+    e->probability = malloc((size_t)(classes + 1) * sizeof(float));
     e->heard = calloc(most, sizeof *e->heard);
     e->engines = calloc((size_t)e->threads, sizeof *e->engines);
     if (!e->logits || !e->probability || !e->embedding || !e->heard || !e->engines)
@@ -88,7 +88,8 @@ int rn_ear_picture(const rn_ear *ear, const char *name, const rn_listen *listen,
     int status = 0;
     *x = NULL;
     if (!p->channels)
-        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: a picture, and the model takes none: it has no section \"pictures\"", name);
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: a picture, and the model takes none: it has no section \"pictures\"%s", name,
+                            ear->extractor ? "" : "; `resnet convert --preprocessing` gives it one");
     if (!in)
         status = rn_image_read(name, &options, &read, err);
     if (!status)
@@ -179,9 +180,11 @@ int rn_hearing_start(rn_hearing *h, rn_session *session, const rn_listen *listen
         h->listen = *listen;
     if ((status = rn_ear_get(session, name, &h->ear, err)))
         return status;
+    if (!h->listen.want_embedding && (status = rn_model_wants_classes(session->model, session->model->source ? session->model->source : "the model", err)))
+        return status;
     if (h->listen.background && (h->background = rn_model_find_label(session->model, h->listen.background)) < 0)
         return rn_error_set(err, RN_ERR_ARG, "--background %s: the model has no such label (%s and %d others)", h->listen.background,
-                            session->model->labels[0], session->model->arch.classes - 1);
+                            session->model->arch.classes ? session->model->labels[0] : "none", session->model->arch.classes - 1);
     if (!(h->listen.min_probability >= 0 && h->listen.min_probability <= 1))
         return rn_error_set(err, RN_ERR_ARG, "--min-prob %g: want 0 to 1", h->listen.min_probability);
     if (!h->ear->extractor)
@@ -218,28 +221,30 @@ static int answer_at(rn_hearing *h, int at, double start_s, double end_s, rn_err
 {
     const rn_model *model = h->session->model;
     rn_ear *ear = h->ear;
-    int classes = model->arch.classes, best = 0;
-    const float *logits = ear->logits + (size_t)at * (size_t)classes;
-    for (int i = 0; i < classes; i++)
-        if (!isfinite(logits[i]))
+    int classes = model->arch.classes, best = classes ? 0 : -1;
+    const float *logits = ear->logits + (size_t)at * (size_t)classes, *embedding = ear->embedding + (size_t)at * (size_t)model->arch.embedding;
+    const float *answers = classes ? logits : embedding;
+    for (int i = 0; i < (classes ? classes : model->arch.embedding); i++)
+        if (!isfinite(answers[i]))
             return rn_error_set(err, RN_ERR_NUMBER,
                                 "%s: the network's answer is not a finite number; `resnet dump` shows the layer where it begins", h->name);
-    rn_softmax(logits, classes, model->temperature, ear->probability, NULL);
+    if (classes)
+        rn_softmax(logits, classes, model->temperature, ear->probability, NULL);
     for (int i = 1; i < classes; i++)
         if (ear->probability[i] > ear->probability[best])
             best = i;
     rn_answer answer = {start_s,
                         end_s,
                         best,
-                        model->labels[best],
-                        ear->probability[best],
+                        classes ? model->labels[best] : "",
+                        classes ? ear->probability[best] : 0,
                         classes,
                         ear->probability,
                         logits,
-                        wants_embedding(h) ? ear->embedding + (size_t)at * (size_t)model->arch.embedding : NULL};
-    if (answer.confidence < h->listen.min_probability)
+                        wants_embedding(h) ? embedding : NULL};
+    if (classes && answer.confidence < h->listen.min_probability)
         answer.label = "unknown";
-    else if (best == h->background)
+    else if (classes && best == h->background)
         answer.label = "none";
     if (h->fn && h->fn(h->context, &answer))
         return rn_error_set(err, RN_ERR_CANCELLED, "%s: stopped after %.1f s", h->name, end_s);

@@ -13,6 +13,8 @@
 #include "base/file.h"
 #include "base/utf8.h"
 #include "formats/onnx.h"
+#include "media/features.h"
+#include "media/pictures.h"
 #include "models/foreign.h"
 #include "models/onnx.h"
 #include "resnet_tools.h"
@@ -78,6 +80,46 @@ static void read_given(rn_given *g, rn_foreign_given *given, rn_error *err)
         g->status = err ? err->code : RN_ERR_FORMAT;
 }
 
+/* WeSpeaker's filter banks: Kaldi's, 80 of them at 16 kHz, less their mean; it trains on 200 frames. */
+static int add_filter_banks(rn_conversion *c, rn_error *err)
+{
+    rn_features f;
+    rn_features_default(&f, RN_KALDI, 16000);
+    f.bins = c->foreign->arch.pool_rows * 8;
+    f.seconds = 2;
+    rn_features_complete(&f);
+    int status = rn_features_check(&f, err);
+    if (!status)
+        status = rn_foreign_section(c->foreign, "features", rn_features_to_json(&f), err);
+    return status ? status
+                  : rn_foreign_section(c->foreign, "input", json_pack("[i,i,I]", 1, f.bins, (json_int_t)rn_features_length(&f)), err);
+}
+
+/* How the network's input is made, as a section of the model, and its size. */
+static int add_preprocessing(rn_conversion *c, const char *name, rn_error *err)
+{
+    rn_pictures p;
+    int height, width, channels = c->foreign->arch.in_channels, speaker = !strcmp(name, "wespeaker");
+    if (c->foreign->why.code)
+        return 0; /* not to be written anyway */
+    if (speaker != (c->foreign->arch.pooling == RN_POOLING_TSTP))
+        return rn_error_set(err, RN_ERR_ARG, "--preprocessing %s is for %s; the network of %s is none of these", name,
+                            speaker ? "networks over filter banks of 80 bins" : "networks over pictures", c->path);
+    if (speaker)
+        return add_filter_banks(c, err);
+    int status = rn_pictures_preset(&p, name, err);
+    if (!status && channels != 1 && channels != 3)
+        status = rn_error_set(err, RN_ERR_ARG, "--preprocessing %s: the network of %s takes %d channels, pictures have 1 or 3", name,
+                              c->path, channels);
+    if (status)
+        return status;
+    rn_pictures_set_channels(&p, channels);
+    rn_pictures_size(&p, &height, &width);
+    if ((status = rn_pictures_check(&p, err)) || (status = rn_foreign_section(c->foreign, "pictures", rn_pictures_to_json(&p), err)))
+        return status;
+    return height ? rn_foreign_section(c->foreign, "input", json_pack("[i,i,i]", channels, height, width), err) : 0;
+}
+
 static void take_note(void *context, const char *text)
 {
     rn_conversion *c = context;
@@ -102,6 +144,7 @@ int rn_conversion_open(rn_conversion **conversion, const char *path, const char 
     rn_given given;
     rn_foreign_given answers = {0};
     rn_conversion *c = calloc(1, sizeof *c);
+    char preprocessing[24] = "";
     rn_error own;
     int status;
     *conversion = NULL;
@@ -113,6 +156,8 @@ int rn_conversion_open(rn_conversion **conversion, const char *path, const char 
     if (!rn_given_open(&given, options, err)) {
         rn_given_ignore(&given, "threads");
         snprintf(c->names, sizeof c->names, "%s", rn_given_text(&given, "names", "ours"));
+        snprintf(preprocessing, sizeof preprocessing, "%s", rn_given_text(&given, "preprocessing", ""));
+        answers.prepared = preprocessing[0] != 0;
         rn_given_input(&given, c->input);
         c->fold_bn = rn_given_flag(&given, "fold_bn");
         read_given(&given, &answers, err);
@@ -120,7 +165,8 @@ int rn_conversion_open(rn_conversion **conversion, const char *path, const char 
             given.status = RN_ERR_ARG;
     }
     if ((status = rn_given_close(&given)) || (status = read_tensors(c, err)) ||
-        (status = rn_foreign_open(&c->foreign, path, &c->tensors, &answers, err)))
+        (status = rn_foreign_open(&c->foreign, path, &c->tensors, &answers, err)) ||
+        (preprocessing[0] && (status = add_preprocessing(c, preprocessing, err))))
         goto fail;
     *conversion = c;
     c = NULL;
@@ -312,6 +358,10 @@ int rn_conversion_result(const rn_conversion *c, char **result, rn_error *err)
         rn_result_set(&all, "arch", rn_arch_json(&f->arch));
         rn_result_set(&all, "parameters", json_integer(f->graph->weights_count));
     }
+    static const char *const sections[] = {"pictures", "features", "input"};
+    for (int i = 0; f->config && i < 3; i++)
+        if (json_object_get(f->config, sections[i]))
+            rn_result_set(&all, sections[i], json_incref(json_object_get(f->config, sections[i])));
     if (c->notes)
         rn_result_set(&all, "notes", json_incref(c->notes));
     if (f->labels)

@@ -122,6 +122,8 @@ static int match_labels(rn_evaluation *e, rn_error *err)
 {
     rn_dataset *d = e->dataset;
     const rn_model *m = e->model;
+    if (rn_model_wants_classes(m, m->source ? m->source : "the model", err))
+        return RN_ERR_UNSUPPORTED;
     int status = 0, *map = calloc((size_t)d->classes + 1, sizeof *map);
     char **labels = calloc((size_t)m->arch.classes + 1, sizeof *labels);
     if (!map || !labels) {
@@ -247,8 +249,10 @@ static int open_parts(rn_evaluation *e, rn_error *err)
         return rn_error_set(err, RN_ERR_SHAPE, "%s: arrays of %d channels, the network takes %d", e->dataset->path, e->dataset->c,
                             m->arch.in_channels);
     if (!arrays && !section)
-        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s holds %s, the model was trained on something else: it has no section \"%s\"",
-                            e->dataset->path, rn_kind_name(kind), kind == RN_PICTURES ? "pictures" : "features");
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s holds %s, the model takes %s", e->dataset->path, rn_kind_name(kind),
+                            rn_model_section(m, "features")   ? "recordings"
+                            : rn_model_section(m, "pictures") ? "pictures"
+                                                              : "arrays");
     if (kind == RN_SOUND && (status = rn_features_from_json(&features, section, m->source, err)))
         return status;
     if (kind == RN_PICTURES && (status = rn_pictures_from_json(&e->pictures, section, m->source, err)))

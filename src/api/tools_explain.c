@@ -288,6 +288,8 @@ int rn_tools_explain(const rn_model *model, const char *path, const rn_listen *l
         start_s = rn_given_number(&given, "start", 0, 1e9, -1);
         status = rn_session_open(&e.session, model, &session, err);
     }
+    if (!status)
+        status = rn_model_wants_classes(model, model->source ? model->source : "the model", err);
     if (!status && !(status = rn_ear_get(e.session, path, &ear, err))) {
         e.ear = ear;
         read_method(&given, &e);

@@ -257,6 +257,9 @@ static void renewed_maps(rn_learn *e)
             rn_buffer *y = &e->buffers[e->map_buffer[s->out]];
             y->last = merge->block_last; /* the merge is the last to read it */
             s->again = add_buffer(e, y->size, end - 1 - r, end - 1 - t);
+            int maker = maker_of(e, s->in);
+            if (maker >= 0 && e->steps[maker].again < 0) /* what comes from outside of the block must still be there */
+                extend(e, e->map_buffer[e->values[s->in].map], end - 1 - r);
         }
     }
 }

@@ -20,7 +20,7 @@ typedef struct rn_picture_augment {
 } rn_picture_augment;
 
 void rn_picture_augment_default(rn_picture_augment *a); /* what the data decide is open */
-void rn_picture_augment_none(rn_picture_augment *a);    /* the middle of each picture, as in judging */
+void rn_picture_augment_none(rn_picture_augment *a);    /* crops alone, where there is room */
 json_t *rn_picture_augment_to_json(const rn_picture_augment *a);
 /* Sets what `section` has; keys that are not ours are refused by name. */
 int rn_picture_augment_from_json(rn_picture_augment *a, const json_t *section, rn_error *err);

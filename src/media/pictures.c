@@ -268,12 +268,15 @@ static int read_section(rn_pictures *p, const json_t *section, int open, const c
         value = json_object_get(section, keys[i][0]);
         if (!value)
             return rn_error_set(err, RN_ERR_FORMAT, "%s: pictures: \"%s\" is missing", file, keys[i][0]);
-        if (read_key(&got, keys[i][0], value, open))
-            return rn_error_set(err, open ? RN_ERR_ARG : RN_ERR_FORMAT, "%s: pictures: %s: want %s", file, keys[i][0], keys[i][1]);
+        if (!read_key(&got, keys[i][0], value, open))
+            continue;
+        if (!file)
+            return rn_error_set(err, RN_ERR_ARG, "--%s wants %s", keys[i][0], keys[i][1]);
+        return rn_error_set(err, open ? RN_ERR_ARG : RN_ERR_FORMAT, "%s: pictures: %s: want %s", file, keys[i][0], keys[i][1]);
     }
     int status = check(&got, open, &inner);
     if (status)
-        return rn_error_set(err, open ? status : RN_ERR_FORMAT, "%s: %s", file, inner.text);
+        return rn_error_set(err, open ? status : RN_ERR_FORMAT, "%s%s%s", file ? file : "", file ? ": " : "", inner.text);
     *p = got;
     return 0;
 }

@@ -46,7 +46,7 @@ void rn_pictures_set_channels(rn_pictures *p, int channels);
 int rn_pictures_check(const rn_pictures *p, rn_error *err);
 json_t *rn_pictures_to_json(const rn_pictures *p); /* new reference, NULL without memory; open values as "auto" and channels 0 */
 /* Unknown or missing key: refused by name. The open form is for options: open values, and lists as text ("0.5,0.5,0.5"; one number stands
- * for all three), are allowed. */
+ * for all three), are allowed; file NULL: they are a command line's. */
 int rn_pictures_from_json(rn_pictures *p, const json_t *section, const char *file, rn_error *err);
 int rn_pictures_from_open_json(rn_pictures *p, const json_t *section, const char *file, rn_error *err);
 

@@ -38,7 +38,7 @@ typedef struct family_row {
     int plain;
     rn_stem stem; /* 3x3: the kind's */
     int shortcut_pool, preact, se;
-    int width, stem_width;   /* 0: the kind's; as wide as the first stage */
+    int width, stem_width; /* 0: the kind's; as wide as the first stage */
 } family_row;
 
 #define BOTTLENECK .block = RN_BLOCK_BOTTLENECK
@@ -201,6 +201,21 @@ int rn_arch_default(rn_arch *arch, const char *name, rn_error *err)
     arch->in_channels = sound ? 1 : 3;
     arch->bn_eps = 1e-5;
     return 0;
+}
+
+static int halved(int rows)
+{
+    return rows / 2 + rows % 2;
+}
+
+int rn_arch_rows(const rn_arch *arch, int height)
+{
+    int rows = arch->stem == RN_STEM_3X3 ? height : halved(height);
+    if (arch->stem != RN_STEM_3X3 && arch->stem_pool != RN_STEM_POOL_NONE)
+        rows = arch->stem_pool == RN_STEM_POOL_END ? rows / 2 : halved(rows);
+    for (int stage = 1; stage < arch->stages; stage++)
+        rows = halved(rows);
+    return rows;
 }
 
 /* "stem_width" as its option, "--stem-width". */
@@ -417,7 +432,8 @@ static int head(const builder *b, int x, int *embedding)
     const rn_arch *arch = b->arch;
     int tstp = arch->pooling == RN_POOLING_TSTP;
     x = tstp ? rn_graph_tstp(b->g, "pool", x, arch->pool_eps) : rn_graph_avgpool(b->g, "pool", x, arch->pool_h, arch->pool_w);
-    x = rn_graph_linear(b->g, "fc", x, tstp ? arch->pool_rows : arch->pool_h, tstp ? 1 : arch->pool_w, arch->embedding ? arch->embedding : arch->classes);
+    x = rn_graph_linear(b->g, "fc", x, tstp ? arch->pool_rows : arch->pool_h, tstp ? 1 : arch->pool_w,
+                        arch->embedding ? arch->embedding : arch->classes);
     if (arch->embedding2)
         x = rn_graph_linear(b->g, "fc2", rn_graph_plain_bn(b->g, "fc_bn", rn_graph_relu(b->g, x), arch->bn_eps), 1, 1, arch->embedding);
     if (arch->embedding) {

@@ -73,6 +73,9 @@ typedef struct rn_arch_field {
 } rn_arch_field;
 const rn_arch_field *rn_arch_fields(int *count);
 
+/* Rows of the map before the pool for an input of `height` rows: what pool_rows must be. */
+int rn_arch_rows(const rn_arch *arch, int height);
+
 /* The defaults of a name. RN_ERR_ARG, listing the names, if there is none. */
 int rn_arch_default(rn_arch *arch, const char *name, rn_error *err);
 int rn_arch_count(void);

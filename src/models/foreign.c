@@ -34,12 +34,13 @@ static void blame(rn_foreign *f, int code, const char *format, ...)
 
 static const struct question {
     unsigned bit;
-    const char *key, *what, *usual, *who, *other;
+    const char *key, *what, *who, *other;
 } questions[] = {
-    {RN_FOREIGN_STRIDE, "stride_at", "where bottlenecks carry the stride", "3x3", "torchvision, timm", "1x1 (Caffe, Keras)"},
-    {RN_FOREIGN_SHORTCUT, "shortcut", "how shortcuts without weights fill new channels", "A2", "half of the zeros before, half after",
+    {RN_FOREIGN_STRIDE, "stride_at", "where bottlenecks carry the stride", "torchvision, timm", "1x1 (Caffe, Keras)"},
+    {RN_FOREIGN_SHORTCUT, "shortcut", "how shortcuts without weights fill new channels", "half of the zeros before, half after",
      "A (all after)"},
-    {RN_FOREIGN_POOL, "pool", "how the bins of the pool lie", NULL, "bands of frequency over all of time", "another HxW"},
+    {RN_FOREIGN_POOL, "pool", "how the bins of the pool lie", "bands of frequency over all of time", "another HxW"},
+    {RN_FOREIGN_PREPROCESSING, "preprocessing", "how the network's input is made", "`resnet help convert` has others", "none"},
 };
 _Static_assert(sizeof questions / sizeof *questions == RN_FOREIGN_QUESTIONS, "a question for every bit");
 
@@ -57,27 +58,29 @@ static void option_text(const char *key, char option[24])
             *c = '-';
 }
 
-static void usual_text(const struct question *q, const rn_arch *arch, char text[40])
+/* The option with what is usual. */
+static void usual_text(const rn_foreign *f, const struct question *q, char text[60])
 {
-    char option[24];
+    char option[24], pool[32];
+    const char *usual = q->bit == RN_FOREIGN_STRIDE ? "3x3" : q->bit == RN_FOREIGN_SHORTCUT ? "A2" : pool;
+    snprintf(pool, sizeof pool, "%dx%d", f->arch.pool_h, f->arch.pool_w);
+    if (q->bit == RN_FOREIGN_PREPROCESSING)
+        usual = f->names->speaker ? "wespeaker" : f->arch.stem == RN_STEM_3X3 ? "cifar" : f->names->preprocessing;
     option_text(q->key, option);
-    if (q->usual)
-        snprintf(text, 40, "%s %s", option, q->usual);
-    else
-        snprintf(text, 40, "%s %dx%d", option, arch->pool_h, arch->pool_w);
+    snprintf(text, 60, "%s %s", option, usual);
 }
 
 /* The sentence that asks for what is open. Where nobody could answer yet, it has the whole command. */
 static void ask(rn_foreign *f, unsigned open, int answerable)
 {
     const char *name = f->name;
-    char what[300] = "", options[400] = "", usual[40];
+    char what[300] = "", options[400] = "", usual[60];
     for (int i = 0; i < RN_FOREIGN_QUESTIONS; i++) {
         const struct question *q = &questions[i];
         size_t w = strlen(what), o = strlen(options);
         if (!(open & q->bit))
             continue;
-        usual_text(q, &f->arch, usual);
+        usual_text(f, q, usual);
         snprintf(what + w, sizeof what - w, "%s%s", w ? ", nor " : "", q->what);
         if (answerable)
             snprintf(options + o, sizeof options - o, "%s%s (usual: %s) or %s", o ? ", and " : "", usual, q->who, q->other);
@@ -257,29 +260,40 @@ static int add_head(rn_foreign *f, int weights, rn_error *err)
     return status ? status : rn_tensors_add(&f->ours, "fc.bias", RN_F32, 1, (int64_t[1]){1}, f->zeros, err);
 }
 
-/* resnet.config as one of ours would have it; `old` is the file's own, where a model of ours has another project's names. */
-static int set_config(rn_foreign *f, const json_t *old, const json_t *more, rn_error *err)
+/* resnet.config into the metadata. */
+static int store_config(rn_foreign *f, rn_error *err)
 {
-    json_t *config = old ? json_copy((json_t *)old) : json_pack("{s:i}", "arithmetic", RN_ARITHMETIC), *arch = rn_arch_json(&f->arch),
-           *labels = f->labels ? json_incref(f->labels)
-                     : old     ? json_incref(json_object_get(old, "labels"))
-                               : rn_labels_json(NULL, f->arch.classes);
     char *text = NULL;
-    int status;
-    if (!config || !arch || !labels || json_object_set(config, "arch", arch) || json_object_set(config, "labels", labels) ||
-        (more && json_object_update(config, (json_t *)more)))
-        status = rn_error_memory(err, "a model's description", sizeof *f);
-    else
-        status = rn_json_dump(config, JSON_COMPACT | JSON_SORT_KEYS, &text, err);
+    int status = rn_json_dump(f->config, JSON_COMPACT | JSON_SORT_KEYS, &text, err);
     if (!status)
         status = rn_tensors_set_metadata(&f->ours, "format", "pt", err);
     if (!status)
         status = rn_tensors_set_metadata(&f->ours, RN_MODEL_CONFIG, text, err);
     free(text);
+    return status;
+}
+
+int rn_foreign_section(rn_foreign *f, const char *key, json_t *value, rn_error *err)
+{
+    if (json_object_set_new(f->config, key, value))
+        return rn_error_memory(err, "a model's description", sizeof *f);
+    return store_config(f, err);
+}
+
+/* resnet.config as a model of ours has it; `old` is the file's own, where a model of ours has another project's names. */
+static int set_config(rn_foreign *f, const json_t *old, rn_error *err)
+{
+    json_t *arch = rn_arch_json(&f->arch), *labels = f->labels ? json_incref(f->labels)
+                                                     : old     ? json_incref(json_object_get(old, "labels"))
+                                                               : rn_labels_json(NULL, f->arch.classes);
+    int status = 0;
+    f->config = old ? json_copy((json_t *)(uintptr_t)old) : json_pack("{s:i}", "arithmetic", RN_ARITHMETIC);
+    if (!f->config || (old && json_object_size(f->config) != json_object_size(old)) || !arch || !labels ||
+        json_object_set(f->config, "arch", arch) || json_object_set(f->config, "labels", labels))
+        status = rn_error_memory(err, "a model's description", sizeof *f);
     json_decref(labels);
     json_decref(arch);
-    json_decref(config);
-    return status;
+    return status ? status : store_config(f, err);
 }
 
 /* Every tensor of the network there, of its shape, and none besides. */
@@ -322,9 +336,10 @@ static int settle(rn_foreign *f, const rn_foreign_given *given, unsigned open, r
             if (!strcmp(key, questions[i].key))
                 open &= ~questions[i].bit;
     }
-    f->open = open;
-    if (open && !(given && given->weights))
-        ask(f, open, given && given->arch);
+    int answerable = given && given->arch;
+    if ((given && given->prepared) || (!answerable && open == RN_FOREIGN_PREPROCESSING)) /* numbers can be given to the network as it is */
+        open &= ~(unsigned)RN_FOREIGN_PREPROCESSING;
+    f->open = given && given->weights ? 0 : open;
     return status;
 }
 
@@ -348,7 +363,9 @@ static int describe(rn_foreign *f, const json_t *config, const rn_foreign_given 
         blame(f, why.code == RN_ERR_ARG ? RN_ERR_UNSUPPORTED : why.code, "%s: %s", f->name, why.text);
     if (f->graph)
         check(f);
-    return f->why.code ? 0 : set_config(f, config, given ? given->config : NULL, err);
+    if (f->open)
+        ask(f, f->open, given && given->arch);
+    return f->why.code ? 0 : set_config(f, config, err);
 }
 
 int rn_foreign_open(rn_foreign **foreign, const char *name, rn_tensors *tensors, const rn_foreign_given *given, rn_error *err)
@@ -383,6 +400,7 @@ void rn_foreign_close(rn_foreign **foreign)
     rn_tensors_free(&f->ours);
     rn_graph_close(&f->graph);
     json_decref(f->labels);
+    json_decref(f->config);
     free(f->zeros);
     free(f->rows);
     free(f->name);

@@ -192,6 +192,8 @@ int rn_foreign_infer(const char *name, const rn_names *names, const rn_tensors *
     arch->stride_at = RN_STRIDE_AT_3X3;
     if (arch->block == RN_BLOCK_BOTTLENECK && arch->stages > 1 && arch->pooling != RN_POOLING_TSTP) /* WeSpeaker has one convention */
         *open |= RN_FOREIGN_STRIDE;
+    if (arch->in_channels == 3 || names->speaker)
+        *open |= RN_FOREIGN_PREPROCESSING;
     choose_row(arch);
     return 0;
 }

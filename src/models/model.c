@@ -67,6 +67,15 @@ json_t *rn_model_section(const rn_model *model, const char *name)
     return json_object_get(model->config, name);
 }
 
+int rn_model_wants_classes(const rn_model *m, const char *name, rn_error *err)
+{
+    if (m->arch.classes)
+        return 0;
+    return rn_error_set(err, RN_ERR_UNSUPPORTED,
+                        "%s: the network has no classes, only an embedding of %d numbers: `resnet embed` writes it, `resnet train --init` adds classes",
+                        name, m->arch.embedding);
+}
+
 static int allocate(rn_model *m, rn_error *err)
 {
     int status = rn_arena_reserve(&m->memory, m->graph->weights_count, "the weights", err);

@@ -24,7 +24,7 @@ typedef struct rn_model {
     float *weights, *stats; /* weights lie in memory */
     rn_arena memory;
     json_t *config;       /* object with the sections; arch and labels inside it are rewritten on saving */
-    char **labels;        /* [arch.classes], UTF-8 */
+    char **labels;        /* [arch.classes], UTF-8; none where classes is 0 */
     double temperature;   /* that logits are divided by before the softmax (section "calibration"); 1 where the file has none */
     char *source;         /* the file that it was read from, for messages; NULL: none */
     pthread_mutex_t lock; /* over packed, the one thing that is made later */
@@ -65,6 +65,9 @@ void rn_model_close(rn_model **model);
 /* The model's weights folded and packed: made on first use, under the model's lock, and shared by all its sessions. Valid until the model is
  * closed; the weights must not change afterwards. */
 int rn_model_packed(const rn_model *model, const rn_packed **packed, rn_error *err);
+
+/* RN_ERR_UNSUPPORTED where the embedding is the only answer; `name` stands for the file. */
+int rn_model_wants_classes(const rn_model *model, const char *name, rn_error *err);
 
 /* A section of the config, or NULL. Borrowed. */
 json_t *rn_model_section(const rn_model *model, const char *name);

@@ -54,13 +54,13 @@ static const rn_names_row wespeaker[] = {
     {NULL, "projection", "the speakers of its training, which no embedding needs"}, END};
 
 static const rn_names all[] = {
-    {"ours", 0, 0, ours},
-    {"torchvision", 0, 0, torchvision},
-    {"timm", 0, 0, timm},
-    {"timm", 1, 0, timm_pooled},
-    {"huggingface", 0, 0, huggingface},
-    {"wespeaker", 0, 1, wespeaker},
-    {"cifar", 0, 0, cifar},
+    {"ours", 0, 0, "imagenet", ours},
+    {"torchvision", 0, 0, "imagenet", torchvision},
+    {"timm", 0, 0, "timm", timm},
+    {"timm", 1, 0, "timm", timm_pooled},
+    {"huggingface", 0, 0, "timm", huggingface},
+    {"wespeaker", 0, 1, "wespeaker", wespeaker},
+    {"cifar", 0, 0, "cifar", cifar},
 };
 // clang-format on
 enum { COUNT = (int)(sizeof all / sizeof *all) };

@@ -15,10 +15,11 @@ typedef struct rn_names_row {
 } rn_names_row;
 
 typedef struct rn_names {
-    const char *name;         /* "torchvision": what --names takes */
-    int pooled_shortcut;      /* 1: the names of networks that pool before a shortcut's convolution */
-    int speaker;              /* 1: of networks over statistics that end with the embedding */
-    const rn_names_row *rows; /* ends with a row without theirs; of several that fit, the first is written */
+    const char *name;          /* "torchvision": what --names takes */
+    int pooled_shortcut;       /* 1: the names of networks that pool before a shortcut's convolution */
+    int speaker;               /* 1: of networks over statistics that end with the embedding */
+    const char *preprocessing; /* what pictures mostly go through there */
+    const rn_names_row *rows;  /* ends with a row without theirs; of several that fit, the first is written */
 } rn_names;
 
 /* The table whose patterns fit most of the tensors; of equals one that finds the layer behind the pool (`fc`) among them, else the first, ours. *known

@@ -180,15 +180,15 @@ int rn_lower_mean(lowering *l)
 {
     const value *v = rn_lower_map(l, 0);
     unsigned axes;
-    int keep, none;
+    int keep, none, status;
+    if (rn_lower_spread_mean(l, &status))
+        return status;
     if (!v || rn_lower_axes(l, 1, 4, &axes) || rn_lower_int(l, "keepdims", 1, &keep) || rn_lower_int(l, "noop_with_empty_axes", 0, &none))
         return RN_ERR_UNSUPPORTED;
     unsigned pixels = v->layout == CHANNELS_LAST ? 1u << 1 | 1u << 2 : 1u << 2 | 1u << 3;
     if (v->layout == FLAT || (axes != pixels && (axes != 1u << 3 || v->layout != CHANNELS_FIRST)))
         return REFUSE(l, "a mean over other axes than all pixels, or time");
-    if (axes != pixels && !keep)
-        return REFUSE(l, "a mean over time that does not keep its axis");
-    return add_pool(l, v, axes == pixels, 1, keep ? v->layout : FLAT);
+    return add_pool(l, v, axes == pixels, 1, keep ? v->layout : axes == pixels ? FLAT : ROWS);
 }
 
 static int add_linear(lowering *l, const value *v, const rn_onnx_tensor *weight, const rn_onnx_tensor *bias, int transposed)

@@ -5,9 +5,12 @@
 #include "models/onnx_net.h"
 
 /* How a value's numbers lie, if a layer gives it. Input alone: time and bins of a spectrogram without channels. */
-typedef enum rn_layout { CHANNELS_FIRST, CHANNELS_LAST, FLAT, TIME_BINS, BINS_TIME } rn_layout;
+typedef enum rn_layout { CHANNELS_FIRST, CHANNELS_LAST, ROWS, FLAT, TIME_BINS, BINS_TIME } rn_layout; /* ROWS: without the columns' axis */
 
 typedef enum value_kind { NOTHING, LAYER, CONSTANT, COUNT } value_kind; /* COUNT: arithmetic on shapes, whose numbers are never needed */
+
+/* Of a count: nothing that matters, all sizes of a layer's map, its width (less something). */
+typedef enum rn_shape_part { NO_SHAPE, ALL_SIZES, WIDTH } rn_shape_part;
 
 typedef struct value {
     const char *name;
@@ -17,7 +20,9 @@ typedef struct value {
     rn_layout layout;
     int pads[4];  /* zeros around it, which the next layer takes as its own */
     int every[2]; /* every so many rows and columns alone; 0: all */
-    int uses;     /* nodes and outputs that read this name */
+    rn_shape_part of;
+    int less;
+    int uses; /* nodes and outputs that read this name */
 } value;
 
 typedef struct lowering {
@@ -40,7 +45,7 @@ value *rn_lower_input(const lowering *l, int i);
 void rn_lower_alias(lowering *l, const value *from);
 value *rn_lower_output(const lowering *l); /* the first output, once it is given */
 int rn_lower_constant(lowering *l, const rn_onnx_tensor *t);
-int rn_lower_count(lowering *l);
+void rn_lower_count(lowering *l);
 /* A new layer of a kind that reads layer a (-1: none), with its shape; hangs on the node. NULL without memory, with the error set. */
 rn_onnx_layer *rn_lower_layer(lowering *l, rn_layer_kind kind, int a, rn_layout layout);
 rn_onnx_layer *rn_lower_layer_of(const lowering *l, const value *v);
@@ -57,12 +62,23 @@ int rn_lower_axes(lowering *l, int i, int dims, unsigned *axes);
 /* Arithmetic on constant whole numbers: 1 and the status, if the node is that. */
 int rn_lower_numbers(lowering *l, int *status);
 
+/* Statistics pooling: 1 and the status, if the node is a step of it. */
+int rn_lower_centre(lowering *l, int *status);
+int rn_lower_spread_product(lowering *l, int *status);
+int rn_lower_spread_mean(lowering *l, int *status);
+int rn_lower_spread_eps(lowering *l, int *status);
+void rn_lower_follow_width(lowering *l);
+
 /* The operations, by file. */
 int rn_lower_conv(lowering *l);
 int rn_lower_pool(lowering *l);
 int rn_lower_global(lowering *l);
 int rn_lower_mean(lowering *l);
 int rn_lower_gemm(lowering *l);
+int rn_lower_sum(lowering *l);
+int rn_lower_divide(lowering *l);
+int rn_lower_root(lowering *l);
+int rn_lower_concat(lowering *l);
 int rn_lower_matmul(lowering *l);
 int rn_lower_pad(lowering *l);
 int rn_lower_slice(lowering *l);

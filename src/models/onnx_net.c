@@ -125,10 +125,9 @@ int rn_lower_constant(lowering *l, const rn_onnx_tensor *t)
     return 0;
 }
 
-int rn_lower_count(lowering *l)
+void rn_lower_count(lowering *l)
 {
     result(l)->kind = COUNT;
-    return 0;
 }
 
 rn_onnx_layer *rn_lower_layer(lowering *l, rn_layer_kind kind, int a, rn_layout layout)
@@ -377,6 +376,9 @@ static int add_bias(lowering *l, const value *v, int constant, int sign)
 
 static int lower_add(lowering *l)
 {
+    int status;
+    if (rn_lower_spread_eps(l, &status))
+        return status;
     const value *v[2] = {rn_lower_input(l, 0), rn_lower_input(l, 1)};
     if (l->node->inputs_count != 2)
         return REFUSE(l, "a sum of %d, two are wanted", l->node->inputs_count);
@@ -398,6 +400,9 @@ static int lower_add(lowering *l)
 
 static int lower_sub(lowering *l)
 {
+    int status;
+    if (rn_lower_centre(l, &status))
+        return status;
     const value *v = rn_lower_map(l, 0);
     return v ? add_bias(l, v, 1, -1) : RN_ERR_UNSUPPORTED;
 }
@@ -405,6 +410,9 @@ static int lower_sub(lowering *l)
 /* A map times a gate of one pixel. What the gate is made of is compared later, as everything is. */
 static int lower_mul(lowering *l)
 {
+    int status;
+    if (rn_lower_spread_product(l, &status))
+        return status;
     const value *v[2] = {rn_lower_map(l, 0), rn_lower_map(l, 1)};
     if (!v[0] || !v[1])
         return RN_ERR_UNSUPPORTED;
@@ -448,9 +456,11 @@ static const struct {
     {"AveragePool", rn_lower_pool, 1, 1, " kernel_shape strides pads auto_pad ceil_mode count_include_pad dilations "},
     {"BatchNormalization", lower_norm, 5, 5, " epsilon momentum training_mode spatial is_test "},
     {"Cast", lower_same, 1, 1, " to saturate "},
+    {"Concat", rn_lower_concat, 2, 2, " axis "},
     {"Constant", lower_constant, 0, 0, " value value_int value_ints value_float "},
     {"ConstantOfShape", lower_filled, 1, 1, " value "},
     {"Conv", rn_lower_conv, 2, 3, " kernel_shape strides pads auto_pad dilations group "},
+    {"Div", rn_lower_divide, 2, 2, " "},
     {"Dropout", lower_same, 1, 3, " ratio is_test seed "},
     {"Flatten", rn_lower_reshape, 1, 1, " axis "},
     {"Gemm", rn_lower_gemm, 2, 3, " alpha beta transA transB "},
@@ -461,11 +471,13 @@ static const struct {
     {"Mul", lower_mul, 2, 2, " "},
     {"Pad", rn_lower_pad, 1, 4, " mode pads value "},
     {"ReduceMean", rn_lower_mean, 1, 2, " axes keepdims noop_with_empty_axes "},
+    {"ReduceSum", rn_lower_sum, 1, 2, " axes keepdims noop_with_empty_axes "},
     {"Relu", lower_relu, 1, 1, " "},
     {"Reshape", rn_lower_reshape, 2, 2, " allowzero "},
     {"Sigmoid", lower_sigmoid, 1, 1, " "},
     {"Slice", rn_lower_slice, 1, 5, " starts ends axes "},
     {"Softmax", lower_softmax, 1, 1, " axis "},
+    {"Sqrt", rn_lower_root, 1, 1, " "},
     {"Squeeze", rn_lower_squeeze, 1, 2, " axes "},
     {"Sub", lower_sub, 2, 2, " "},
     {"Sum", lower_add, 2, 2, " "},
@@ -495,8 +507,11 @@ static int lower_node(lowering *l, int index)
         return REFUSE(l, "no operation of ONNX itself%s%s", n->domain[0] ? ", but of " : "", rn_show(n->domain).text);
     if (find(l, n->outputs[0]) && find(l, n->outputs[0])->kind != NOTHING)
         return REFUSE(l, "%s was given before", rn_show(n->outputs[0]).text);
-    if (is_count(l))
-        return rn_lower_count(l);
+    if (is_count(l)) {
+        rn_lower_count(l);
+        rn_lower_follow_width(l);
+        return 0;
+    }
     if (rn_lower_numbers(l, &status))
         return status;
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {

@@ -16,10 +16,22 @@ typedef enum rn_layer_kind {
     RN_LAYER_AVGPOOL, /* with a window */
     RN_LAYER_POOL,    /* adaptive average: out_h x out_w; out_h 0: all rows as they are */
     RN_LAYER_TSTP,    /* statistics over time: means, then deviations, of every channel and row */
+    RN_LAYER_SPREAD,  /* on the way to one of those: over the map a */
     RN_LAYER_LINEAR,
     RN_LAYER_SIGMOID,
     RN_LAYER_SCALE /* squeeze and excitation: each channel of a times that of b, one pixel */
 } rn_layer_kind;
+
+/* Steps from a map to its deviations over time. */
+typedef enum rn_spread {
+    RN_SPREAD_CENTRED,
+    RN_SPREAD_SQUARED,
+    RN_SPREAD_MEAN,
+    RN_SPREAD_SUM, /* of squares */
+    RN_SPREAD_VARIANCE,
+    RN_SPREAD_SAFE, /* with eps */
+    RN_SPREAD_DEVIATION
+} rn_spread;
 
 typedef struct rn_onnx_layer {
     rn_layer_kind kind;
@@ -30,6 +42,7 @@ typedef struct rn_onnx_layer {
     int pads[4];                                     /* top, left, bottom, right */
     int ceil, counts_pads;                           /* of pools */
     int front;                                       /* zero-padding shortcut: channels of zeros in front */
+    rn_spread spread;
     int out_h, out_w;
     const rn_onnx_tensor *weight, *bias, *mean, *var; /* bias NULL: none */
     int transposed;                                   /* linear: the weight is [in][out] */

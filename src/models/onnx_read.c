@@ -228,19 +228,13 @@ static int check_linear(reading *r, const rn_node *n, const rn_onnx_layer *l)
     return l->bias ? take_tensor(r, l, n->bias, l->bias, 0) : add_made(r, n->bias, repeated(r, n->channels, 0));
 }
 
-static const char *const kinds[] = {[RN_LAYER_INPUT] = "the input",
-                                    [RN_LAYER_CONV] = "a convolution",
-                                    [RN_LAYER_BN] = "a normalisation",
-                                    [RN_LAYER_RELU] = "a ReLU",
-                                    [RN_LAYER_ADD] = "an addition",
-                                    [RN_LAYER_PADSHORT] = "a zero-padding shortcut",
-                                    [RN_LAYER_MAXPOOL] = "a maximum pool",
-                                    [RN_LAYER_AVGPOOL] = "an average pool",
-                                    [RN_LAYER_POOL] = "an average pool",
-                                    [RN_LAYER_LINEAR] = "a linear layer",
-                                    [RN_LAYER_TSTP] = "a statistics pool",
-                                    [RN_LAYER_SIGMOID] = "a sigmoid",
-                                    [RN_LAYER_SCALE] = "a squeeze and excitation"};
+static const char *const kinds[] = {[RN_LAYER_INPUT] = "the input",        [RN_LAYER_CONV] = "a convolution",
+                                    [RN_LAYER_BN] = "a normalisation",     [RN_LAYER_RELU] = "a ReLU",
+                                    [RN_LAYER_ADD] = "an addition",        [RN_LAYER_PADSHORT] = "a zero-padding shortcut",
+                                    [RN_LAYER_MAXPOOL] = "a maximum pool", [RN_LAYER_AVGPOOL] = "an average pool",
+                                    [RN_LAYER_POOL] = "an average pool",   [RN_LAYER_LINEAR] = "a linear layer",
+                                    [RN_LAYER_TSTP] = "a statistics pool", [RN_LAYER_SPREAD] = "a part of a statistics pool",
+                                    [RN_LAYER_SIGMOID] = "a sigmoid",      [RN_LAYER_SCALE] = "a squeeze and excitation"};
 
 /* Which layer a node of ours is. */
 static int fits(rn_op op, rn_layer_kind kind)

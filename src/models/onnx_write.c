@@ -20,7 +20,14 @@
 #include "models/config.h"
 #include "models/onnx.h"
 
-enum { OPSET = 17, IR_VERSION = 8, NODES_EACH = 4, TENSORS_EACH = 6, ANY_WIDTH = 1 << 14 };
+enum {
+    OPSET = 17,
+    IR_VERSION = 8,
+    NODES_EACH = 4,
+    TENSORS_EACH = 6,
+    STATISTICS = 16 /* nodes of the one pool of that kind */,
+    ANY_WIDTH = 1 << 14
+};
 
 typedef struct writing {
     rn_onnx out;
@@ -316,6 +323,42 @@ static void put_linear(writing *w, int node)
     add_int(w, add_node(w, "Gemm", n->name, value_name(w, node), 3, in), "transB", 1);
 }
 
+/* Means and deviations over time, the number of frames from the map's shape (onnx_statistics.c reads it). */
+static void put_statistics(writing *w, int node)
+{
+    const rn_node *n = &w->model->graph->nodes[node];
+    const char *x = value_name(w, n->a), *mean = text(w, n->name, ".mean"), *centred = text(w, n->name, ".centred"),
+               *squares = text(w, n->name, ".squares"), *sum = text(w, n->name, ".sum"), *shape = text(w, n->name, ".shape"),
+               *width = text(w, n->name, ".width"), *frames = text(w, n->name, ".frames"), *degrees = text(w, n->name, ".degrees"),
+               *variance = text(w, n->name, ".variance"), *safe = text(w, n->name, ".safe"), *deviation = text(w, n->name, ".deviation"),
+               *means = text(w, n->name, ".means"), *deviations = text(w, n->name, ".deviations");
+    float *numbers = room(w, 2, sizeof *numbers);
+    int64_t last[1] = {3};
+    if (w->failed)
+        return;
+    numbers[0] = 1;
+    numbers[1] = (float)n->eps;
+    rn_onnx_node *out = add_node(w, "ReduceMean", mean, mean, 1, &x);
+    add_ints(w, out, "axes", 1, last);
+    add_int(w, out, "keepdims", 1);
+    add_node(w, "Sub", centred, centred, 2, (const char *[]){x, mean});
+    add_node(w, "Mul", squares, squares, 2, (const char *[]){centred, centred});
+    const char *axis = add_int64s(w, text(w, n->name, ".axis"), 1, last);
+    add_int(w, add_node(w, "ReduceSum", sum, sum, 2, (const char *[]){squares, axis}), "keepdims", 1);
+    add_node(w, "Shape", shape, shape, 1, &x);
+    add_int(w, add_node(w, "Gather", width, width, 2, (const char *[]){shape, axis}), "axis", 0);
+    add_int(w, add_node(w, "Cast", frames, frames, 1, &width), "to", RN_ONNX_FLOAT);
+    const char *one = add_tensor(w, text(w, n->name, ".one"), RN_ONNX_FLOAT, 0, NULL, &numbers[0]),
+               *eps = add_tensor(w, text(w, n->name, ".eps"), RN_ONNX_FLOAT, 0, NULL, &numbers[1]);
+    add_node(w, "Sub", degrees, degrees, 2, (const char *[]){frames, one});
+    add_node(w, "Div", variance, variance, 2, (const char *[]){sum, degrees});
+    add_node(w, "Add", safe, safe, 2, (const char *[]){variance, eps});
+    add_node(w, "Sqrt", deviation, deviation, 1, &safe);
+    add_int(w, add_node(w, "Flatten", means, means, 1, &mean), "axis", 1);
+    add_int(w, add_node(w, "Flatten", deviations, deviations, 1, &deviation), "axis", 1);
+    add_int(w, add_node(w, "Concat", n->name, value_name(w, node), 2, (const char *[]){means, deviations}), "axis", 1);
+}
+
 static int put_node(writing *w, int node)
 {
     const rn_node *n = &w->model->graph->nodes[node];
@@ -353,6 +396,9 @@ static int put_node(writing *w, int node)
         break;
     case RN_OP_SCALE:
         add_node(w, "Mul", n->name, value_name(w, node), 2, in);
+        break;
+    case RN_OP_TSTP:
+        put_statistics(w, node);
         break;
     case RN_OP_MEANPOOL:
         put_meanpool(w, node);
@@ -433,8 +479,8 @@ static int build(writing *w)
     m->producer = "resnet";
     m->producer_version = RN_VERSION;
     m->name = w->model->arch.name;
-    m->nodes = room(w, nodes * NODES_EACH, sizeof *m->nodes);
-    m->tensors = room(w, nodes * TENSORS_EACH, sizeof *m->tensors);
+    m->nodes = room(w, nodes * NODES_EACH + STATISTICS, sizeof *m->nodes);
+    m->tensors = room(w, nodes * TENSORS_EACH + STATISTICS, sizeof *m->tensors);
     m->inputs = room(w, 1, sizeof *m->inputs);
     m->outputs = room(w, 2, sizeof *m->outputs);
     m->metadata = room(w, 4, sizeof *m->metadata);

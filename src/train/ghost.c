@@ -11,6 +11,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/random.h"
 #include "train/schedule.h"
 
 #define STATS_MOMENTUM 0.1
@@ -46,10 +47,29 @@ static void mix(rn_trainer *t, rn_batch *batch, int ghosts)
     }
 }
 
+/* Stochastic depth (Huang et al. 2016), for each sample: block b of n is left out with probability rate * b / (n - 1), and scaled by one over the
+ * probability that it is kept, as timm does. The numbers are the stream (seed, DROP, epoch, position of the item), one for each block in order. */
+void rn_trainer_drop(rn_trainer *t, const rn_batch *batch, int first, int n)
+{
+    int blocks = rn_learn_blocks(t->learn);
+    if (!t->kept)
+        return;
+    for (int i = 0; i < n; i++) {
+        rn_random r;
+        rn_random_start(&r, t->options.seed, RN_PURPOSE_DROP, (uint32_t)t->epoch, batch->positions[first + i]);
+        for (int b = 0; b < blocks; b++) {
+            double drop = blocks > 1 ? t->options.drop_path * b / (blocks - 1) : t->options.drop_path;
+            t->kept[(int64_t)b * n + i] = rn_random_double(&r) < drop ? 0 : (float)(1 / (1 - drop));
+        }
+    }
+    rn_learn_keep(t->learn, n, t->kept);
+}
+
 static int one_ghost(rn_trainer *t, const rn_batch *batch, const rn_loss_options *loss, rn_targets targets, int first, int n,
                      double denominator, rn_loss *sum, rn_error *err)
 {
     int64_t size = (int64_t)t->c * t->h * t->w, stats = t->model->graph->stats_count;
+    rn_trainer_drop(t, batch, first, n);
     int status = rn_learn_forward(t->learn, n, batch->x + first * size, t->logits, NULL, t->batch_stats, err);
     if (status)
         return status;
@@ -113,7 +133,8 @@ static void move_stats(rn_trainer *t)
         const rn_param *p = &graph->params[i];
         if (p->kind != RN_PARAM_BN_MEAN && p->kind != RN_PARAM_BN_VAR)
             continue;
-        if (t->frozen && t->frozen[graph->nodes[p->node].weight])
+        int weight = graph->nodes[p->node].weight;
+        if (t->frozen && t->frozen[weight < 0 ? i : weight])
             continue;
         for (int64_t j = p->offset; j < p->offset + p->count; j++)
             t->stats[j] = (float)((1 - STATS_MOMENTUM) * (double)t->stats[j] + STATS_MOMENTUM * t->stats_sum[j]);

@@ -86,6 +86,7 @@ static const field fields[] = {
     {"warmup_steps", F_INT, AT(warmup_steps), 0, BIG},
     {"warmup_epochs", F_REAL, AT(warmup_epochs), -1, 1e6},
     {"label_smoothing", F_REAL, AT(label_smoothing), 0, 1},
+    {"drop_path", F_REAL, AT(drop_path), 0, 0.9},
     {"clip", F_REAL, AT(clip), 0, 1e30},
     {"ema", F_REAL, AT(ema), 0, 0.9999999},
     {"bn_recompute", F_BOOL, AT(bn_recompute)},

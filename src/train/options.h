@@ -62,6 +62,7 @@ typedef struct rn_train_options {
     int warmup_steps;             /* linear from lr / warmup_steps; 0: take warmup_epochs */
     double warmup_epochs;         /* -1: auto (5 % of the run, one epoch at most) */
     double label_smoothing;       /* 0 */
+    double drop_path;             /* share of samples that leave the last block out in a step; falls linearly to 0 at the first; 0 */
     double clip;                  /* largest gradient norm; 0: none */
     double ema;                   /* decay of averaged weights; 0: none */
     int bn_recompute;             /* 1: the best model gets BN statistics by true average over the training part (population.h); 0 */

@@ -39,6 +39,7 @@ static const rn_recipe recipes[] = {
       {"milestones", "82,123"},
       {"step_factor", "0.1"},
       {"augment.pad", "4"},
+      {"augment.resized_crop", "0"},
       {"augment.flip", "0.5"},
       PLAIN}},
     {"he-imagenet",
@@ -52,6 +53,7 @@ static const rn_recipe recipes[] = {
       {"milestones", "30,60,90"},
       {"step_factor", "0.1"},
       {"augment.resized_crop", "0.08"},
+      {"augment.pad", "0"},
       {"augment.flip", "0.5"},
       PLAIN}},
     {"torchvision",
@@ -65,6 +67,7 @@ static const rn_recipe recipes[] = {
       {"milestones", "30,60"},
       {"step_factor", "0.1"},
       {"augment.resized_crop", "0.08"},
+      {"augment.pad", "0"},
       {"augment.flip", "0.5"},
       PLAIN}},
 };

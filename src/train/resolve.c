@@ -162,6 +162,12 @@ int rn_resolve_options(rn_trainer *t, rn_error *err)
         o->arch.in_channels = channels;
     if (!o->arch.classes)
         o->arch.classes = d->classes;
+    if (o->arch.pooling == RN_POOLING_TSTP) {
+        int height = t->kind == RN_SOUND ? o->features.bins : d->h, width;
+        if (t->kind == RN_PICTURES)
+            rn_pictures_size(&o->pictures, &height, &width);
+        o->arch.pool_rows = rn_arch_rows(&o->arch, height);
+    }
     if (o->arch.in_channels != channels)
         return rn_error_set(err, RN_ERR_SHAPE, "--in-channels %d: the items of %s have %d; leave the option out", o->arch.in_channels,
                             t->data_name, channels);
@@ -170,6 +176,8 @@ int rn_resolve_options(rn_trainer *t, rn_error *err)
     if (o->class_weights_count && o->class_weights_count != d->classes)
         return rn_error_set(err, RN_ERR_ARG, "--class-weights has %d numbers, %s has %d classes", o->class_weights_count, t->data_name,
                             d->classes);
+    if (o->drop_path > 0 && o->arch.shortcut == RN_SHORTCUT_NONE)
+        return rn_error_set(err, RN_ERR_ARG, "--drop-path: a plain net has no blocks that could be left out; take another --shortcut");
     int items = rn_split_count(d, RN_PART_TRAIN, -1);
     if (items < 2)
         return rn_error_set(err, RN_ERR_DATA, "%s: %d items to train on; add recordings, or a split with more in its train part",

@@ -103,7 +103,7 @@ static int set_pictures(rn_train_options *o, const json_t *section, const char *
     if (!status)
         status = current ? merge(current, rest, "pictures", file, err) : rn_error_memory(err, "options", sizeof p);
     if (!status)
-        status = rn_pictures_from_open_json(&p, current, file ? file : "options", err);
+        status = rn_pictures_from_open_json(&p, current, file, err);
     json_decref(current);
     json_decref(rest);
     if (!status)

@@ -181,7 +181,10 @@ static int open_engines(rn_trainer *t, rn_error *err)
 {
     const rn_graph *graph = t->model->graph;
     int ghost = t->options.ghost_batch < t->options.batch ? t->options.ghost_batch : t->options.batch;
-    int status = rn_learn_open(&t->learn, graph, ghost, t->h, t->w, t->frozen, t->options.recompute_blocks, t->pool, err);
+    int modes = (t->options.recompute_blocks ? RN_LEARN_RECOMPUTE : 0) | (t->options.drop_path > 0 ? RN_LEARN_DROP : 0);
+    int status = rn_learn_open(&t->learn, graph, ghost, t->h, t->w, t->frozen, modes, t->pool, err);
+    if (!status && t->options.drop_path > 0 && !(t->kept = array((size_t)rn_learn_blocks(t->learn) * (size_t)ghost, sizeof *t->kept)))
+        status = rn_error_memory(err, "the factors of blocks", (unsigned long long)ghost * sizeof *t->kept);
     if (!status)
         status = rn_infer_open(&t->infer, graph, t->model->weights, t->model->stats, t->pool, err);
     if (!status)
@@ -344,6 +347,7 @@ void rn_trainer_close(rn_trainer **trainer)
     free(t->stage_of);
     free(t->batch_stats);
     free(t->stats_sum);
+    free(t->kept);
     free(t->logits);
     free(t->dlogits);
     free(t->labels2);

@@ -90,6 +90,7 @@ struct rn_trainer {
     rn_tree tree;
     double *batch_stats, *stats_sum; /* [stats_count] */
     float *logits, *dlogits;         /* [ghost][classes] */
+    float *kept;                     /* [blocks][ghost] with drop_path, else NULL */
     int *labels2, *pair;             /* [batch] with mixup */
     double *share;                   /* [batch] */
     double *class_weights;           /* [classes] or NULL */
@@ -130,6 +131,7 @@ int rn_trainer_open_dry(rn_trainer **trainer, rn_dataset *dataset, const rn_trai
 int rn_trainer_frozen(rn_trainer *t, rn_error *err);
 
 /* ghost.c: one optimiser step on a batch; weights move only if loss and norm are finite, which rn_step tells */
+void rn_trainer_drop(rn_trainer *t, const rn_batch *batch, int first, int n);
 int rn_trainer_gradients(rn_trainer *t, rn_batch *batch, rn_step *out, rn_error *err);
 void rn_trainer_apply(rn_trainer *t, rn_step *step);
 int rn_trainer_mixes(const rn_trainer *t); /* samples carry a second label */

@@ -50,7 +50,7 @@ def compare(name, net, answer, file, options, names):
         single = answer(net, x).double().numpy()
         double = answer(net.double(), x.double()).numpy()
     net.float()
-    run("convert", file, "ours.safetensors", *options)
+    run("convert", file, "ours.safetensors", "--preprocessing", "timm", *options)
     run("run", "ours.safetensors", "x.npy", "--logits", "logits.npy")
     ours = np.load("logits.npy").astype(np.float64)
     distance, theirs, largest = np.abs(ours - double).max(), np.abs(single - double).max(), np.abs(double).max()

@@ -25,3 +25,8 @@ if "$python" -c 'import timm, torch, torchvision, transformers' 2>/dev/null; the
 else
     echo "models of torchvision, timm and Hugging Face: skipped, $python has not all of them"
 fi
+if "$python" -c 'import onnx, onnxruntime, onnxscript, torch, torchvision' 2>/dev/null; then
+    "$python" "$source/tests/peers/onnx_files.py" "$build/resnet"
+else
+    echo "ONNX: skipped, $python has not all of onnx, onnxruntime, onnxscript, torch and torchvision"
+fi
