@@ -270,7 +270,12 @@ static int json_row(rn_listing *l, const char *manifest, long line, json_t *obje
                                   column >= START ? "a number" : "text");
             goto fail;
         }
-        *(column == PATH ? &row.path : column <= LABELS ? &row.label : column == SPLIT ? &row.split : &row.source) = text;
+        const char **slot = column == PATH ? &row.path : column <= LABELS ? &row.label : column == SPLIT ? &row.split : &row.source;
+        if (*slot) {
+            status = rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: \"%s\" comes twice, once under another name", manifest, line, key);
+            goto fail;
+        }
+        *slot = text;
     }
     status = rn_listing_row(l, manifest, line, &row, err);
 fail:
