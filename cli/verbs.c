@@ -103,7 +103,7 @@ static const option_row train_options[] = {
     FLAG("skip-bad", 1, "leave out recordings that can't be decoded or are silent, and count them [an error that names them]"),
     NUMBER("min-seconds", "S", 1, 0, 3600, "shorter recordings count as bad [0.1]"),
     CHOICE("balance", 1, "none|sampling|weights", "unequal classes: draw each equally often, or weigh the loss [none]"),
-    TEXT("class-weights", "W,W", 1, "weights of the classes in the loss, in the order of the labels"),
+    TEXT("class-weights", "W,W", 1, "weights of the classes in the loss, in the order of the labels; with several, of their \"yes\""),
     RAW_ROW( "headerless recordings of this kind [the file says]"),
     INTEGER("raw-rate", 0, 1, 1000000, "samples per second of headerless recordings"),
     INTEGER("raw-channels", 0, 1, 64, "channels of headerless recordings [1]"),
@@ -162,7 +162,7 @@ static const option_row train_options[] = {
     NUMBER("step-factor", "X", 1, 0, 1, "step schedule: factor of a step [0.1]"),
     NUMBER("warmup-epochs", "N", 1, 0, 1e6, "epochs of rising rate [5 % of the run, one at most]"),
     INTEGER("warmup-steps", 1, 0, 2147483647.0, "the same in steps"),
-    NUMBER("label-smoothing", "X", 1, 0, 1, "label smoothing [0]"),
+    NUMBER("label-smoothing", "X", 1, 0, 1, "label smoothing; with several labels towards one half [0]"),
     NUMBER("clip", "X", 1, 0, 1e30, "largest norm of the gradient; 0: none [0]"),
     NUMBER("ema", "X", 1, 0, 0.9999999, "decay of averaged weights; 0: none [0]"),
     FLAG("bn-recompute", 1, "give the best model BN statistics by true average over the training part [moving averages]"),
@@ -186,7 +186,7 @@ static const option_row eval_options[] = {
     NUMBER("min-seconds", "S", 1, 0, 3600, "shorter recordings count as bad [as in training]"),
     INTEGER("worst", 1, 0, 100000, "how many of the worst files to name [10]"),
     PATH("report", "FILE.html", 0, "also write a page: confusion with its recordings, curves, calibration, a map, explanations"),
-    FLAG("calibrate", 0, "store in MODEL the temperature that fits these items best: probabilities then mean what they say"),
+    FLAG("calibrate", 0, "store in MODEL the temperature that fits these items best (with several labels also thresholds)"),
     PATH("bn-recompute", "FILE", 0, "average BN statistics anew over the training part, judge with them, and write that model to FILE"),
     INTEGER("cache-mb", 1, 0, 2147483647.0, "memory for features [1024]"),
     RAW_ROW( "headerless recordings of this kind [the file says]"),
@@ -195,7 +195,7 @@ static const option_row eval_options[] = {
 
 static const option_row predict_options[] = {
     INTEGER("top", 0, 1, 1000000, "how many labels to print [3]"),
-    NUMBER("min-prob", "P", 0, 0, 1, "below this probability the answer is \"unknown\", and no find begins [0; 0.5 for finds]"),
+    NUMBER("min-prob", "P", 0, 0, 1, "below this probability the answer is \"unknown\", and no find begins [0; 0.5 for finds; thresholds]"),
     {"format", "X", OPTION_CHOICE, 0, 0, 0, "table|jsonl|csv|audacity|raven", "finds instead of windows: neighbouring windows of one class as one", NULL},
     NUMBER("merge-gap", "S", 0, 0, 86400, "finds of one class that are so near are one [0]"),
     NUMBER("keep-prob", "P", 0, 0, 1, "a find goes on while its class has this probability [0.7 of --min-prob]"),
@@ -257,7 +257,8 @@ const verb verbs[] = {
      "in two classes or parts, classes with too few items, unknown extensions. Says how well the level of the\n"
      "recordings alone tells the classes apart. Exit status 1 if there is an error among the findings.\n"
      "DATA is a folder with one sub-folder per class; a manifest (.csv or .jsonl with path,label and optional\n"
-     "split, source, start, end, weight); or what was marked in recordings: a selection table of Raven or labels of\n"
+     "split, source, start, end, weight; labels instead of label: several, as in robin|wren, or none); or what was\n"
+     "marked in recordings: a selection table of Raven or labels of\n"
      "Audacity (.txt), or a folder of these beside the recordings. Every mark is an item then.",
      "  resnet data check birds\n"
      "  resnet data check birds --json",
@@ -276,7 +277,8 @@ const verb verbs[] = {
      "Trains a network on DATA: a folder with one sub-folder per class; a manifest (.csv or .jsonl with path,label\n"
      "and optional split, source, start, end, weight); or marks made in Raven or Audacity (.txt, or a folder of\n"
      "these beside the recordings). Items are recordings, their marked parts, or .npy arrays (CxHxW).\n"
-     "One label per item. What is not said is taken from the data, printed first and stored.\n"
+     "One label per item; with a column named labels several, as in robin|wren, or none.\n"
+     "What is not said is taken from the data, printed first and stored.\n"
      "Ctrl-C writes a checkpoint; the same command with --resume goes on and ends with the same model.",
      "  resnet train birds --out run\n"
      "  resnet train birds --out run --epochs 40 --width 32 --mixup 0.2\n"
@@ -295,7 +297,8 @@ const verb verbs[] = {
      watch_options, 1, -1, verb_watch},
     {"eval", "MODEL DATA", "judges a model on recordings that it has not heard",
      "Accuracy with its 95 % interval, macro accuracy, precision, recall and F1 per class, the confusion table,\n"
-     "calibration, the worst files, and what the level alone would reach. Reads split.csv beside MODEL, checks that\n"
+     "calibration, the worst files, and what the level alone would reach; with several labels an item, average\n"
+     "precision, ROC area and F1 at the thresholds. Reads split.csv beside MODEL, checks that\n"
      "it is the training's, and judges the test part. --report writes all of it as one page to look at and listen to.",
      "  resnet eval run/model.safetensors birds --report run/report.html\n"
      "  resnet eval run/model.safetensors birds --part validation --calibrate\n"

@@ -54,7 +54,7 @@ static void mix(rn_trainer *t, rn_batch *batch, int ghosts)
                                          batch->x + first * size, t->pair);
         for (int i = 0; i < n; i++) {
             t->share[first + i] = lambda;
-            t->labels2[first + i] = batch->labels[first + t->pair[i]];
+            t->labels2[first + i] = t->targets ? batch->items[first + t->pair[i]] : batch->labels[first + t->pair[i]];
         }
         if (t->targets)
             mix_targets(t, first, n, lambda);
