@@ -38,6 +38,23 @@ static void print_section(const char *head, const json_t *section)
     }
 }
 
+/* Of a model of several labels. */
+static void print_thresholds(const json_t *thresholds)
+{
+    size_t i;
+    json_t *value;
+    printf("             an item has any number of them; thresholds");
+    json_array_foreach((json_t *)thresholds, i, value)
+    {
+        if (i == 40) {
+            printf(" ...");
+            break;
+        }
+        printf("%s %.3g", i ? "," : "", json_number_value(value));
+    }
+    printf("%s\n", json_array_size(thresholds) ? "" : " 0.5");
+}
+
 static void print_labels(const json_t *labels)
 {
     size_t i, column = 13;
@@ -124,7 +141,9 @@ static void print_model(const json_t *all)
     else
         printf("input        %lld channels, any size\n", json_integer_value(json_array_get(input, 0)));
     print_labels(json_object_get(all, "labels"));
-    static const char *const sections[] = {"features", "pictures", "training", "split", "bn_statistics", "calibration", "thresholds"};
+    if (json_object_get(all, "labels_kind"))
+        print_thresholds(json_object_get(all, "thresholds"));
+    static const char *const sections[] = {"features", "pictures", "training", "split", "bn_statistics", "calibration"};
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
         if (json_object_get(all, sections[i]))
             print_section(sections[i], json_object_get(all, sections[i]));

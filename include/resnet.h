@@ -237,8 +237,8 @@ RN_API void rn_stream_close(rn_stream **stream); /* without answers for the rest
 
 typedef struct rn_data rn_data;
 
-/* DATA as the program takes it: a folder with one sub-folder per class; a manifest (.csv, .jsonl) with path,label and optional split,
- * source, start, end, weight; a selection table of Raven or labels of Audacity (.txt, .tsv); or a folder of such tables beside their
+/* DATA as the program takes it: a folder with one sub-folder per class; a manifest (.csv, .jsonl) with path,label (or labels: several, as in
+ * "robin|wren", or none) and optional split, source, start, end, weight; a selection table of Raven or labels of Audacity (.txt, .tsv); or a folder of such tables beside their
  * recordings. `sound` gives raw format and channel (its other fields are not read); NULL: files say.
  * RN_ERR_DATA if there is no class, or only one. */
 RN_API int rn_data_open(rn_data **data, const char *path, const rn_listen *sound, rn_error *err);

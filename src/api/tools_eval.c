@@ -436,7 +436,7 @@ static int judge_level(rn_evaluation *e, rn_error *err)
         if (!judged && (e->part == RN_PART_NONE || e->dataset->items[i].part == e->part))
             e->check->level_db[i] = NAN;
     }
-    if (e->part != RN_PART_TRAIN)
+    if (e->part != RN_PART_TRAIN && !e->dataset->several) /* its neighbours vote for one class */
         status = rn_level_accuracy(e->dataset, e->check->level_db, e->part, &level, err);
     e->check->level_accuracy = level.accuracy;
     e->check->level_macro = level.macro_accuracy;
@@ -459,7 +459,7 @@ static int judge(rn_evaluation *e, const char *model_path, rn_error *err)
         return rn_error_set(err, RN_ERR_DATA, "%s: no item is left to judge", e->dataset->path);
     if ((status = rn_metrics_compute(e->answers, &e->metrics, err)) || (status = rn_judgement_compute(e->answers, &e->judgement, err)))
         return status;
-    return rn_dataset_kind(e->dataset) == RN_ARRAYS || e->dataset->several ? 0 : judge_level(e, err);
+    return rn_dataset_kind(e->dataset) == RN_ARRAYS ? 0 : judge_level(e, err);
 }
 
 int rn_evaluation_open(rn_evaluation **evaluation, const char *model_path, rn_data *data, const char *options, rn_progress_fn progress,
@@ -537,9 +537,6 @@ static json_t *read_run(const rn_evaluation *e)
 
 int rn_evaluation_report(rn_evaluation *e, const char *path, const char *command, rn_progress_fn progress, void *context, rn_error *err)
 {
-    if (e->answers->truth)
-        return rn_error_set(err, RN_ERR_UNSUPPORTED,
-                            "--report: there is no page for models of several labels; --json has all their figures");
     json_t *run = read_run(e);
     unsigned state = rn_fp_enter();
     const rn_report report = {.model = e->model,

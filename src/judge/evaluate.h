@@ -42,6 +42,8 @@ int rn_answers_open(rn_answers **answers, int items, int classes, int several, r
 /* The likeliest class of one row, of answer i: the first of equals. */
 int rn_likeliest(const float *probability, int classes);
 int rn_answers_best(const rn_answers *answers, int i);
+/* 1 if the answer is right; with several labels, if all its classes are. */
+int rn_answers_right(const rn_answers *answers, int i);
 /* The n answers with the largest loss, worst first, equal ones in item order, into order[n] (indices into the answers); returns
  * how many. */
 int rn_answers_worst(const rn_answers *answers, int n, int *order);

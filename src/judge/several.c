@@ -9,6 +9,16 @@
 #include "judge/curves.h"
 #include "judge/evaluate.h"
 
+int rn_answers_right(const rn_answers *a, int i)
+{
+    if (!a->truth)
+        return rn_answers_best(a, i) == a->label[i];
+    int right = 1;
+    for (int c = 0; c < a->classes; c++)
+        right &= ((double)a->probability[(int64_t)i * a->classes + c] >= a->threshold[c]) == a->truth[(int64_t)i * a->classes + c];
+    return right;
+}
+
 static void count_item(const rn_answers *a, rn_metrics *m, int i)
 {
     int right = 1;

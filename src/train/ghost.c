@@ -66,7 +66,7 @@ static void mix(rn_trainer *t, rn_batch *batch, int ghosts)
             lambda = rn_augment_mixup(&o->augment, o->seed, (uint32_t)t->epoch, position, n, size, x, t->pair);
         for (int i = 0; i < n; i++) {
             t->share[first + i] = lambda;
-            t->labels2[first + i] = batch->labels[first + t->pair[i]];
+            t->labels2[first + i] = t->targets ? batch->items[first + t->pair[i]] : batch->labels[first + t->pair[i]];
         }
         if (t->targets)
             mix_targets(t, first, n, lambda);
