@@ -159,7 +159,8 @@ const char *rn_arch_name(int index)
 
 const char *rn_arch_use(int index)
 {
-    static const char *const uses[] = {[SOUND] = "spectrograms", [CIFAR] = "small pictures (CIFAR)", [IMAGE] = "pictures (ImageNet)", [SPEAKER] = "speakers"};
+    static const char *const uses[] = {
+        [SOUND] = "spectrograms", [CIFAR] = "small pictures (CIFAR)", [IMAGE] = "pictures (ImageNet)", [SPEAKER] = "speakers"};
     return index >= 0 && index < rn_arch_count() ? uses[family[index].kind] : NULL;
 }
 
