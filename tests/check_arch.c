@@ -317,8 +317,9 @@ static void statistics_pool(void **state)
 static void members_together(void **state)
 {
     (void)state;
-    for (int i = 0; i < 8; i++) {
-        static const char *const want[] = {"--groups", "--group-width", "--se", "--pool-rows", "--embedding2", "--blocks", "--blocks", "--groups 0"};
+    for (int i = 0; i < 10; i++) {
+        static const char *const want[] = {"--groups", "--group-width", "--se",       "--pool-rows", "--embedding2",
+                                           "--blocks", "--blocks",      "--groups 0", "1001 blocks", "inner channels"};
         rn_arch arch = arch_of("resnet20");
         rn_graph *g;
         rn_error err;
@@ -330,7 +331,9 @@ static void members_together(void **state)
         case 4: arch.embedding2 = 1; break;
         case 5: arch.stages = 5; break;
         case 6: arch.blocks[1] = 0; break;
-        default: arch.groups = 0; break;
+        case 7: arch.groups = 0; break;
+        case 8: arch.blocks[0] = 995; break;
+        default: arch.block = RN_BLOCK_BOTTLENECK, arch.groups = arch.group_width = 4096; break;
         }
         assert_int_equal(rn_arch_graph(&arch, &g, &err), RN_ERR_ARG);
         assert_non_null(strstr(err.text, want[i]));

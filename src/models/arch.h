@@ -28,7 +28,7 @@ typedef enum rn_shortcut {
 typedef enum rn_stride_at { RN_STRIDE_AT_3X3, RN_STRIDE_AT_1X1 } rn_stride_at; /* where a bottleneck has its stride: "v1.5", and "v1" */
 typedef enum rn_pooling { RN_POOLING_AVERAGE, RN_POOLING_TSTP } rn_pooling;    /* adaptive average; mean and deviation over time */
 
-#define RN_ARCH_BLOCKS_MOST 1000 /* of one stage */
+#define RN_ARCH_BLOCKS_MOST 1000 /* of all stages together */
 
 typedef struct rn_arch {
     char name[24]; /* of the row */
