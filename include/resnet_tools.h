@@ -50,18 +50,21 @@ RN_API int rn_tools_arch_list(char **result, rn_error *err);
 /* ---- Models from elsewhere -------------------------------------------------------------------------------------------------- */
 
 /* A weight file (PyTorch's or safetensors), whose names are those of torchvision, timm, Hugging Face, WeSpeaker, the usual ports for CIFAR, or ours, to be
- * written as a model of ours or by another of these projects' names. Opening looks at it and fails only where it can't be read at all.
+ * written as a model of ours or by another of these projects' names. Opening looks at it and fails only where it can't be read at all. An ONNX file is known by
+ * what its graph computes, and opening fails where that is no residual network, naming the node.
  *
  * options: "names" (of what is written: "ours", "torchvision", "timm", "huggingface", "wespeaker", "cifar"), "labels" (a file, one label a line), and what no
- * file says: "preprocessing" ("imagenet", "imagenet-v2", "timm", "timm-95", "cifar", "caffe", "none" for pictures, "wespeaker" for its filter banks), "stride_at", "shortcut", "pool", "stem_pool", "bn_eps", "pool_eps" as rn_model_create's. */
+ * file says: "preprocessing" ("imagenet", "imagenet-v2", "timm", "timm-95", "cifar", "caffe", "none" for pictures, "wespeaker" for its filter banks), "stride_at", "shortcut", "pool", "stem_pool", "bn_eps", "pool_eps" as rn_model_create's. Of ONNX
+ * that is written: "fold_bn" (1: batch normalisation goes into the convolutions), "input" ("CxHxW"; what is not fixed stays open). */
 typedef struct rn_conversion rn_conversion;
 RN_API int rn_conversion_open(rn_conversion **conversion, const char *path, const char *options, rn_error *err);
 RN_API void rn_conversion_close(rn_conversion **conversion);
 /* {"path", "bytes", "format", "names" (the file's), "writes", "ready", "asks" (options that must be given), "known" (how many tensors have a name
  * there), "patterns": [{"from", "ours", "to", "tensors"}] (%s a stage, %b a block, %k a convolution), "tensors": [{"name", "dtype", "shape", "ours" (or null), "state": "mapped", "ignored" or "unknown", "why"}], "missing": [{"name", "shape"}],
- * "arch": {...}, "parameters", "labels", the sections "pictures", "features" and "input" that will be written, and where "ready" is false "error"}. */
+ * "arch": {...}, "parameters", "labels", the sections "pictures", "features" and "input" that will be written, where "ready" is false "error", and of ONNX "notes": texts, of what was
+ * left out or is not in the file}. */
 RN_API int rn_conversion_result(const rn_conversion *conversion, char **result, rn_error *err);
-/* Writes it; atomic. The same file gives the same bytes. path NULL: only says whether it could. */
+/* Writes it, as .safetensors or .onnx; atomic. The same file gives the same bytes. path NULL: only says whether it could. */
 RN_API int rn_conversion_write(const rn_conversion *conversion, const char *path, rn_error *err);
 
 /* ---- Data sets ------------------------------------------------------------------------------------------------------------- */
