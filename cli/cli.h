@@ -60,6 +60,8 @@ void print_json_line(const json_t *value);
 void write_json_line(FILE *out, const json_t *value);
 
 /* A member of an object: 0, or "", where there is none. */
+/* What a network is made of, on the line; what nearly all have in common is left out. */
+void print_network(const json_t *arch);
 json_int_t number_of(const json_t *object, const char *key);
 double real_of(const json_t *object, const char *key);
 const char *text_of(const json_t *object, const char *key);

@@ -137,7 +137,7 @@ static const option_row train_options[] = {
     FLAG("skip-bad", 1, "leave out what can't be decoded, is silent or of one colour, and count it [an error that names it]"),
     NUMBER("min-seconds", "S", 1, 0, 3600, "shorter recordings count as bad [0.1]"),
     CHOICE("balance", 1, "none|sampling|weights", "unequal classes: draw each equally often, or weigh the loss [none]"),
-    TEXT("class-weights", "W,W", 1, "weights of the classes in the loss, in the order of the labels"),
+    TEXT("class-weights", "W,W", 1, "weights of the classes in the loss, in the order of the labels; with several, of their \"yes\""),
     RAW_ROW( "headerless recordings of this kind [the file says]"),
     INTEGER("raw-rate", 0, 1, 1000000, "samples per second of headerless recordings"),
     INTEGER("raw-channels", 0, 1, 64, "channels of headerless recordings [1]"),
@@ -223,7 +223,7 @@ static const option_row train_options[] = {
     NUMBER("step-factor", "X", 1, 0, 1, "step schedule: factor of a step [0.1]"),
     NUMBER("warmup-epochs", "N", 1, 0, 1e6, "epochs of rising rate [5 % of the run, one at most]"),
     INTEGER("warmup-steps", 1, 0, 2147483647.0, "the same in steps"),
-    NUMBER("label-smoothing", "X", 1, 0, 1, "label smoothing [0]"),
+    NUMBER("label-smoothing", "X", 1, 0, 1, "label smoothing; with several labels towards one half [0]"),
     NUMBER("drop-path", "P", 1, 0, 0.9, "share of samples that leave the last block out in a step; less before it, none at the first [0]"),
     NUMBER("clip", "X", 1, 0, 1e30, "largest norm of the gradient; 0: none [0]"),
     NUMBER("ema", "X", 1, 0, 0.9999999, "decay of averaged weights; 0: none [0]"),
@@ -248,7 +248,7 @@ static const option_row eval_options[] = {
     NUMBER("min-seconds", "S", 1, 0, 3600, "shorter recordings count as bad [as in training]"),
     INTEGER("worst", 1, 0, 100000, "how many of the worst files to name [10]"),
     PATH("report", "FILE.html", 0, "also write a page: confusion with its recordings, curves, calibration, a map, explanations"),
-    FLAG("calibrate", 0, "store in MODEL the temperature that fits these items best: probabilities then mean what they say"),
+    FLAG("calibrate", 0, "store in MODEL the temperature that fits these items best (with several labels also thresholds)"),
     PATH("bn-recompute", "FILE", 0, "average BN statistics anew over the training part, judge with them, and write that model to FILE"),
     INTEGER("cache-mb", 1, 0, 2147483647.0, "memory for features [1024]"),
     RAW_ROW( "headerless recordings of this kind [the file says]"),
@@ -260,7 +260,7 @@ static const option_row eval_options[] = {
 
 static const option_row predict_options[] = {
     INTEGER("top", 0, 1, 1000000, "how many labels to print [3]"),
-    NUMBER("min-prob", "P", 0, 0, 1, "below this probability the answer is \"unknown\", and no find begins [0; 0.5 for finds]"),
+    NUMBER("min-prob", "P", 0, 0, 1, "below this probability the answer is \"unknown\", and no find begins [0; 0.5 for finds; thresholds]"),
     {"format", "X", OPTION_CHOICE, 0, 0, 0, "table|jsonl|csv|audacity|raven", "finds instead of windows: neighbouring windows of one class as one", NULL},
     NUMBER("merge-gap", "S", 0, 0, 86400, "finds of one class that are so near are one [0]"),
     NUMBER("keep-prob", "P", 0, 0, 1, "a find goes on while its class has this probability [0.7 of --min-prob]"),
@@ -323,9 +323,10 @@ const verb verbs[] = {
      "level of the recordings, or the brightness of the pictures, alone tells the classes apart. Exit status 1 if\n"
      "there is an error among the findings.\n"
      "DATA is a folder with one sub-folder per class; a manifest (.csv or .jsonl with path,label and optional\n"
-     "split, source, start, end, weight); or what was marked in recordings: a selection table of Raven or labels of\n"
-     "Audacity (.txt), or a folder of these beside the recordings. Every mark is an item then. Or a set as MNIST, CIFAR,\n"
-     "WebDataset (tars), Kaldi or WeSpeaker have it: docs/data-sets.md.",
+     "split, source, start, end, weight; labels instead of label: several, as in robin|wren, or none); or what was\n"
+     "marked in recordings: a selection table of Raven or labels of Audacity (.txt), or a folder of these beside the\n"
+     "recordings. Every mark is an item then. Or a set as MNIST, CIFAR, WebDataset (tars), Kaldi or WeSpeaker have it:\n"
+     "docs/data-sets.md.",
      "  resnet data check birds\n"
      "  resnet data check 'birds-{000000..000146}.tar'\n"
      "  resnet data check birds --json",
@@ -346,7 +347,8 @@ const verb verbs[] = {
      "these beside the recordings). Items are recordings, their marked parts, pictures, or .npy arrays (CxHxW). Sets that\n"
      "come packed are taken as they are, with their train and test parts: folders with MNIST's files (IDX, also .gz) or CIFAR's (binary),\n"
      "shards (a tar, a folder of them, 'x-{000..146}.tar', a .list), Kaldi's directories. docs/data-sets.md has every kind.\n"
-     "One label per item. What is not said is taken from the data, printed first and stored.\n"
+     "One label per item; with a column named labels several, as in robin|wren, or none.\n"
+     "What is not said is taken from the data, printed first and stored.\n"
      "Ctrl-C writes a checkpoint; the same command with --resume goes on and ends with the same model.",
      "  resnet train birds --out run\n"
      "  resnet train birds --out run --epochs 40 --width 32 --mixup 0.2\n"
@@ -365,8 +367,9 @@ const verb verbs[] = {
      watch_options, 1, -1, verb_watch},
     {"eval", "MODEL DATA", "judges a model on what it was not trained on",
      "Accuracy with its 95 % interval, macro accuracy, precision, recall and F1 per class, the confusion table,\n"
-     "calibration, the worst files, and what the level (of pictures, the brightness) alone would reach. Reads\n"
-     "split.csv beside MODEL, checks that it is the training's, and judges the test part. --report writes all of it as one page to look at and listen to.",
+     "calibration, the worst files, and what the level (of pictures, the brightness) alone would reach; with several labels\n"
+     "an item, average precision, ROC area and F1 at the thresholds. Reads split.csv beside MODEL, checks that it is the\n"
+     "training's, and judges the test part. --report writes all of it as one page to look at and listen to.",
      "  resnet eval run/model.safetensors birds --report run/report.html\n"
      "  resnet eval run/model.safetensors birds --part validation --calibrate\n"
      "  resnet eval run/model.safetensors other_birds --part all",

@@ -120,6 +120,11 @@ RN_API int rn_model_find_label(const rn_model *model, const char *label); /* its
 RN_API int rn_model_embedding(const rn_model *model);              /* floats of an embedding; 0 if the network has none */
 RN_API int64_t rn_model_parameters(const rn_model *model);         /* trained numbers */
 
+/* 1 if classes do not exclude each other: an item has any number of labels, or none; each class then has a probability of its own (a sigmoid),
+ * which do not add up to 1, and counts as there from its threshold on. 0: one label an item, and a softmax. */
+RN_API int rn_model_several(const rn_model *model);
+RN_API double rn_model_threshold(const rn_model *model, int index); /* with several labels: 0.5 unless the file has others; else 0 */
+
 /* Channels, rows and columns of the input that the network was trained on; rows and columns are 0 if the file does not say.
  * The network takes other heights and widths too. */
 RN_API void rn_model_input(const rn_model *model, int *channels, int *height, int *width);
@@ -166,6 +171,8 @@ RN_API int rn_session_run(rn_session *session, int batch, const float *x, float 
 /* Probabilities of one row of logits: softmax in double, rounded once. A model that was calibrated divides its logits by its temperature first (section
  * "calibration"); answers to recordings have that done. */
 RN_API void rn_logits_softmax(const float *logits, int classes, float *probability);
+/* The same for a model of several labels: 1 / (1 + exp(-logit)) of each. */
+RN_API void rn_logits_sigmoid(const float *logits, int classes, float *probability);
 
 /* ---- Sound to answers ------------------------------------------------------------------------------------------------------ */
 
@@ -186,10 +193,10 @@ typedef struct rn_listen {
 typedef struct rn_answer {
     double start_s, end_s;      /* within the recording */
     int best;                   /* the likeliest class */
-    const char *label;          /* its label; "unknown" or "none" by the rules of rn_listen */
+    const char *label; /* its label; "unknown" or "none" by the rules of rn_listen; with several labels "none" below its threshold too */
     float confidence;           /* its probability */
     int classes;
-    const float *probability;   /* [classes] */
+    const float *probability;   /* [classes], adding up to 1; of a model of several labels (rn_model_several) each class's own */
     const float *logits;        /* [classes] */
     const float *embedding;     /* [rn_model_embedding]; NULL if not wanted or if the network has none */
 } rn_answer;
@@ -231,10 +238,10 @@ RN_API void rn_stream_close(rn_stream **stream); /* without answers for the rest
 
 typedef struct rn_data rn_data;
 
-/* DATA as the program takes it: a folder with one sub-folder per class; a manifest (.csv, .jsonl) with path,label and optional split,
- * source, start, end, weight; a selection table of Raven or labels of Audacity (.txt, .tsv); or a folder of such tables beside their
- * recordings. `sound` gives raw format, channel and max_pixels (its other fields are not read);
- * NULL: files say. Items are recordings, pictures or .npy arrays, of one kind.
+/* DATA as the program takes it: a folder with one sub-folder per class; a manifest (.csv, .jsonl) with path,label (or labels: several, as in
+ * "robin|wren", or none) and optional split, source, start, end, weight; a selection table of Raven or labels of Audacity (.txt, .tsv); or a
+ * folder of such tables beside their recordings. `sound` gives raw format, channel and max_pixels (its other fields are not read); NULL: files
+ * say. Items are recordings, pictures or .npy arrays, of one kind.
  * RN_ERR_DATA if there is no class, or only one. */
 RN_API int rn_data_open(rn_data **data, const char *path, const rn_listen *sound, rn_error *err);
 
@@ -274,7 +281,9 @@ typedef struct rn_training_progress {
     double loss, accuracy;    /* training part, over this epoch so far; accuracy 0..1 */
     double gradient_norm;     /* of the last step, before clipping */
     double lr;                /* of the last step */
-    double validation_loss, validation_accuracy, validation_macro; /* EPOCH; NaN where there is no validation part */
+    double validation_loss, validation_accuracy,
+        validation_macro;     /* EPOCH; NaN where there is no validation part. With several labels (here
+                                 and in the result) accuracy is exact match, and macro the mean average precision */
     int best;                 /* EPOCH: 1 if this epoch is the best so far */
     double items_per_second;  /* training, this epoch */
     double seconds;           /* this epoch */

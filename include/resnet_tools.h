@@ -38,13 +38,13 @@ RN_API int rn_tools_model(const char *path, char **result, rn_error *err);
 
 /* ---- Networks -------------------------------------------------------------------------------------------------------------- */
 
-/* The table of a network: {"arch", "width", "shortcut", "stem", "pool", "input": [C,H,W], "layers": [{"name", "kind", "output": [C,H,W],
+/* The table of a network: {"arch", "width", "shortcut", "stem", "pool" and the other members, "input": [C,H,W], "layers": [{"name", "kind", "output": [C,H,W],
  * "parameters", "macs"}], "parameters", "macs", "classes", "embedding", "warnings": [...]}.
  *
  * options: as rn_model_create's, and "input": "CxHxW". "arch" may also be a benchmark's name: specN is resnetN on 1x64x200, netN is
  * resnetN as on ImageNet (7x7 stem, 3x224x224, 1,000 classes). */
 RN_API int rn_tools_arch(const char *options, char **result, rn_error *err);
-/* [{"arch", "blocks", "parameters", "macs", "input"}] of every name, at its defaults. */
+/* [{"arch", "use", "blocks", "parameters", "macs", "input", ...}] of every name, at its defaults; "use" is what the row is for. */
 RN_API int rn_tools_arch_list(char **result, rn_error *err);
 
 /* ---- Models from elsewhere -------------------------------------------------------------------------------------------------- */
@@ -86,7 +86,8 @@ RN_API int rn_data_split(rn_data *data, const char *path, const char *options, c
 /* [{"name", "source", "options": {"lr": "0.1", ...}}] of every value of the option "recipe". */
 RN_API int rn_tools_recipes(char **result, rn_error *err);
 /* Of an open training: {"items", "parts": {"train", "validation", "test"}, "classes": [...], "bad", "seconds", "tensors",
- * "input": [C,H,W], "parameters", "macs", "steps", "left_out", "bytes": {"engine", "weights", "cache"}, "options": {...}}. */
+ * "input": [C,H,W], "parameters", "macs", "steps", "left_out", "bytes": {"engine", "weights", "cache"}, "options": {...}}, and with several labels
+ * "labels_kind": "several". */
 RN_API int rn_training_plan(rn_training *training, char **result, rn_error *err);
 /* The same without decoding or writing anything, with "step_seconds" and "run_seconds" from a measured step. */
 RN_API int rn_training_estimate(rn_data *data, const char *options, const rn_training_watch *watch, char **result, rn_error *err);
@@ -103,13 +104,16 @@ RN_API int rn_evaluation_open(rn_evaluation **evaluation, const char *model_path
 RN_API void rn_evaluation_close(rn_evaluation **evaluation);
 /* {"accuracy", "macro_accuracy", "items", "correct", "top5", "loss", "ece", "interval": [low, high] (Wilson 1927), "part", "trained_on", "split", "labels",
  * "per_class": [...], "confusion": [[...]], "level": {...}, "worst": [...], "bad", "calibration": {"temperature" (the model's), "best_temperature", "best_loss",
- * "best_ece"} (Guo et al. 2017), "suspects": [...] (labels that are likely wrong; Northcutt et al. 2021)}. */
+ * "best_ece"} (Guo et al. 2017), "suspects": [...] (labels that are likely wrong; Northcutt et al. 2021)}.
+ * With several labels "accuracy" is of items all of whose labels are right, and instead of "macro_accuracy", "top5", "confusion" there are
+ * "mean_average_precision", "micro_average_precision", "macro_roc_area", "micro_f1", "macro_f1"; a class has "threshold" and "best_threshold" (of its
+ * F1 on these items), a worst item "labels", "answers", "loss". */
 RN_API int rn_evaluation_result(const rn_evaluation *evaluation, char **result, rn_error *err);
 /* One HTML page that needs no second file, below 5 MB for 1,000 items. command: as it was typed, or NULL. progress counts to 1,000. Atomic. */
 RN_API int rn_evaluation_report(rn_evaluation *evaluation, const char *path, const char *command, rn_progress_fn progress, void *context, rn_error *err);
 /* Writes the model as it was judged, with "bn_recompute" its new statistics; atomic. What is calibrated from then on is that file. */
 RN_API int rn_evaluation_save(rn_evaluation *evaluation, const char *path, rn_error *err);
-/* Stores the best temperature in the model file that was judged. Atomic; its tensors stay as they are. */
+/* Stores the best temperature in the model file that was judged, and with several labels each class's best threshold. Atomic; its tensors stay as they are. */
 RN_API int rn_evaluation_calibrate(const rn_evaluation *evaluation, rn_error *err);
 
 /* ---- Looking inside -------------------------------------------------------------------------------------------------------- */

@@ -413,6 +413,29 @@ static int see_pictures(rn_error *err)
     return status;
 }
 
+/* A file of another project, looked at, written and used. */
+static int convert(rn_error *err)
+{
+    char from[600], to[96], *text = NULL;
+    rn_conversion *conversion = NULL;
+    rn_model *model = NULL;
+    snprintf(from, sizeof from, "%s/golden/names/huggingface/model.safetensors", RN_TEST_DIR);
+    snprintf(to, sizeof to, "%s/converted.safetensors", folder);
+    int status = rn_conversion_open(&conversion, from, "{\"preprocessing\": \"timm\"}", err);
+    if (!status)
+        status = rn_conversion_result(conversion, &text, err);
+    if (!status)
+        status = rn_conversion_write(conversion, to, err);
+    if (!status)
+        status = rn_model_load(&model, to, err);
+    if (!status && (strcmp(rn_model_label(model, 2), "crane (2)") || !strstr(text, "\"stride_at\":\"1x1\"")))
+        status = 1;
+    rn_text_free(text);
+    rn_model_close(&model);
+    rn_conversion_close(&conversion);
+    return status;
+}
+
 /* ---- The tests ---- */
 
 static int under(long k, int (*work)(rn_error *), rn_error *err)
@@ -498,6 +521,12 @@ static void test_describe(void **state)
     fail_each(describe, 400);
     fail_each(look_inside, 800);
 }
+static void test_convert(void **state)
+{
+    (void)state;
+    fail_each(convert, 200);
+}
+
 static void test_cut(void **state)
 {
     (void)state;
@@ -618,7 +647,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_make_and_save),        cmocka_unit_test(test_run_tensors), cmocka_unit_test(test_hear_file),
         cmocka_unit_test(test_hear_stream),          cmocka_unit_test(test_describe),    cmocka_unit_test(test_explain),    cmocka_unit_test(test_judge),
-        cmocka_unit_test(test_train),                cmocka_unit_test(test_list_tables), cmocka_unit_test(test_cut), cmocka_unit_test(test_see_pictures),
+        cmocka_unit_test(test_train),                cmocka_unit_test(test_list_tables), cmocka_unit_test(test_cut), cmocka_unit_test(test_convert), cmocka_unit_test(test_see_pictures),
         cmocka_unit_test(test_train_pictures),       cmocka_unit_test(test_list_packed), cmocka_unit_test(test_run_allocates_nothing)};
     if (!REPLACED) {
         print_message("not with a sanitizer: it has allocators of its own\n");

@@ -221,6 +221,7 @@ static void files_of_others(void **state)
         }
         rn_conversion_close(&c);
     }
+    free_expectation(&e); /* of the end */
     fclose(in);
     assert_true(files >= 8);
 }
@@ -434,6 +435,8 @@ static void broken(void **state)
     (void)state;
     const char *path = in_folder("broken.safetensors"), *out = in_folder("never.safetensors");
     rn_error err = {0};
+    write_tensors(path, NULL, 0);
+    expect_error(convert(path, out, NULL, &err), &err, RN_ERR_UNSUPPORTED, "there is no tensor in it");
     write_tensors(path, (const char *const[]){"encoder.weight", "decoder.weight"}, 2);
     expect_error(convert(path, out, NULL, &err), &err, RN_ERR_UNSUPPORTED, "of its tensors (decoder.weight, 2 in all) none is conv1");
     write_tensors(path, (const char *const[]){"conv1.weight", "layer1.0.conv1.weight", "layer1.0.conv2.weight", "decoder.weight"}, 4);

@@ -157,6 +157,12 @@ const char *rn_arch_name(int index)
     return index >= 0 && index < rn_arch_count() ? family[index].name : NULL;
 }
 
+const char *rn_arch_use(int index)
+{
+    static const char *const uses[] = {[SOUND] = "spectrograms", [CIFAR] = "small pictures (CIFAR)", [IMAGE] = "pictures (ImageNet)", [SPEAKER] = "speakers"};
+    return index >= 0 && index < rn_arch_count() ? uses[family[index].kind] : NULL;
+}
+
 static const family_row *find_row(const char *name, rn_error *err)
 {
     char names[200] = "";
@@ -518,9 +524,13 @@ void rn_arch_init(const rn_graph *graph, rn_init init, int zero_last, uint64_t s
             break;
         }
     }
-    for (int i = 0; zero_last && i < graph->nodes_count; i++)
-        if (graph->nodes[i].op == RN_OP_ADD && graph->nodes[graph->nodes[i].a].op == RN_OP_BN) {
-            const rn_param *p = &graph->params[graph->nodes[graph->nodes[i].a].weight];
-            fill(weights + p->offset, p->count, 0);
-        }
+    for (int i = 0; zero_last && i < graph->nodes_count; i++) {
+        int last = graph->nodes[i].op == RN_OP_ADD ? graph->nodes[i].a : -1;
+        if (last >= 0 && graph->nodes[last].op == RN_OP_SCALE)
+            last = graph->nodes[last].a;
+        if (last < 0 || graph->nodes[last].op != RN_OP_BN)
+            continue;
+        const rn_param *p = &graph->params[graph->nodes[last].weight];
+        fill(weights + p->offset, p->count, 0);
+    }
 }

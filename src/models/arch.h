@@ -80,6 +80,7 @@ int rn_arch_rows(const rn_arch *arch, int height);
 int rn_arch_default(rn_arch *arch, const char *name, rn_error *err);
 int rn_arch_count(void);
 const char *rn_arch_name(int index);
+const char *rn_arch_use(int index); /* what the row is for: "spectrograms" ... rows of one use stand together */
 
 /* Checks the numbers (each names its option: "--width 0: ...") and builds the graph. Parameter names: conv1 bn1 layerS.B.convK
  * layerS.B.bnK layerS.B.shortcut.0 layerS.B.shortcut.1 fc linear; without embedding the last layer is `fc`. */

@@ -206,6 +206,8 @@ int rn_foreign_is(const rn_tensors *tensors)
 /* Names that are in no table. */
 static void blame_unknown(rn_foreign *f, const rn_tensors *tensors, int unknown, int first)
 {
+    if (!f->count)
+        blame(f, RN_ERR_UNSUPPORTED, "%s: there is no tensor in it", f->name);
     if (!unknown)
         return;
     rn_shown name = rn_show(tensors->items[first].name);

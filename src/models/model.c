@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/maths.h"
 #include "base/cpu.h"
 #include "formats/json.h"
 #include "formats/onnx.h"
@@ -32,6 +33,7 @@ void rn_model_close(rn_model **model)
     free(m->stats);
     json_decref(m->config);
     free(m->source);
+    free(m->thresholds);
     rn_packed_close(&m->packed);
     pthread_mutex_destroy(&m->lock);
     free(m);
@@ -313,13 +315,44 @@ static int check_tensor_numbers(const rn_param *p, const rn_tensor *t, const cha
     return status;
 }
 
+typedef struct looking {
+    const rn_graph *graph;
+    const rn_tensors *tensors;
+    const char *name;
+    _Atomic int bad; /* a tensor has a number that may not be */
+} looking;
+
+static void look_task(void *context, int i, int thread)
+{
+    looking *l = context;
+    const rn_param *p = &l->graph->params[i];
+    (void)thread;
+    if (check_tensor_numbers(p, rn_tensors_find(l->tensors, p->name), l->name, NULL))
+        l->bad = 1;
+}
+
+/* All tensors, by all processors where they are large; then the first that is wrong, for its sentence. */
+static int check_all_tensors(const rn_graph *graph, const rn_tensors *tensors, const char *name, rn_error *err)
+{
+    looking l = {graph, tensors, name, 0};
+    rn_pool *pool = NULL;
+    int status = 0;
+    if (graph->weights_count >= MANY_WEIGHTS)
+        rn_pool_open(&pool, 0, NULL); /* without it, here */
+    rn_pool_run(pool, graph->params_count, look_task, &l);
+    rn_pool_close(&pool);
+    for (int i = 0; l.bad && !status && i < graph->params_count; i++)
+        status = check_tensor_numbers(&graph->params[i], rn_tensors_find(tensors, graph->params[i].name), name, err);
+    return status;
+}
+
 int rn_model_check(const rn_graph *graph, const char *network, const char *name, const rn_tensors *tensors, rn_error *err)
 {
     int averaged, count = 0, status = sort_tensors(graph, network, name, tensors, &averaged, err);
     if (!status)
         status = check_tensors(graph, network, name, tensors, "", err);
-    for (int i = 0; !status && i < graph->params_count; i++)
-        status = check_tensor_numbers(&graph->params[i], rn_tensors_find(tensors, graph->params[i].name), name, err);
+    if (!status)
+        status = check_all_tensors(graph, tensors, name, err);
     for (int i = 0; !status && i < tensors->count; i++)
         count += rn_graph_param(graph, tensors->items[i].name) >= 0;
     if (!status && count != graph->params_count)
@@ -338,6 +371,43 @@ static int read_temperature(rn_model *m, const char *name, rn_error *err)
                             "%s: its calibration has no temperature between 0.001 and 1000; `resnet eval --calibrate` writes it anew",
                             name);
     return 0;
+}
+
+/* Whether an item has one label or several, and their thresholds. */
+static int read_labels_kind(rn_model *m, const char *name, rn_error *err)
+{
+    const json_t *kind = json_object_get(m->config, "labels_kind"), *list = json_object_get(m->config, "thresholds");
+    if (!kind)
+        return 0;
+    if (!json_is_string(kind) || strcmp(json_string_value(kind), "several"))
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: its labels_kind is not \"several\": this build cannot say what its answers mean",
+                            name);
+    m->several = 1;
+    if (!list)
+        return 0;
+    if (!(m->thresholds = malloc(((size_t)m->arch.classes + 1) * sizeof *m->thresholds)))
+        return rn_error_memory(err, "thresholds", (unsigned long long)m->arch.classes * sizeof *m->thresholds);
+    for (int c = 0; c < m->arch.classes; c++) {
+        const json_t *value = json_array_get(list, (size_t)c);
+        m->thresholds[c] = json_number_value(value);
+        if (!json_is_number(value) || !(m->thresholds[c] >= 0 && m->thresholds[c] <= 1) || json_array_size(list) != (size_t)m->arch.classes)
+            return rn_error_set(
+                err, RN_ERR_FORMAT,
+                "%s: its thresholds are not %d numbers from 0 to 1, one a label; `resnet eval --calibrate` writes them anew", name,
+                m->arch.classes);
+    }
+    return 0;
+}
+
+int rn_model_set_several(rn_model *m, rn_error *err)
+{
+    m->several = 1;
+    return json_object_set_new(m->config, "labels_kind", json_string("several")) ? rn_error_memory(err, "a model's description", 1) : 0;
+}
+
+void rn_model_probabilities(const rn_model *m, const float *logits, float *probability)
+{
+    (m->several ? rn_sigmoids : rn_softmax)(logits, m->arch.classes, m->temperature, probability, NULL);
 }
 
 /* finite: numbers that are not are an error. */
@@ -361,7 +431,7 @@ static int from_tensors(rn_model **model, const char *name, const rn_tensors *te
     }
     snprintf(network, sizeof network, "%s of width %d", m->arch.name, m->arch.width);
     if ((status = rn_labels_read(name, json_object_get(m->config, "labels"), m->arch.classes, &m->labels, err)) ||
-        (status = sort_tensors(m->graph, network, name, tensors, &averaged, err)))
+        (status = read_labels_kind(m, name, err)) || (status = sort_tensors(m->graph, network, name, tensors, &averaged, err)))
         goto fail;
     const char *prefix = averaged ? RN_MODEL_PREFIX_EMA : "";
     if ((status = check_tensors(m->graph, network, name, tensors, prefix, err)) || (status = allocate(m, err)))
