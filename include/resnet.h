@@ -129,7 +129,7 @@ RN_API double rn_model_threshold(const rn_model *model, int index); /* with seve
  * The network takes other heights and widths too. */
 RN_API void rn_model_input(const rn_model *model, int *channels, int *height, int *width);
 
-/* A section of the model file's configuration as JSON text ("features", "training", "split", "calibration", "thresholds"; NULL: all of it).
+/* A section of the model file's configuration as JSON text ("features", "pictures", "training", "split", "calibration", "thresholds"; NULL: all of it).
  * The caller frees it with rn_text_free. NULL if there is no such section or no memory. */
 RN_API char *rn_model_config(const rn_model *model, const char *section);
 RN_API void rn_text_free(char *text); /* of every text that is said to be the caller's; NULL is allowed */
@@ -209,7 +209,8 @@ RN_API int rn_answer_top(const rn_answer *answer, int n, int *order);
 /* Decodes a recording (WAV, FLAC, Ogg, Opus, MP3, GSM, AIFF; any rate and channel count; "-" is standard input), computes the model's own
  * features and answers. A recording of up to 30 s is one answer. Longer ones, standard input, and every recording when window_s or hop_s
  * is set, are answered window by window as they are decoded, in bounded memory; the last window ends where the recording ends.
- * A .npy array (C x H x W, or N x C x H x W) goes to the network as it is: its times are 0. */
+ * A .npy array (C x H x W, or N x C x H x W) goes to the network as it is: its times are 0. A model that was trained on pictures (its config has
+ * "pictures") takes JPEG, PNG, WebP, PNM and BMP instead, from a file or from memory: one answer, whose times are 0. */
 RN_API int rn_session_file(rn_session *session, const char *path, const rn_listen *listen, rn_answer_fn fn, void *context, rn_error *err);
 
 /* The same from a file's bytes in memory; `name` stands for it in messages. */
@@ -238,8 +239,9 @@ RN_API void rn_stream_close(rn_stream **stream); /* without answers for the rest
 typedef struct rn_data rn_data;
 
 /* DATA as the program takes it: a folder with one sub-folder per class; a manifest (.csv, .jsonl) with path,label (or labels: several, as in
- * "robin|wren", or none) and optional split, source, start, end, weight; a selection table of Raven or labels of Audacity (.txt, .tsv); or a folder of such tables beside their
- * recordings. `sound` gives raw format and channel (its other fields are not read); NULL: files say.
+ * "robin|wren", or none) and optional split, source, start, end, weight; a selection table of Raven or labels of Audacity (.txt, .tsv); or a
+ * folder of such tables beside their recordings. `sound` gives raw format, channel and max_pixels (its other fields are not read); NULL: files
+ * say. Items are recordings, pictures or .npy arrays, of one kind.
  * RN_ERR_DATA if there is no class, or only one. */
 RN_API int rn_data_open(rn_data **data, const char *path, const rn_listen *sound, rn_error *err);
 

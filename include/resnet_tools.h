@@ -72,11 +72,12 @@ RN_API int rn_conversion_write(const rn_conversion *conversion, const char *path
 /* Called with what was noticed while listing: symlink loops, twin names, unknown extensions. */
 RN_API void rn_data_warnings(const rn_data *data, rn_text_fn report, void *context);
 
-/* Decodes everything: {"items", "classes", "seconds", "errors", "warnings", "findings": [{"kind", "error", "path", "other", "text"}],
+/* Decodes everything: {"items", "kind" ("recordings", "pictures", "arrays"), "classes", "seconds", "errors", "warnings", "findings": [{"kind", "error", "path", "other", "text"}],
  * "level": {"accuracy", "macro_accuracy", "chance"}}. options: "min_seconds", "threads". */
 RN_API int rn_data_check(rn_data *data, const char *options, rn_progress_fn progress, void *context, char **result, rn_error *err);
 
-/* {"items", "seconds", "classes": [{"label", "items", "sources", "seconds", "shortest", "median", "longest", "rates": {"8000": 12}}]}. */
+/* {"items", "seconds", "classes": [{"label", "items", "sources", "seconds", "shortest", "median", "longest", "rates": {"8000": 12}}]}; of pictures the classes have
+ * {"label", "items", "sources", "bad", "grey", "widths": [least, most], "heights"}. */
 RN_API int rn_data_stats(rn_data *data, const char *options, rn_progress_fn progress, void *context, char **result, rn_error *err);
 
 /* Makes a split and writes it to `path`: {"digest", "train", "validation", "test", "classes": [{"label", "train", "validation", "test"}]}.
@@ -130,7 +131,8 @@ RN_API int rn_evaluation_calibrate(const rn_evaluation *evaluation, rn_error *er
  * "train", "recompute_blocks", "layers", "threads", "seconds". */
 RN_API int rn_tools_bench(const char *options, rn_progress_fn progress, void *context, char **result, rn_error *err);
 
-/* One stage of the way from a file to the logits, written as .npy: "decode", "resample", "features", or "layer:NAME".
+/* One stage of the way from a file to the logits, written as .npy: "decode", "resample", "features", of a picture "decode" and "resize" (with the
+ * crop; height, width, channels of bytes), or "layer:NAME".
  * Of the window that begins at start_s, listen->window_s long (0: as the model was trained); with start_s below 0 and no window_s, of
  * the whole, which for a layer may be up to 30 s. result: {"stage", "shape", "min", "max", "mean", "not_finite"}. `out` NULL: nothing is written. */
 RN_API int rn_tools_dump(const rn_model *model, const char *path, const rn_listen *listen, double start_s, const char *stage,
