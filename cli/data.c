@@ -28,16 +28,17 @@ static void print_check(const command *c, const json_t *all)
     char a[32], b[32];
     size_t i;
     json_t *f;
-    printf("%s   %s items, %lld classes, %s\n\n", c->arguments[0], text_count(a, number_of(all, "items")), number_of(all, "classes"),
-           text_duration(b, real_of(all, "seconds")));
+    int sound = strcmp(text_of(all, "kind"), "recordings") == 0;
+    printf("%s   %s %s, %lld classes%s%s\n\n", c->arguments[0], text_count(a, number_of(all, "items")), sound ? "items" : text_of(all, "kind"),
+           number_of(all, "classes"), sound ? ", " : "", sound ? text_duration(b, real_of(all, "seconds")) : "");
     for (int errors = 1; errors >= 0; errors--)
         json_array_foreach((json_t *)findings, i, f) if (json_is_true(json_object_get(f, "error")) == errors) print_finding(f);
     printf("%s%lld %s, %lld %s\n", json_array_size(findings) ? "\n" : "", number_of(all, "errors"),
            number_of(all, "errors") == 1 ? "error" : "errors", number_of(all, "warnings"),
            number_of(all, "warnings") == 1 ? "warning" : "warnings");
     if (real_of(level, "chance") > 0)
-        printf("level alone tells %.1f %% right (macro %.1f %%); always the largest class, %.1f %%\n", 100 * real_of(level, "accuracy"),
-               100 * real_of(level, "macro_accuracy"), 100 * real_of(level, "chance"));
+        printf("%s alone tells %.1f %% right (macro %.1f %%); always the largest class, %.1f %%\n", sound ? "level" : "brightness",
+               100 * real_of(level, "accuracy"), 100 * real_of(level, "macro_accuracy"), 100 * real_of(level, "chance"));
 }
 
 int verb_data_check(const command *c)
@@ -110,6 +111,33 @@ static void print_stats(const json_t *all)
     printf("%-*s  %8s  %8s  %10s\n", widest, "all", text_count(a, number_of(all, "items")), "", text_duration(b, real_of(all, "seconds")));
 }
 
+/* "16 to 640" */
+static const char *text_range(char text[48], const json_t *range)
+{
+    json_int_t low = json_integer_value(json_array_get(range, 0)), high = json_integer_value(json_array_get(range, 1));
+    if (low == high)
+        snprintf(text, 48, "%lld", (long long)low);
+    else
+        snprintf(text, 48, "%lld to %lld", (long long)low, (long long)high);
+    return text;
+}
+
+static void print_picture_stats(const json_t *all)
+{
+    char a[32], b[32], d[32], e[32], w[48], h[48];
+    size_t i;
+    json_t *row;
+    int widest = 5;
+    json_array_foreach(json_object_get(all, "classes"), i, row) widest =
+        (int)strlen(text_of(row, "label")) > widest ? (int)strlen(text_of(row, "label")) : widest;
+    printf("%-*s  %8s  %8s  %8s  %8s  %14s  %14s\n", widest, "class", "items", "sources", "broken", "grey", "width", "height");
+    json_array_foreach(json_object_get(all, "classes"), i, row)
+        printf("%-*s  %8s  %8s  %8s  %8s  %14s  %14s\n", widest, text_of(row, "label"), text_count(a, number_of(row, "items")),
+               text_count(b, number_of(row, "sources")), text_count(d, number_of(row, "bad")), text_count(e, number_of(row, "grey")),
+               text_range(w, json_object_get(row, "widths")), text_range(h, json_object_get(row, "heights")));
+    printf("%-*s  %8s\n", widest, "all", text_count(a, number_of(all, "items")));
+}
+
 static void print_warning(void *context, const char *line)
 {
     (void)context;
@@ -140,7 +168,7 @@ int verb_data_stats(const command *c)
         if (all && option_flag(c, "json"))
             print_json(all);
         else if (all)
-            print_stats(all);
+            (strcmp(text_of(all, "kind"), "pictures") ? print_stats : print_picture_stats)(all);
         json_decref(all);
     }
     free(options);

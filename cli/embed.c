@@ -1,4 +1,5 @@
-/* resnet embed: recordings become vectors, as CSV, as one .npy array with the paths beside it, or in a store (embed_store.c). */
+/* resnet embed: recordings become vectors, as CSV, as one .npy array with the paths beside it, for Kaldi (embed_ark.c), or in a store
+ * (embed_store.c). */
 #include "embed.h"
 
 #include <math.h>
@@ -7,12 +8,14 @@
 #include <string.h>
 
 typedef struct rows {
+    const rn_model *model;
     const char *path;
     int size, l2, count;
     int64_t room;
     float *data;        /* .npy: every row until the end */
     rn_text_file *text; /* .csv, or the paths of .npy; NULL: CSV to standard output */
     int csv;
+    ark *ark;     /* NULL: another kind */
     char *line;   /* one line of CSV: 24 bytes a number */
     float *own;   /* one vector */
     rn_error err; /* of writing */
@@ -71,7 +74,7 @@ static int take_answer(void *context, const rn_answer *a)
 {
     rows *r = context;
     const float *row = embedding_of(a, r->size, r->l2, r->own);
-    int failed = r->csv ? put_csv(r, a, row) : keep_row(r, a, row);
+    int failed = r->ark ? ark_add(r->ark, r->path, a, row, &r->err) : r->csv ? put_csv(r, a, row) : keep_row(r, a, row);
     r->count += !failed;
     return failed;
 }
@@ -91,8 +94,10 @@ static int open_output(const char *out, rows *r)
     r->csv = !out || ends_with(out, ".csv");
     if (!out)
         return 0;
+    if (ends_with(out, ".ark"))
+        return ark_open(&r->ark, out, r->size, &r->err) ? fail_with(&r->err) : 0;
     if (!r->csv && !ends_with(out, ".npy")) {
-        complain("embed: --out %s: want a name that ends in .npy, .csv or .sqlite", out);
+        complain("embed: --out %s: want a name that ends in .npy, .csv, .ark or .sqlite", out);
         return EXIT_USE;
     }
     if (r->csv)
@@ -113,9 +118,9 @@ static int close_output(const char *out, rows *r)
     int64_t shape[2] = {r->count, r->size};
     if (!out)
         return 0;
-    if (!r->csv && rn_tensor_save(out, r->data, 2, shape, &r->err))
+    if (!r->csv && !r->ark && rn_tensor_save(out, r->data, 2, shape, &r->err))
         return fail_with(&r->err);
-    if (rn_text_file_commit(&r->text, &r->err))
+    if (r->ark ? ark_commit(r->ark, &r->err) : rn_text_file_commit(&r->text, &r->err))
         return fail_with(&r->err);
     complain("%s: %s embeddings of %d numbers", out, text_count(count, r->count), r->size);
     return 0;
@@ -135,7 +140,7 @@ static int put_head(rows *r)
 static int embed_all(const command *c, rn_session *session, const rn_listen *listen, rows *r)
 {
     rn_error err = {0};
-    path_list paths = {0};
+    path_list paths = {.model = r->model};
     progress live;
     int worst = 0;
     for (int i = 1; i < c->arguments_count; i++)
@@ -148,6 +153,8 @@ static int embed_all(const command *c, rn_session *session, const rn_listen *lis
             progress_end(&live);
             worst = fail_with(&err);
         }
+        if (r->ark && !r->err.code)
+            ark_end_recording(r->ark, &r->err);
         progress_step(&live, i + 1, paths.count);
     }
     progress_end(&live);
@@ -156,9 +163,9 @@ static int embed_all(const command *c, rn_session *session, const rn_listen *lis
 }
 
 /* Into a file that is written anew, or to standard output. */
-static int embed_table(const command *c, rn_session *session, const rn_listen *listen, int size, const char *out)
+static int embed_table(const command *c, rn_session *session, const rn_model *model, const rn_listen *listen, int size, const char *out)
 {
-    rows r = {.size = size, .l2 = option_flag(c, "l2")};
+    rows r = {.model = model, .size = size, .l2 = option_flag(c, "l2")};
     int status = EXIT_WORK, closing;
     r.line = malloc(128 + 24 * (size_t)size);
     r.own = malloc((size_t)size * sizeof *r.own);
@@ -173,6 +180,7 @@ static int embed_table(const command *c, rn_session *session, const rn_listen *l
             status = closing;
     }
     rn_text_file_close(&r.text);
+    ark_close(&r.ark);
     free(r.data);
     free(r.line);
     free(r.own);
@@ -201,7 +209,7 @@ int verb_embed(const command *c)
     } else if (stored)
         status = embed_store(c, session, model, hash, &listen);
     else
-        status = embed_table(c, session, &listen, rn_model_embedding(model), out);
+        status = embed_table(c, session, model, &listen, rn_model_embedding(model), out);
 done:
     rn_session_close(&session);
     rn_model_close(&model);

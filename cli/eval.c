@@ -64,7 +64,8 @@ static void print_summary(const json_t *all)
         printf("top 5        %.1f %%\n", 100 * real_of(all, "top5"));
     printf("loss         %.3f   calibration error %.1f %%\n", real_of(all, "loss"), 100 * real_of(all, "ece"));
     if (level)
-        printf("level alone  %.1f %%   (macro %.1f %%; always the largest class, %.1f %%)\n", 100 * real_of(level, "accuracy"),
+        printf("%s%.1f %%   (macro %.1f %%; always the largest class, %.1f %%)\n",
+               strcmp(text_of(all, "kind"), "pictures") ? "level alone  " : "brightness   ", 100 * real_of(level, "accuracy"),
                100 * real_of(level, "macro_accuracy"), 100 * real_of(level, "chance"));
 }
 

@@ -130,8 +130,9 @@ static void print_model(const json_t *all)
     const json_t *arch = json_object_get(all, "arch"), *input = json_object_get(all, "input");
     char a[32], b[32];
     printf("model        %s (%s)\n", text_of(all, "path"), text_bytes(a, number_of(all, "bytes")));
-    printf("network      %s, width %lld, shortcut %s, stem %s, pool %s, embedding %lld\n", text_of(arch, "name"), number_of(arch, "width"),
-           text_of(arch, "shortcut"), text_of(arch, "stem"), text_of(arch, "pool"), number_of(arch, "embedding"));
+    printf("network      %s: ", text_of(arch, "name"));
+    print_network(arch);
+    printf(", pool %s, embedding %lld\n", text_of(arch, "pool"), number_of(arch, "embedding"));
     printf("parameters   %s   (arithmetic %lld)\n", text_count(a, number_of(all, "parameters")), number_of(all, "arithmetic"));
     if (json_integer_value(json_array_get(input, 1)))
         printf("input        %lldx%lldx%lld   (a session for one of them holds %s)\n", json_integer_value(json_array_get(input, 0)),
@@ -142,8 +143,8 @@ static void print_model(const json_t *all)
     print_labels(json_object_get(all, "labels"));
     if (json_object_get(all, "labels_kind"))
         print_thresholds(json_object_get(all, "thresholds"));
-    static const char *const sections[] = {"features", "training", "split", "bn_statistics", "calibration"};
-    for (int i = 0; i < 5; i++)
+    static const char *const sections[] = {"features", "pictures", "training", "split", "bn_statistics", "calibration"};
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
         if (json_object_get(all, sections[i]))
             print_section(sections[i], json_object_get(all, sections[i]));
     print_weights(json_object_get(all, "weights"));
@@ -159,7 +160,11 @@ static void print_tensors(const json_t *all)
     size_t i, widest = 0;
     json_t *row, *value;
     printf("weights      %s (%s, %s)\n", text_of(all, "path"), text_of(all, "format"), text_bytes(a, number_of(all, "bytes")));
-    printf("network      not known: the file says nothing of one, so that no other verb can use it\n");
+    const json_t *arch = json_object_get(all, "arch");
+    if (arch)
+        printf("network      %s of width %lld by the names of %s\n", text_of(arch, "name"), number_of(arch, "width"), text_of(all, "names"));
+    if (json_object_get(all, "error"))
+        printf("%-12s %s\n", arch ? "but" : "network", text_of(all, "error"));
     printf("tensors      %s%s%s; numbers in all: %s\n", text_count(a, (int64_t)json_array_size(tensors)), *from ? ", found under " : "",
            from, text_count(b, number_of(all, "elements")));
     json_object_foreach((json_t *)metadata, key, value)
@@ -167,7 +172,7 @@ static void print_tensors(const json_t *all)
         if (!strcmp(key, "pth.not_read"))
             printf("not read     %s\n", json_string_value(value));
         else if (strcmp(key, "pth.dictionary"))
-            printf("metadata     %.60s: %s\n", key, json_string_value(value));
+            printf("metadata     %.60s: %.100s%s\n", key, json_string_value(value), strlen(json_string_value(value)) > 100 ? "..." : "");
     }
     json_array_foreach((json_t *)tensors, i, row) widest = strlen(text_of(row, "name")) > widest ? strlen(text_of(row, "name")) : widest;
     printf("\n");

@@ -408,7 +408,15 @@ int verb_predict(const command *c)
     int status = listen_options(c, &listen), worst = 0;
     if (status || (status = open_session(c, c->arguments[0], &model, &t.session)))
         goto done;
-    p.model = model;
+    p.model = paths.model = model;
+    char *pictures = rn_model_config(model, "pictures");
+    if (pictures && (option_text(c, "extract") || option_text(c, "report"))) {
+        complain("predict: --%s is for recordings; the model takes pictures", option_text(c, "extract") ? "extract" : "report");
+        status = EXIT_USE;
+    }
+    rn_text_free(pictures);
+    if (status)
+        goto done;
     p.json = option_flag(c, "json");
     p.ruled = listen.min_probability > 0 || listen.background;
     p.top = (int)option_integer(c, "top", 3);

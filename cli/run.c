@@ -16,7 +16,7 @@ static int run_all(const command *c, rn_session *session, const rn_model *model,
     rn_error err = {0};
     const char *logits_path = option_text(c, "logits"), *embedding_path = option_text(c, "embedding");
     int classes = rn_model_classes(model), width = rn_model_embedding(model), status = 0;
-    float *logits = malloc((size_t)n * (size_t)classes * sizeof *logits),
+    float *logits = malloc((size_t)n * (size_t)(classes + 1) * sizeof *logits),
           *embedding = width ? malloc((size_t)n * (size_t)width * sizeof *embedding) : NULL;
     if (!logits || (width && !embedding)) {
         complain("no memory for the results");
@@ -57,6 +57,10 @@ int verb_run(const command *c)
     rn_model_input(model, &channels, &height, &width);
     if (option_text(c, "embedding") && !rn_model_embedding(model)) {
         complain("%s: the network has no embedding (it was made with --embedding 0)", c->arguments[0]);
+        goto done;
+    }
+    if (option_text(c, "logits") && !rn_model_classes(model)) {
+        complain("%s: the network has no classes, only an embedding", c->arguments[0]);
         goto done;
     }
     if (dims < 2 || dims > 4 || (dims == 2 ? 1 : shape[dims - 3]) != channels) {

@@ -145,6 +145,22 @@ static int on_progress(void *context, const rn_training_progress *p)
 
 /* ---- What it will be ---- */
 
+/* ", shorter side 256 (bilinear), drawn parts of 8 % and more" */
+static void print_pictures(const json_t *pictures, const json_t *augment)
+{
+    const char *resize = text_of(pictures, "resize");
+    if (strchr(resize, 'x'))
+        printf(", resized to %s (%s)", resize, text_of(pictures, "filter"));
+    else if (strcmp(resize, "none"))
+        printf(", shorter side %s (%s)", resize, text_of(pictures, "filter"));
+    if (real_of(augment, "resized_crop") > 0)
+        printf(", drawn parts of %g %% and more", 100 * real_of(augment, "resized_crop"));
+    if (number_of(augment, "pad"))
+        printf(", padded by %lld", number_of(augment, "pad"));
+    if (real_of(augment, "flip") > 0)
+        printf(", mirrored");
+}
+
 /* "birds     1,204 recordings, 6 classes, 48 kHz, 1.9 h   (train 843, validation 181, test 180)" */
 static void print_plan(const char *data, const json_t *plan)
 {
@@ -154,24 +170,27 @@ static void print_plan(const char *data, const json_t *plan)
     char a[32], b[32], d[32], e[32];
     const char *slash = strrchr(data, '/');
     const char *name = slash && slash[1] ? slash + 1 : data;
-    int arrays = json_is_true(json_object_get(plan, "tensors"));
-    printf("%-8s  %s %s, %zu classes", name, text_count(a, number_of(plan, "items")), arrays ? "arrays" : "recordings",
+    const char *kind = text_of(plan, "kind");
+    int sound = strcmp(kind, "recordings") == 0;
+    printf("%-8s  %s %s, %zu classes", name, text_count(a, number_of(plan, "items")), kind,
            json_array_size(json_object_get(plan, "classes")));
     if (json_object_get(plan, "labels_kind"))
         printf(", several labels an item");
-    if (!arrays)
+    if (sound)
         printf(", %g kHz", real_of(features, "rate") / 1000);
-    if (!arrays && real_of(plan, "seconds") > 0)
+    if (sound && real_of(plan, "seconds") > 0)
         printf(", %s", text_duration(b, real_of(plan, "seconds")));
     printf("   (train %s, validation %s, test %s", text_count(a, number_of(parts, "train")), text_count(b, number_of(parts, "validation")),
            text_count(d, number_of(parts, "test")));
     if (number_of(plan, "bad"))
         printf("; %s left out", text_count(e, number_of(plan, "bad")));
     printf(")\n");
-    if (arrays)
+    if (!sound)
         printf("input     %lldx%lldx%lld", json_integer_value(json_array_get(input, 0)), json_integer_value(json_array_get(input, 1)),
                json_integer_value(json_array_get(input, 2)));
-    else
+    if (strcmp(kind, "pictures") == 0)
+        print_pictures(json_object_get(options, "pictures"), json_object_get(options, "augment"));
+    if (sound)
         printf("features  %lld %s bands, %g ms window, %g ms hop, %g s", number_of(features, "bins"),
                strcmp(text_of(features, "convention"), "spectrogram") ? "mel" : "frequency", real_of(features, "window_ms"),
                real_of(features, "hop_ms"), real_of(features, "seconds"));
@@ -194,7 +213,7 @@ static void print_estimate(const json_t *plan)
     json_array_foreach(json_object_get(plan, "classes"), i, row)
         printf("%-*s  %8s  %10s  %8s\n", widest, text_of(row, "label"), text_count(a, number_of(row, "train")),
                text_count(b, number_of(row, "validation")), text_count(d, number_of(row, "test")));
-    printf("\nmemory    %s activations, %s weights and optimiser, up to %s features\n", text_bytes(a, number_of(bytes, "engine")),
+    printf("\nmemory    %s activations, %s weights and optimiser, up to %s cache\n", text_bytes(a, number_of(bytes, "engine")),
            text_bytes(b, number_of(bytes, "weights")), text_bytes(d, number_of(bytes, "cache")));
     printf("time      %s for a step, about %s in all\n", text_duration(a, real_of(plan, "step_seconds")),
            text_duration(b, real_of(plan, "run_seconds")));
@@ -219,7 +238,7 @@ static void print_result(const command *c, const char *out, int several, const r
         printf("test      %.1f %% (%.1f to %.1f at 95 %%), macro %.1f %%   best of epoch %d\n", 100 * r->test_accuracy, 100 * r->test_low,
                100 * r->test_high, 100 * r->test_macro, r->best_epoch);
     if (r->bad)
-        printf("skipped   %d recordings that can't be used\n", r->bad);
+        printf("skipped   %d items that can't be used\n", r->bad);
     printf("model     %s (%s)   next: resnet eval %s %s\n", path, text_bytes(size, bytes), path, c->arguments[0]);
 }
 
@@ -243,8 +262,10 @@ static json_t *result_object(const char *out, int several, const rn_training_res
 /* The library's options: the passed rows, --no-augment spelt out, and the file of --config. NULL after a message. */
 static json_t *training_options(const command *c)
 {
-    static const char *const off[] = {"augment.gain_db",   "augment.shift_s",        "augment.speed", "augment.noise_probability",
-                                      "augment.mask_time", "augment.mask_frequency", "augment.mixup"};
+    static const char *const off[] = {"augment.gain_db",   "augment.shift_s",        "augment.speed",    "augment.noise_probability",
+                                      "augment.mask_time", "augment.mask_frequency", "augment.mixup",    "augment.resized_crop",
+                                      "augment.flip",      "augment.brightness",     "augment.contrast", "augment.saturation",
+                                      "augment.hue",       "augment.rand_augment",   "augment.erase",    "augment.cutmix"};
     json_t *object = options_object(c);
     for (size_t i = 0; option_flag(c, "no-augment") && i < sizeof off / sizeof off[0]; i++)
         if (!json_object_get(object, off[i]))
@@ -263,6 +284,7 @@ static int open_training_data(const command *c, rn_data **data)
     listen.raw = option_text(c, "raw");
     listen.raw_rate = (int)option_integer(c, "raw-rate", 0);
     listen.raw_channels = (int)option_integer(c, "raw-channels", 0);
+    listen.max_pixels = option_integer(c, "max-pixels", 0);
     return rn_data_open(data, c->arguments[0], &listen, &err) ? fail_with(&err) : 0;
 }
 
@@ -305,7 +327,8 @@ static int dry_run(const command *c, rn_data *data, const char *options, const r
 static void option_as_typed(char out[80], const char *key, const char *text)
 {
     int off = strcmp(text, "false") == 0;
-    snprintf(out, 80, "--%s%s%s%s", off ? "no-" : "", key, off || strcmp(text, "true") == 0 ? "" : " ",
+    const char *dot = strrchr(key, '.');
+    snprintf(out, 80, "--%s%s%s%s", off ? "no-" : "", dot ? dot + 1 : key, off || strcmp(text, "true") == 0 ? "" : " ",
              off || strcmp(text, "true") == 0 ? "" : text);
     for (char *p = out; *p && *p != ' '; p++)
         if (*p == '_')

@@ -12,24 +12,47 @@
 
 #define RAW_ROW(help) {"raw", "KIND", OPTION_CHOICE, 0, 0, 0, "s16le|s24le|s32le|f32le|u8|mulaw|alaw|gsm", help, NULL}
 
+#define KEYED(name, value, kind, low, high, choices, key, help) {name, value, kind, 1, low, high, choices, help, key}
+
+/* What a network is made of, for the verbs that make one. Keys are those of resnet.config, behind "arch." where a run is described. */
+#define NETWORK_SHAPE(key) \
+    KEYED("block", "X", OPTION_CHOICE, 0, 0, "basic|bottleneck", key "block", "what a block is: 3x3, 3x3; or 1x1, 3x3, 1x1 [as the row]"), \
+    KEYED("blocks", "N,N", OPTION_TEXT, 0, 0, NULL, key "blocks", "blocks of each stage, 1 to 4 stages [as the row: 2,2,2,2]"), \
+    KEYED("preact", "X", OPTION_CHOICE, 0, 0, "yes|no", key "preact", "batch normalisation and ReLU before each convolution (v2) [as the row]"), \
+    KEYED("width", "N", OPTION_INTEGER, 1, 4096, NULL, key "width", "channels of the first stage [64; 16 for the CIFAR rows, 32 for WeSpeaker's]"), \
+    KEYED("stem-width", "N", OPTION_INTEGER, 0, 4096, NULL, key "stem_width", "channels that leave the stem; 0: as --width [0]"), \
+    KEYED("groups", "N", OPTION_INTEGER, 1, 4096, NULL, key "groups", "groups of a bottleneck's 3x3 (ResNeXt) [1]"), \
+    KEYED("group-width", "N", OPTION_INTEGER, 1, 4096, NULL, key "group_width", "channels of a group in the first stage of width 64; 128: twice as wide [64]"), \
+    KEYED("se", "N", OPTION_INTEGER, 0, 4096, NULL, key "se", "squeeze and excitation: a block's channels over N are squeezed to; 0: none [0]"), \
+    KEYED("shortcut", "X", OPTION_CHOICE, 0, 0, "A|A2|B|C|none", key "shortcut", "where shapes change: A zero padding (A2: on both sides), B 1x1 convolution, C everywhere [B]"), \
+    KEYED("shortcut-pool", "X", OPTION_CHOICE, 0, 0, "yes|no", key "shortcut_pool", "average pool 2x2 before the shortcut's 1x1 (ResNet-D) [as the row]"), \
+    KEYED("stride-at", "X", OPTION_CHOICE, 0, 0, "3x3|1x1", key "stride_at", "where a bottleneck has its stride: v1.5, v1 [3x3]"), \
+    KEYED("pool", "P", OPTION_TEXT, 0, 0, NULL, key "pool", "bins of the average pool, HxW, or tstp: mean and deviation over time [4x1]"), \
+    KEYED("pool-eps", "E", OPTION_NUMBER, 0, 1, NULL, key "pool_eps", "added to the variance of tstp [1e-7]"), \
+    KEYED("stem", "X", OPTION_CHOICE, 0, 0, "3x3|7x7|deep|tiered", key "stem", "3x3 stride 1; 7x7 stride 2 and max pool; three 3x3 and max pool (C, D; T) [3x3]"), \
+    KEYED("stem-pool", "X", OPTION_CHOICE, 0, 0, "same|end|none", key "stem_pool", "where the stem's max pool is padded: all around, or below and right (Caffe, TensorFlow) [same]"), \
+    KEYED("embedding", "N", OPTION_INTEGER, 0, 65536, NULL, key "embedding", "numbers of the embedding; 0: the logits come straight from the pool [256]"), \
+    KEYED("embedding2", "X", OPTION_CHOICE, 0, 0, "yes|no", key "embedding2", "a second layer behind the embedding's, after ReLU and batch normalisation [no]"), \
+    KEYED("bn-eps", "E", OPTION_NUMBER, 1e-12, 1, NULL, key "bn_eps", "added to the variance of batch normalisation [1e-5]")
+
 /* How a network is described, for `arch` and `bench`. */
 #define NETWORK_ROWS \
     {"input", "CxHxW", OPTION_SHAPE, 1, 0, 0, NULL, \
         "channels, rows and columns of the input [1x64x200; 3x224x224 with the 7x7 stem]", NULL}, \
-    INTEGER("width", 1, 1, 4096, "channels of the first stage [64; 16 for the CIFAR rows]"), \
-    INTEGER("in-channels", 1, 1, 4096, "channels of the input [1; 3 for the CIFAR rows]"), \
-    INTEGER("classes", 1, 1, 1000000, "number of classes [9]"), \
-    INTEGER("embedding", 1, 0, 65536, "numbers of the embedding; 0: the logits come straight from the pool [256]"), \
-    CHOICE("shortcut", 1, "A|B", "where shapes change: A zero padding, B 1x1 convolution [B]"), \
-    {"pool", "HxW", OPTION_SIZE, 1, 0, 0, NULL, "bins of the average pool [4x1]", NULL}, \
-    CHOICE("stem", 1, "3x3|7x7", "3x3 stride 1, or 7x7 stride 2 with max pool [3x3]")
+    NETWORK_SHAPE(""), \
+    INTEGER("in-channels", 1, 1, 4096, "channels of the input [1; 3 for rows of pictures]"), \
+    INTEGER("classes", 1, 0, 1000000, "number of classes [9; 10 for the CIFAR rows, 1000 for ImageNet's]")
 
 /* How sound is read, for every verb that reads some. --rate is the raw rate here. */
 #define RAW_ROWS \
     RAW_ROW( "headerless samples of this kind [the file says]"), \
     INTEGER("rate", 0, 1, 1000000, "samples per second of headerless input"), \
     INTEGER("channels", 0, 1, 64, "channels of headerless input [1]"), \
-    INTEGER("channel", 0, 0, 64, "take this channel, counting from 1; 0: the mean of all [as trained]")
+    INTEGER("channel", 0, 0, 64, "take this channel, counting from 1; 0: the mean of all [as trained]"), \
+    PIXELS_ROW
+
+/* A decoder's limit, so that a file of a megabyte cannot ask for gigabytes. */
+#define PIXELS_ROW INTEGER("max-pixels", 0, 1, 4e9, "pictures with more pixels are refused by their header [89478485]")
 
 #define WINDOW_ROWS \
     NUMBER("window", "S", 0, 0.01, 3600, "seconds of a window [recordings up to 30 s whole; else the length trained on]"), \
@@ -48,12 +71,28 @@ static const option_row bench_options[] = {
 
 static const option_row info_options[] = {END};
 
+static const option_row convert_options[] = {
+    CHOICE("names", 1, "ours|torchvision|timm|huggingface|wespeaker|cifar", "whose names the tensors get; another's keep the model's description [ours]"),
+    PATH("labels", "FILE", 1, "names of the classes, one a line [the file's own, or 0, 1, ...]"),
+    CHOICE("preprocessing", 1, "imagenet|imagenet-v2|timm|timm-95|cifar|caffe|wespeaker|none",
+           "how the network's input is made: pictures as these prepare them, filter banks as WeSpeaker's"),
+    CHOICE("stride-at", 1, "3x3|1x1", "where bottlenecks carry the stride: 3x3 (torchvision, timm), 1x1 (Caffe, Keras)"),
+    CHOICE("shortcut", 1, "A|A2|none", "shortcuts without weights: zeros after the channels, half before and half after, or no shortcut"),
+    {"pool", "HxW", OPTION_TEXT, 1, 0, 0, NULL, "how the bins of the pool lie, where there are several", NULL},
+    CHOICE("stem-pool", 1, "same|end|none", "the stem's max pool is padded on all sides, or below and to the right (Caffe, TensorFlow) [same]"),
+    NUMBER("bn-eps", "X", 1, 1e-12, 1, "what batch normalisation adds to the variance [1e-5]"),
+    NUMBER("pool-eps", "X", 1, 0, 1, "what statistics pooling adds to the variance; 3D-Speaker: 1e-8 [1e-7]"),
+    FLAG("fold-bn", 1, "ONNX: batch normalisation goes into the convolutions, as other programs run it fastest"),
+    {"input", "CxHxW", OPTION_SHAPE, 1, 0, 0, NULL, "ONNX: the size of the input [open, but for the rows of a spectrogram]", NULL},
+    FLAG("dry-run", 0, "print the table and write nothing"), END};
+
 static const option_row data_options[] = {
     RAW_ROW( "headerless samples of this kind [the file says]"),
     INTEGER("rate", 0, 1, 1000000, "samples per second of headerless files"),
     INTEGER("channels", 0, 1, 64, "channels of headerless files [1]"),
     INTEGER("channel", 0, 0, 64, "take this channel, counting from 1; 0: the mean of all [0]"),
-    NUMBER("min-seconds", "S", 1, 0, 3600, "shorter recordings are findings [0.5]"), END};
+    NUMBER("min-seconds", "S", 1, 0, 3600, "shorter recordings are findings [0.5]"),
+    PIXELS_ROW, END};
 
 static const option_row split_options[] = {
     RAW_ROW( "headerless samples of this kind [the file says]"),
@@ -66,7 +105,6 @@ static const option_row split_options[] = {
     NUMBER("validation", "P", 1, 0, 1, "share of the validation part [0.15]"),
     NUMBER("test", "P", 1, 0, 1, "share of the test part [0.15]"), END};
 
-#define KEYED(name, value, kind, low, high, choices, key, help) {name, value, kind, 1, low, high, choices, help, key}
 #define SEED_MOST 9007199254740992.0
 
 static const option_row train_options[] = {
@@ -81,13 +119,9 @@ static const option_row train_options[] = {
     PATH("config", "FILE", 0, "options from a JSON file such as RUN/config.json; the command line goes before"),
     /* network */
     KEYED("arch", "NAME", OPTION_TEXT, 0, 0, NULL, "arch.name", "network [resnet18]"),
-    KEYED("width", "N", OPTION_INTEGER, 1, 4096, NULL, "arch.width", "channels of the first stage [64; 16 for the CIFAR rows]"),
+    NETWORK_SHAPE("arch."),
     KEYED("in-channels", "N", OPTION_INTEGER, 1, 4096, NULL, "arch.in_channels", "channels of the input [as the data have]"),
     KEYED("classes", "N", OPTION_INTEGER, 1, 1000000, NULL, "arch.classes", "number of classes [as the data have]"),
-    KEYED("embedding", "N", OPTION_INTEGER, 0, 65536, NULL, "arch.embedding", "numbers of the embedding; 0: none [256]"),
-    KEYED("shortcut", "X", OPTION_CHOICE, 0, 0, "A|B", "arch.shortcut", "where shapes change: A zero padding, B 1x1 convolution [B]"),
-    KEYED("pool", "HxW", OPTION_SIZE, 0, 0, NULL, "arch.pool", "bins of the average pool [4x1]"),
-    KEYED("stem", "X", OPTION_CHOICE, 0, 0, "3x3|7x7", "arch.stem", "3x3 stride 1, or 7x7 stride 2 with max pool [3x3]"),
     KEYED("init", "MODEL", OPTION_PATH, 0, 0, NULL, NULL, "start from this model's weights; another class list replaces the head"),
     CHOICE("init-weights", 1, "pytorch|he", "initial weights: PyTorch's distributions, or He's fan-out normal [pytorch]"),
     FLAG("zero-last", 1, "the last batch normalisation of each block starts at 0"),
@@ -100,7 +134,7 @@ static const option_row train_options[] = {
     KEYED("split-test", "P", OPTION_NUMBER, 0, 1, NULL, "split.test", "share of the test part [0.15]"),
     FLAG("no-validation", 1, "no validation part; the last epoch is the best"),
     FLAG("no-test", 1, "no test part"),
-    FLAG("skip-bad", 1, "leave out recordings that can't be decoded or are silent, and count them [an error that names them]"),
+    FLAG("skip-bad", 1, "leave out what can't be decoded, is silent or of one colour, and count it [an error that names it]"),
     NUMBER("min-seconds", "S", 1, 0, 3600, "shorter recordings count as bad [0.1]"),
     CHOICE("balance", 1, "none|sampling|weights", "unequal classes: draw each equally often, or weigh the loss [none]"),
     TEXT("class-weights", "W,W", 1, "weights of the classes in the loss, in the order of the labels; with several, of their \"yes\""),
@@ -126,8 +160,35 @@ static const option_row train_options[] = {
     KEYED("scale", "X", OPTION_CHOICE, 0, 0, "ln|db|power|magnitude", "features.scale", "logarithm, decibels, power or magnitude [ln]"),
     KEYED("normalise", "X", OPTION_CHOICE, 0, 0, "none|mean|mean-variance", "features.normalise",
           "per band over the whole recording [mean]"),
+    /* pictures */
+    KEYED("preprocessing", "NAME", OPTION_CHOICE, 0, 0, "imagenet|imagenet-v2|timm|timm-95|cifar|caffe|none", "pictures.preset",
+          "how this project prepares pictures; what follows goes over it [by the sizes of the data]"),
+    KEYED("resize", "N|HxW", OPTION_TEXT, 0, 0, NULL, "pictures.resize",
+          "pixels of the shorter side, the exact size, or none [none where all have one size up to 256; else 8/7 of the crop]"),
+    KEYED("crop", "HxW", OPTION_TEXT, 0, 0, NULL, "pictures.crop", "what the network gets of it, in the middle when judged [the size, up to 224]"),
+    KEYED("filter", "X", OPTION_CHOICE, 0, 0, "bilinear|bicubic|lanczos|box", "pictures.filter", "of the resize, as Pillow has it [bilinear]"),
+    KEYED("mean", "R,G,B", OPTION_TEXT, 0, 0, NULL, "pictures.mean", "subtracted from values in 0 to 1 [0.485,0.456,0.406]"),
+    KEYED("std", "R,G,B", OPTION_TEXT, 0, 0, NULL, "pictures.std", "divides them then [0.229,0.224,0.225]"),
+    KEYED("order", "X", OPTION_CHOICE, 0, 0, "rgb|bgr", "pictures.order", "of the network's channels [rgb]"),
+    KEYED("orient", NULL, OPTION_FLAG, 0, 0, NULL, "pictures.orient", "turn photographs as their EXIF says; torchvision does not"),
+    PIXELS_ROW,
     /* augmentation */
     FLAG("no-augment", 0, "none of what follows, except random crops"),
+    KEYED("resized-crop", "P", OPTION_NUMBER, 0, 1, NULL, "augment.resized_crop",
+          "pictures: a part of at least this share of the area, resized; 0: off [0.25 where pictures are resized by their shorter side]"),
+    KEYED("pad", "N", OPTION_INTEGER, 0, 1024, NULL, "augment.pad",
+          "pictures: black pixels all around, before a crop is drawn [an eighth where pictures are used as they are]"),
+    KEYED("flip", "P", OPTION_NUMBER, 0, 1, NULL, "augment.flip", "pictures: how often they are mirrored [0.5; grey ones 0]"),
+    KEYED("brightness", "X", OPTION_NUMBER, 0, 1, NULL, "augment.brightness", "pictures: random factor of brightness, 1 plus or minus this [0]"),
+    KEYED("contrast", "X", OPTION_NUMBER, 0, 1, NULL, "augment.contrast", "pictures: the same of contrast [0]"),
+    KEYED("saturation", "X", OPTION_NUMBER, 0, 1, NULL, "augment.saturation", "pictures: the same of saturation [0]"),
+    KEYED("hue", "X", OPTION_NUMBER, 0, 0.5, NULL, "augment.hue", "pictures: colours are turned by up to this part of the circle [0]"),
+    KEYED("rand-augment", "N", OPTION_INTEGER, 0, 14, NULL, "augment.rand_augment", "pictures: RandAugment, so many operations [0: off]"),
+    KEYED("rand-magnitude", "N", OPTION_INTEGER, 0, 30, NULL, "augment.rand_magnitude", "RandAugment: how strong, of 31 steps [9]"),
+    KEYED("trivial-augment", NULL, OPTION_FLAG, 0, 0, NULL, "augment.trivial_augment", "pictures: TrivialAugmentWide, one drawn operation"),
+    KEYED("erase", "P", OPTION_NUMBER, 0, 1, NULL, "augment.erase", "pictures: how often a box is covered by the mean [0]"),
+    KEYED("cutmix", "A", OPTION_NUMBER, 0, 100, NULL, "augment.cutmix",
+          "pictures: CutMix, areas drawn from Beta(A, A); with --mixup each by turns, drawn [0: off]"),
     KEYED("no-crop", NULL, OPTION_FLAG, 0, 0, NULL, "!augment.crop", "always from the start of the recording"),
     KEYED("gain-db", "DB", OPTION_NUMBER, 0, 60, NULL, "augment.gain_db", "random gain up to plus or minus this [6]"),
     KEYED("shift", "S", OPTION_NUMBER, 0, 60, NULL, "augment.shift_s", "random shift in time up to this [0: the crop does it]"),
@@ -163,6 +224,7 @@ static const option_row train_options[] = {
     NUMBER("warmup-epochs", "N", 1, 0, 1e6, "epochs of rising rate [5 % of the run, one at most]"),
     INTEGER("warmup-steps", 1, 0, 2147483647.0, "the same in steps"),
     NUMBER("label-smoothing", "X", 1, 0, 1, "label smoothing; with several labels towards one half [0]"),
+    NUMBER("drop-path", "P", 1, 0, 0.9, "share of samples that leave the last block out in a step; less before it, none at the first [0]"),
     NUMBER("clip", "X", 1, 0, 1e30, "largest norm of the gradient; 0: none [0]"),
     NUMBER("ema", "X", 1, 0, 0.9999999, "decay of averaged weights; 0: none [0]"),
     FLAG("bn-recompute", 1, "give the best model BN statistics by true average over the training part [moving averages]"),
@@ -191,7 +253,10 @@ static const option_row eval_options[] = {
     INTEGER("cache-mb", 1, 0, 2147483647.0, "memory for features [1024]"),
     RAW_ROW( "headerless recordings of this kind [the file says]"),
     INTEGER("rate", 0, 1, 1000000, "samples per second of headerless recordings"),
-    INTEGER("channels", 0, 1, 64, "channels of headerless recordings [1]"), END};
+    INTEGER("channels", 0, 1, 64, "channels of headerless recordings [1]"),
+    INTEGER("crops", 1, 1, 10, "pictures: 1: the middle, 5: and the corners, 10: and all mirrored; their probabilities are averaged [1]"),
+    TEXT("scales", "N,N", 1, "pictures: with a shorter side of each of these pixels; their probabilities are averaged [as trained]"),
+    PIXELS_ROW, END};
 
 static const option_row predict_options[] = {
     INTEGER("top", 0, 1, 1000000, "how many labels to print [3]"),
@@ -206,7 +271,7 @@ static const option_row predict_options[] = {
     WINDOW_ROWS, RAW_ROWS, END};
 
 static const option_row embed_options[] = {
-    PATH("out", "FILE", 0, "X.npy (with X.paths.txt beside it), X.csv, or a store X.sqlite; also -o [CSV to standard output]"),
+    PATH("out", "FILE", 0, "X.npy (and X.paths.txt), X.csv, X.ark (and X.scp), or a store X.sqlite; also -o [CSV to standard output]"),
     FLAG("l2", 0, "scale every embedding to length 1"),
     WINDOW_ROWS, RAW_ROWS, END};
 
@@ -216,7 +281,7 @@ static const option_row run_options[] = {
     INTEGER("batch", 0, 1, 65536, "inputs of one run; the result is the same bits [8]"), END};
 
 static const option_row dump_options[] = {
-    TEXT("stage", "STAGE", 0, "decode, resample, features, or layer:NAME"),
+    TEXT("stage", "STAGE", 0, "decode, resample, features (of a picture: decode, resize), or layer:NAME"),
     PATH("out", "X.npy", 0, "where to write it; also -o"),
     FLAG("list", 0, "print the stages and their shapes"),
     NUMBER("start", "S", 0, 0, 1e9, "of the window that begins here [the whole; layers: up to 30 s]"),
@@ -253,18 +318,21 @@ const verb verbs[] = {
      "  resnet info resnet18.pth",
      info_options, 0, 1, verb_info},
     {"data check", "DATA", "decodes everything and says what is wrong",
-     "Finds what would spoil a training: bad, empty, silent, clipped or short recordings, duplicates, one content\n"
-     "in two classes or parts, classes with too few items, unknown extensions. Says how well the level of the\n"
-     "recordings alone tells the classes apart. Exit status 1 if there is an error among the findings.\n"
+     "Finds what would spoil a training: bad, empty, silent, clipped or short recordings, pictures of one colour,\n"
+     "duplicates, one content in two classes or parts, classes with too few items, unknown extensions. Says how well the\n"
+     "level of the recordings, or the brightness of the pictures, alone tells the classes apart. Exit status 1 if\n"
+     "there is an error among the findings.\n"
      "DATA is a folder with one sub-folder per class; a manifest (.csv or .jsonl with path,label and optional\n"
      "split, source, start, end, weight; labels instead of label: several, as in robin|wren, or none); or what was\n"
-     "marked in recordings: a selection table of Raven or labels of\n"
-     "Audacity (.txt), or a folder of these beside the recordings. Every mark is an item then.",
+     "marked in recordings: a selection table of Raven or labels of Audacity (.txt), or a folder of these beside the\n"
+     "recordings. Every mark is an item then. Or a set as MNIST, CIFAR, WebDataset (tars), Kaldi or WeSpeaker have it:\n"
+     "docs/data-sets.md.",
      "  resnet data check birds\n"
+     "  resnet data check 'birds-{000000..000146}.tar'\n"
      "  resnet data check birds --json",
      data_options, 1, 1, verb_data_check},
     {"data stats", "DATA", "counts, durations and rates per class",
-     "Counts items and sources of each class, with durations and sample rates.",
+     "Counts items and sources of each class, with durations and sample rates; of pictures, sizes and how many are grey.",
      "  resnet data stats birds",
      data_options, 1, 1, verb_data_stats},
     {"data split", "DATA", "writes a split into train, validation and test",
@@ -276,7 +344,10 @@ const verb verbs[] = {
     {"train", "DATA --out RUN", "a data set becomes a model",
      "Trains a network on DATA: a folder with one sub-folder per class; a manifest (.csv or .jsonl with path,label\n"
      "and optional split, source, start, end, weight); or marks made in Raven or Audacity (.txt, or a folder of\n"
-     "these beside the recordings). Items are recordings, their marked parts, or .npy arrays (CxHxW).\n"
+     "these beside the recordings). Items are recordings, their marked parts, pictures, or .npy arrays (CxHxW). Sets that\n"
+     "come packed are taken as they are, with their train and test parts: folders with MNIST's files (IDX, also .gz) or\n"
+     "CIFAR's (binary), shards (a tar, a folder of them, 'x-{000..146}.tar', a .list), Kaldi's directories.\n"
+     "docs/data-sets.md has every kind.\n"
      "One label per item; with a column named labels several, as in robin|wren, or none.\n"
      "What is not said is taken from the data, printed first and stored.\n"
      "Ctrl-C writes a checkpoint; the same command with --resume goes on and ends with the same model.",
@@ -295,17 +366,17 @@ const verb verbs[] = {
      "  resnet watch run\n"
      "  resnet watch run other/run --text",
      watch_options, 1, -1, verb_watch},
-    {"eval", "MODEL DATA", "judges a model on recordings that it has not heard",
+    {"eval", "MODEL DATA", "judges a model on what it was not trained on",
      "Accuracy with its 95 % interval, macro accuracy, precision, recall and F1 per class, the confusion table,\n"
-     "calibration, the worst files, and what the level alone would reach; with several labels an item, average\n"
-     "precision, ROC area and F1 at the thresholds. Reads split.csv beside MODEL, checks that\n"
+     "calibration, the worst files, and what the level (of pictures, the brightness) alone would reach; with several\n"
+     "labels an item, average precision, ROC area and F1 at the thresholds. Reads split.csv beside MODEL, checks that\n"
      "it is the training's, and judges the test part. --report writes all of it as one page to look at and listen to.",
      "  resnet eval run/model.safetensors birds --report run/report.html\n"
      "  resnet eval run/model.safetensors birds --part validation --calibrate\n"
      "  resnet eval run/model.safetensors other_birds --part all",
      eval_options, 2, 2, verb_eval},
-    {"predict", "MODEL PATH...", "names what is in recordings",
-     "Names what is in recordings. PATH is a file, a folder (searched), or - for standard input.\n"
+    {"predict", "MODEL PATH...", "names what is in recordings or pictures",
+     "Names what is in recordings, or in pictures. PATH is a file, a folder (searched), or - for standard input.\n"
      "Recordings up to 30 s are answered whole; longer ones and standard input window by window.\n"
      "--format, --merge-gap, --keep-prob, --report or --extract join the windows to finds, for a table, a script, a\n"
      "page, or the label tracks of Audacity and Raven; where a recording's name has its date and time\n"
@@ -317,20 +388,22 @@ const verb verbs[] = {
      "  resnet predict run/model.safetensors nights --hop 0.5 --merge-gap 2 --out finds.csv --report finds.html\n"
      "  arecord -q -t raw -f S16_LE -r 16000 | resnet predict run/model.safetensors - --raw s16le --rate 16000",
      predict_options, 2, -1, verb_predict},
-    {"embed", "MODEL PATH...", "recordings become vectors",
-     "Writes the embedding of every recording (of every window of a long one): a CSV with path, start, end and\n"
-     "numbers, one .npy array with the paths beside it, one a line, or rows of a store, an SQLite database (X.sqlite,\n"
-     "X.sqlite3 or X.db; docs/embedding-store.md has its tables). Into a store only what is new or changed is embedded,\n"
-     "and what it said to be stored survives a kill; --json says it recording by recording.",
+    {"embed", "MODEL PATH...", "recordings or pictures become vectors",
+     "Writes the embedding of every picture or recording (of every window of a long one): a CSV with path, start, end and\n"
+     "numbers, one .npy array with the paths beside it, one a line, Kaldi's vectors (X.ark with X.scp beside it; keys are the\n"
+     "paths with %20 for a blank, and of windows -START-END in hundredths of a second), or rows of a store, an SQLite\n"
+     "database (X.sqlite, X.sqlite3 or X.db; docs/embedding-store.md has its tables). Into a store only what is new or\n"
+     "changed is embedded, and what it said to be stored survives a kill; --json says it recording by recording.",
      "  resnet embed run/model.safetensors birds -o birds.npy      birds.npy and birds.paths.txt\n"
      "  resnet embed run/model.safetensors archive -o archive.sqlite      again, it adds what is new\n"
      "  resnet embed run/model.safetensors garden.flac --l2",
      embed_options, 2, -1, verb_embed},
-    {"explain", "MODEL PATH", "where in a recording the evidence lies",
-     "Draws the spectrogram, and over it where the network found what speaks for its answer, or for another class.\n"
+    {"explain", "MODEL PATH", "where in a recording or picture the evidence lies",
+     "Draws the spectrogram or picture, and over it where the network found what speaks for its answer, or for another\n"
+     "class.\n"
      "grad-cam weighs the maps of a layer by the gradient of the class; grad-cam++ does so pixel by pixel and finds\n"
      "several events better; occlusion covers a patch at a time and measures what the probability loses, which\n"
-     "takes longer and needs no gradient. PATH is a recording, or a .npy array for the network.",
+     "takes longer and needs no gradient. PATH is a recording, a picture, or a .npy array for the network.",
      "  resnet explain run/model.safetensors garden.flac -o garden.png\n"
      "  resnet explain run/model.safetensors night.wav --start 3605 --class owl --method occlusion -o owl.png",
      explain_options, 2, 2, verb_explain},
@@ -339,14 +412,26 @@ const verb verbs[] = {
      "  resnet run run/model.safetensors in.npy --logits logits.npy --embedding embedding.npy",
      run_options, 2, 2, verb_run},
     {"dump", "MODEL [PATH]", "every stage from a file to the answer, as .npy",
-     "Writes one stage of the way from a recording to the logits, to compare it with another program's. PATH is a\n"
-     "recording, or a .npy array for the network. layer:NAME is what the step of that name writes, after batch\n"
+     "Writes one stage of the way from a file to the logits, to compare it with another program's. PATH is a\n"
+     "recording, a picture, or a .npy array for the network. layer:NAME is what the step of that name writes, after batch\n"
      "normalisation and ReLU. --list prints the stages. Features are normalised over what is asked for, so that with\n"
      "--start they are those that the network sees of a long recording.",
      "  resnet dump run/model.safetensors --list\n"
      "  resnet dump run/model.safetensors garden.flac --stage features -o features.npy\n"
      "  resnet dump run/model.safetensors garden.flac --stage layer:layer1.0.conv1 -o layer.npy",
      dump_options, 1, 2, verb_dump},
+    {"convert", "IN [OUT]", "models of other projects become ours, and ours theirs",
+     "Reads weights of PyTorch (.pth, .pt) or safetensors with the names of torchvision, timm, Hugging Face, WeSpeaker,\n"
+     "3D-Speaker or the usual ports for CIFAR; tells from names and shapes which network they are of, prints what\n"
+     "becomes of every tensor, and writes a model. What no file says must be given: it asks. Labels and strides of a\n"
+     "Hugging Face model are read from the config.json beside it. --names writes another project's names instead, for\n"
+     "load_state_dict(safetensors.torch.load_file(OUT)); the description stays in the file, so it comes back unchanged.\n"
+     "ONNX (.onnx) is read too, whoever wrote it, by what its graph computes, and written where OUT ends in .onnx.",
+     "  resnet convert resnet50.pth resnet50.safetensors --stride-at 3x3 --preprocessing imagenet --labels imagenet.txt\n"
+     "  resnet convert avg_model.pt speaker.safetensors --preprocessing wespeaker\n"
+     "  resnet convert run/model.safetensors torch.safetensors --names timm\n"
+     "  resnet convert run/model.safetensors model.onnx --fold-bn",
+     convert_options, 1, 2, verb_convert},
     {"bench", "ARCH|MODEL", "how fast a network runs here",
      "Times inference, or with --train a whole training step, on random input: median, smallest, spread, GFLOP/s,\n"
      "and the share of the processor's peak of fused multiply-adds, measured in the same run. With --train also\n"

@@ -21,7 +21,7 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/resnet-config.cmake ${CMAKE_CURRENT_BI
 
 # Only what the library links itself: Requires.private would also ask for the private needs of libsndfile, which Debian's package does not bring along.
 set(RN_PC_LIBS "")
-foreach(library IN LISTS JANSSON_LIBRARIES SNDFILE_LIBRARIES SAMPLERATE_LIBRARIES JPEG_LIBRARIES PNG_LIBRARIES WEBP_LIBRARIES XXHASH_LIBRARIES CAIRO_LIBRARIES)
+foreach(library IN LISTS JANSSON_LIBRARIES SNDFILE_LIBRARIES SAMPLERATE_LIBRARIES JPEG_LIBRARIES PNG_LIBRARIES WEBP_LIBRARIES ZLIB_LIBRARIES ARCHIVE_LIBRARIES XXHASH_LIBRARIES CAIRO_LIBRARIES)
   string(APPEND RN_PC_LIBS "-l${library} ")
 endforeach()
 set(rn_headers include/resnet.h)

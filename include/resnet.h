@@ -101,9 +101,10 @@ RN_API int rn_model_load(rn_model **model, const char *path, rn_error *err);
 RN_API int rn_model_parse(rn_model **model, const char *name, const void *data, size_t size, rn_error *err);
 
 /* A new model with initial weights. `options` is a JSON object; keys as the options of `resnet arch`, all optional:
- * "arch" ("resnet18"), "width", "in_channels", "classes", "embedding", "shortcut" ("A", "B"), "pool" ("4x1"), "stem" ("3x3", "7x7"),
- * "init_weights" ("pytorch", "he"), "zero_last" (true, false), "seed" (0). labels: [classes] names, copied, or NULL for "0", "1", ...;
- * "classes" is 9 (10 for resnet20 to resnet110) where it is left out. The same seed gives the same bits everywhere. */
+ * "arch" ("resnet18"), "width", "in_channels", "classes", "embedding", "shortcut" ("A", "A2", "B", "C", "none"), "pool" ("4x1", "tstp"), "stem" ("3x3",
+ * "7x7", "deep", "tiered") and the others of `resnet arch`, with _ for -; "init_weights" ("pytorch", "he"), "zero_last" (true, false), "seed" (0).
+ * labels: [classes] names, copied, or NULL for "0", "1", ...; "classes" is the row's where it is left out. The same seed gives the same bits
+ * everywhere. */
 RN_API int rn_model_create(rn_model **model, const char *options, const char *const *labels, rn_error *err);
 
 /* Writes the model file: a reader sees the old file or the new one, never part of either. The same model gives the same bytes. */
@@ -113,7 +114,7 @@ RN_API int rn_model_save(const rn_model *model, const char *path, rn_error *err)
 RN_API void rn_model_close(rn_model **model);
 
 RN_API const char *rn_model_arch(const rn_model *model);           /* "resnet18" */
-RN_API int rn_model_classes(const rn_model *model);                /* number of labels */
+RN_API int rn_model_classes(const rn_model *model);                /* number of labels; 0: the embedding is the only answer */
 RN_API const char *rn_model_label(const rn_model *model, int index); /* NULL outside [0, classes) */
 RN_API int rn_model_find_label(const rn_model *model, const char *label); /* its index, or -1 */
 RN_API int rn_model_embedding(const rn_model *model);              /* floats of an embedding; 0 if the network has none */
@@ -159,7 +160,7 @@ RN_API int64_t rn_session_bytes(const rn_session *session); /* the same of an op
 /* Runs the network on `batch` inputs.
  *
  * x          [batch][C][H][W] float32, C x H x W as the session was opened with; read in place, not changed
- * logits     [batch][classes] float32, written
+ * logits     [batch][classes] float32, written; may be NULL where the network has no classes
  * embedding  [batch][embedding] float32, written; NULL if not wanted; left alone where the network has none
  *
  * Returns 0, RN_ERR_ARG if batch is below 1 or above the session's, or RN_ERR_SHAPE if neither the model nor the options said the
@@ -185,6 +186,7 @@ typedef struct rn_listen {
     int raw_rate, raw_channels; /* of headerless input; channels 0: 1 */
     int channel;             /* 1-based; 0: as the model was trained (by default the mean of all) */
     int want_embedding;      /* fill rn_answer.embedding */
+    int64_t max_pixels;      /* width times height of a picture that is decoded at most; 0: 89,478,485 */
 } rn_listen;
 
 /* What the network says about one window. Pointers are valid during the callback. */

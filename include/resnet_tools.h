@@ -31,20 +31,38 @@ RN_API int rn_tools_machine(char **result, rn_error *err);
  * behind a ReLU) and "constant" with "channels": [...] and "of", of a layer, judged by what batch normalisation lets through.
  *
  * Of a file of weights that is no model of ours, PyTorch's (.pth) or safetensors: {"path", "bytes", "format": "PyTorch" or "safetensors", "elements",
- * "tensors": [{"name", "dtype", "shape"}], "metadata": {...}}. Of PyTorch's the metadata are "pth.dictionary", where in the file the tensors were found
+ * "tensors": [{"name", "dtype", "shape"}], "metadata": {...}, where a residual network is recognised "names" (whose: "torchvision") and "arch", and "error",
+ * why it cannot be used as it is}. Of PyTorch's the metadata are "pth.dictionary", where in the file the tensors were found
  * ("" for at its top), and "pth.not_read", what else a Python that loads it would call. Nothing in it is run. */
 RN_API int rn_tools_model(const char *path, char **result, rn_error *err);
 
 /* ---- Networks -------------------------------------------------------------------------------------------------------------- */
 
-/* The table of a network: {"arch", "width", "shortcut", "stem", "pool", "input": [C,H,W], "layers": [{"name", "kind", "output": [C,H,W],
+/* The table of a network: {"arch", "width", "shortcut", "stem", "pool" and the other members, "input": [C,H,W], "layers": [{"name", "kind", "output": [C,H,W],
  * "parameters", "macs"}], "parameters", "macs", "classes", "embedding", "warnings": [...]}.
  *
  * options: as rn_model_create's, and "input": "CxHxW". "arch" may also be a benchmark's name: specN is resnetN on 1x64x200, netN is
  * resnetN as on ImageNet (7x7 stem, 3x224x224, 1,000 classes). */
 RN_API int rn_tools_arch(const char *options, char **result, rn_error *err);
-/* [{"arch", "blocks", "parameters", "macs", "input"}] of every name, at its defaults. */
+/* [{"arch", "use", "blocks", "parameters", "macs", "input", ...}] of every name, at its defaults; "use" is what the row is for. */
 RN_API int rn_tools_arch_list(char **result, rn_error *err);
+
+/* ---- Models from elsewhere -------------------------------------------------------------------------------------------------- */
+
+/* A weight file (PyTorch's or safetensors), whose names are those of torchvision, timm, Hugging Face, WeSpeaker, the usual ports for CIFAR, or ours, to be
+ * written as a model of ours or by another of these projects' names. Opening looks at it and fails only where it can't be read at all.
+ *
+ * options: "names" (of what is written: "ours", "torchvision", "timm", "huggingface", "wespeaker", "cifar"), "labels" (a file, one label a line), and what no
+ * file says: "preprocessing" ("imagenet", "imagenet-v2", "timm", "timm-95", "cifar", "caffe", "none" for pictures, "wespeaker" for its filter banks), "stride_at", "shortcut", "pool", "stem_pool", "bn_eps", "pool_eps" as rn_model_create's. */
+typedef struct rn_conversion rn_conversion;
+RN_API int rn_conversion_open(rn_conversion **conversion, const char *path, const char *options, rn_error *err);
+RN_API void rn_conversion_close(rn_conversion **conversion);
+/* {"path", "bytes", "format", "names" (the file's), "writes", "ready", "asks" (options that must be given), "known" (how many tensors have a name
+ * there), "patterns": [{"from", "ours", "to", "tensors"}] (%s a stage, %b a block, %k a convolution), "tensors": [{"name", "dtype", "shape", "ours" (or null), "state": "mapped", "ignored" or "unknown", "why"}], "missing": [{"name", "shape"}],
+ * "arch": {...}, "parameters", "labels", the sections "pictures", "features" and "input" that will be written, and where "ready" is false "error"}. */
+RN_API int rn_conversion_result(const rn_conversion *conversion, char **result, rn_error *err);
+/* Writes it; atomic. The same file gives the same bytes. path NULL: only says whether it could. */
+RN_API int rn_conversion_write(const rn_conversion *conversion, const char *path, rn_error *err);
 
 /* ---- Data sets ------------------------------------------------------------------------------------------------------------- */
 
@@ -76,7 +94,9 @@ RN_API int rn_training_estimate(rn_data *data, const char *options, const rn_tra
 /* A model judged on a data set, which must outlive it.
  * options: "part" (train, validation, test, all), "split" (a file; otherwise split.csv beside the model), "threads", "cache_mb",
  * "skip_bad", "worst" (how many files), "min_seconds", "bn_recompute" (BN statistics by true average over the training part, all of it without a
- * split, before judging). note receives what the user should know (no split, items unknown to it). */
+ * split, before judging); of pictures "crops" (1, 5 or 10) and "scales" ("224,256,288"): the views of a picture
+ * are averaged as the windows of a recording are, by their probabilities (what the ensembles of Krizhevsky et al. 2012 and He et al. 2016 average,
+ * and what makes one view that is sure of nothing count little). note receives what the user should know (no split, items unknown to it). */
 typedef struct rn_evaluation rn_evaluation;
 RN_API int rn_evaluation_open(rn_evaluation **evaluation, const char *model_path, rn_data *data, const char *options, rn_progress_fn progress,
                               rn_text_fn note, void *context, rn_error *err);
@@ -167,8 +187,9 @@ RN_API int rn_tools_cut(const char *path, const rn_listen *listen, const rn_cut 
 /* XXH3-128 of a file's bytes in hexadecimal: what split files know an item by, and stores of embeddings a model. */
 RN_API int rn_tools_hash(const char *path, char hash[33], rn_error *err);
 
-/* 1 if the extension is that of a recording which this build decodes, or .npy. */
+/* 1 if the extension is that of a recording or picture which this build decodes, or .npy; and if it is of the kind that the model was trained on. */
 RN_API int rn_tools_readable(const char *path);
+RN_API int rn_tools_takes(const rn_model *model, const char *path);
 /* How long a recording is as its header has it; 0 where that tells nothing. */
 RN_API int rn_tools_seconds(const char *path, const rn_listen *listen, double *seconds, rn_error *err);
 

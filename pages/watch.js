@@ -466,8 +466,9 @@ function readTensors(buffer) {
 }
 
 // One plane in greys, loud dark on a light page and light on a dark one, rows upwards; three planes as a picture, rows downwards.
-function drawPlanes(canvas, tensor) {
-  const [c, h, w] = tensor.shape, planes = c >= 3 ? 3 : 1, size = h * w, dark = matchMedia('(prefers-color-scheme: dark)').matches;
+// Spectrograms have their rows from below and are dark where they are loud; pictures are as they are.
+function drawPlanes(canvas, tensor, picture) {
+  const [c, h, w] = tensor.shape, planes = c >= 3 ? 3 : 1, upright = picture || planes === 3, size = h * w, dark = matchMedia('(prefers-color-scheme: dark)').matches;
   const sorted = Float32Array.from(tensor.data.subarray(0, planes * size)).sort();
   const low = sorted[Math.floor(sorted.length / 50)], high = sorted[sorted.length - 1 - Math.floor(sorted.length / 50)];
   const level = v => Math.max(0, Math.min(255, 255 * (v - low) / (high - low || 1)));
@@ -476,10 +477,10 @@ function drawPlanes(canvas, tensor) {
   const context = canvas.getContext('2d'), image = context.createImageData(w, h);
   for (let r = 0; r < h; r++)
     for (let q = 0; q < w; q++) {
-      const at = 4 * ((planes === 3 ? r : h - 1 - r) * w + q);
+      const at = 4 * ((upright ? r : h - 1 - r) * w + q);
       for (let k = 0; k < 3; k++) {
         const v = level(tensor.data[(planes === 3 ? k : 0) * size + r * w + q]);
-        image.data[at + k] = planes === 3 || dark ? v : 255 - v;
+        image.data[at + k] = upright || dark ? v : 255 - v;
       }
       image.data[at + 3] = 255;
     }
@@ -510,14 +511,14 @@ function drawSample() {
     $('sample-text').textContent = 'A sample of a batch comes with the first step of an epoch.';
     return;
   }
-  const {about, take} = sample, items = Array.isArray(about.items) ? about.items.slice(0, 16) : [], rate = count(about.rate_hz);
+  const {about, take} = sample, items = Array.isArray(about.items) ? about.items.slice(0, 16) : [], rate = count(about.rate_hz), picture = about.pictures === true;
   let heard = false;
   items.forEach((item, i) => {
     const tensor = take(i + '.x'), sound = take(i + '.sound');
     if (!tensor || tensor.shape.length !== 3) return;
     const [c, h, w] = tensor.shape, label = words(item.label), canvas = el('canvas', {role: 'img'});
-    canvas.setAttribute('aria-label', `${c >= 3 ? 'Picture' : 'Spectrogram'} of an item of ${label}, ${h} rows and ${w} columns`);
-    drawPlanes(canvas, tensor);
+    canvas.setAttribute('aria-label', `${picture || c >= 3 ? 'Picture' : 'Spectrogram'} of an item of ${label}, ${h} rows and ${w} columns`);
+    drawPlanes(canvas, tensor, picture);
     const mixed = number(item.share) < 1 ? `${Math.round(100 * item.share)} %, mixed with ` : '';
     const caption = el('figcaption', {}, el('strong', {}, named(label)), mixed, mixed ? named(item.mixed_with) : '', mixed ? el('br', {}) : '',
                        el('span', {class: 'path'}, named(item.name)));

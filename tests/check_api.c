@@ -135,7 +135,7 @@ static void test_create(void **state)
                                         "{\"width\": \"8\"}",
                                         "{\"width\": 0}",
                                         "{\"arch\": \"resnet17\"}",
-                                        "{\"shortcut\": \"C\"}",
+                                        "{\"shortcut\": \"D\"}",
                                         "{\"pool\": \"4\"}",
                                         "[1]",
                                         "{",

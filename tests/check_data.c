@@ -1,6 +1,7 @@
 /* Data sets: listing, manifests, arrays, hashes. (Parts are in check_split.c, what `data check` finds in check_findings.c.) */
 #include "data_fixture.h"
 
+#include "base/utf8.h"
 #include "data/dataset.h"
 #include "data/listing.h"
 

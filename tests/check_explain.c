@@ -49,7 +49,7 @@ static int read_example(FILE *file, example *e)
     e->arch.in_channels = channels;
     e->arch.classes = classes;
     e->arch.embedding = embedding;
-    e->arch.shortcut = shortcut;
+    e->arch.shortcut = shortcut == 'A' ? RN_SHORTCUT_A : RN_SHORTCUT_B;
     e->arch.pool_h = pool_h;
     e->arch.pool_w = pool_w;
     e->arch.stem = strcmp(stem, "7x7") ? RN_STEM_3X3 : RN_STEM_7X7;

@@ -43,6 +43,9 @@ static const struct { const char *header, *folders; } libraries[] = {
     {"jpeglib.h", " media api "},
     {"png.h", " media api "},
     {"webp/", " media api "},
+    {"zlib.h", " data "},
+    {"archive.h", " data "},
+    {"archive_entry.h", " data "},
     {"xxhash.h", " data train api "},
     {"cairo.h", " judge report api "},
     {"sqlite3.h", ""}, /* the program's alone */

@@ -17,7 +17,7 @@
 #include "base/random.h"
 #include "graph/infer.h"
 #include "graph/learn.h"
-#include "models/arch.h"
+#include "models/model.h"
 
 typedef struct net {
     rn_arch arch;
@@ -129,11 +129,11 @@ static void pass(rn_learn *engine, const net *t, int n, outcome *o)
     free(dlogits);
 }
 
-static rn_learn *engine_with(const net *t, int max_n, const unsigned char *frozen, int recompute, rn_pool *pool)
+static rn_learn *engine_with(const net *t, int max_n, const unsigned char *frozen, int modes, rn_pool *pool)
 {
     rn_learn *engine = NULL;
     rn_error err = {0};
-    if (rn_learn_open(&engine, t->graph, max_n, t->h, t->w, frozen, recompute, pool, &err))
+    if (rn_learn_open(&engine, t->graph, max_n, t->h, t->w, frozen, modes, pool, &err))
         fail_msg("%s", err.text);
     rn_learn_load(engine, t->weights, t->stats);
     return engine;
@@ -191,7 +191,7 @@ static void test_same_bits(void **state)
     open_net(&t, "resnet18", 8, 3, 33, 41);
     same_bits_of(&t);
     open_net(&t, "resnet18", 40, 2, 17, 30);
-    t.arch.shortcut = 'A';
+    t.arch.shortcut = RN_SHORTCUT_A;
     same_bits_of(&t);
     open_net(&t, "resnet50", 16, 3, 24, 19);
     same_bits_of(&t);
@@ -286,7 +286,7 @@ static void test_slopes(void **state)
     slopes(&t, NULL, 0);
     close_net(&t);
     open_net(&t, "resnet18", 12, 3, 17, 16); /* bins that overlap; no block of 16 is full; option A */
-    t.arch.shortcut = 'A', t.arch.pool_h = 5, t.arch.pool_w = 3;
+    t.arch.shortcut = RN_SHORTCUT_A, t.arch.pool_h = 5, t.arch.pool_w = 3;
     build_net(&t);
     slopes(&t, NULL, 0);
     close_net(&t);
@@ -324,6 +324,86 @@ static void test_frozen(void **state)
         for (int recompute = 0; recompute < 2; recompute++)
             slopes(&t, frozen, recompute);
         free(frozen);
+        close_net(&t);
+    }
+}
+
+static const struct variant {
+    const char *arch;
+    int width, h, w;
+    const char *members[6][2], *frozen[3]; /* layers, for a second look */
+} variants[] = {
+    {"resnet50", 16, 17, 18, {{"blocks", "1,2"}, {"groups", "6"}, {"group_width", "32"}}, {"layer1.0.conv2", "layer2.1.bn3"}},
+    {"resnet18", 8, 19, 21, {{"blocks", "2,2"}, {"se", "4"}}, {"conv1", "bn1", "layer1.0.conv"}},
+    {"resnet18", 12, 18, 20, {{"blocks", "2,1"}, {"se", "2"}, {"shortcut", "A2"}}, {"layer1.1.se", "layer2.0.bn2"}},
+    {"resnet50", 8, 37, 34, {{"blocks", "2,2"}, {"stem", "deep"}, {"shortcut_pool", "1"}, {"stem_pool", "end"}}, {"conv1.0", "layer2.0.shortcut"}},
+    {"resnet20", 16, 15, 18, {{"blocks", "2,2"}, {"preact", "1"}}, {"conv1", "layer1.0"}},
+    {"resnet20", 24, 16, 14, {{"blocks", "1,2"}, {"preact", "1"}, {"stem_width", "8"}}, {"layer2.0.bn1", "layer1.0.conv2", "bn."}},
+    {"resnet50", 8, 33, 36, {{"blocks", "2,1"}, {"preact", "1"}, {"se", "4"}, {"stem", "7x7"}}, {"layer1.1.conv3", "layer1.0.se.fc2"}},
+    {"resnet18", 8, 16, 30, {{"blocks", "1,1"}, {"pool", "tstp"}, {"pool_rows", "8"}, {"embedding2", "1"}}, {"fc.", "fc_bn"}},
+};
+
+static void open_variant(net *t, const struct variant *v)
+{
+    open_net(t, v->arch, v->width, 4, v->h, v->w);
+    for (int i = 0; v->members[i][0]; i++) {
+        const char *text = v->members[i][1];
+        char want[RN_ARCH_WANT];
+        json_t *value = text[strspn(text, "0123456789")] ? json_string(text) : json_integer(atoi(text));
+        assert_int_equal(rn_arch_set_member(&t->arch, v->members[i][0], value, want), 0);
+        json_decref(value);
+    }
+    build_net(t);
+}
+
+/* A gradient that meets another in the wrong order, or a map that is written over before its last reader, in the ways that rows of the family
+ * differ in, whole and with layers frozen. */
+static void test_variants(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
+        net t;
+        open_variant(&t, &variants[i]);
+        slopes(&t, NULL, 0);
+        unsigned char *frozen = calloc((size_t)t.graph->params_count, 1);
+        for (int k = 0; k < 3 && variants[i].frozen[k]; k++)
+            freeze(&t, frozen, variants[i].frozen[k]);
+        for (int recompute = 0; recompute < 2; recompute++)
+            slopes(&t, frozen, recompute);
+        free(frozen);
+        close_net(&t);
+    }
+}
+
+/* Blocks that are all kept, with a factor of 1: the bits of a network whose blocks cannot be left out, also where they are computed again. Then one
+ * sample without any block: the others' logits change by batch statistics alone, so all that is asked is that it shows. */
+static void test_dropping(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
+        net t;
+        outcome plain, kept;
+        open_variant(&t, &variants[i]);
+        open_outcome(&plain, &t);
+        open_outcome(&kept, &t);
+        rn_learn *engine = engine_for(&t, t.n, NULL, NULL);
+        pass(engine, &t, t.n, &plain);
+        rn_learn_close(&engine);
+        for (int modes = RN_LEARN_DROP; modes <= (RN_LEARN_DROP | RN_LEARN_RECOMPUTE); modes++) {
+            engine = engine_with(&t, t.n, NULL, modes, NULL);
+            pass(engine, &t, t.n, &kept);
+            assert_true(same_outcome(&t, t.n, &plain, &kept));
+            float factors[64] = {0};
+            assert_true(rn_learn_blocks(engine) * t.n <= 64 && rn_learn_blocks(engine) >= 2);
+            for (int k = 0; k < rn_learn_blocks(engine) * t.n; k++)
+                factors[k] = k % t.n ? 1 : 0;
+            rn_learn_keep(engine, t.n, factors);
+            pass(engine, &t, t.n, &kept);
+            assert_false(same_outcome(&t, t.n, &plain, &kept));
+            rn_learn_close(&engine);
+        }
+        close_outcome(&plain);
+        close_outcome(&kept);
         close_net(&t);
     }
 }
@@ -394,6 +474,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bits), cmocka_unit_test(test_used_arena),          cmocka_unit_test(test_slopes),
+        cmocka_unit_test(test_variants),  cmocka_unit_test(test_dropping),
         cmocka_unit_test(test_frozen),    cmocka_unit_test(test_frozen_is_inference), cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

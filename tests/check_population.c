@@ -28,7 +28,7 @@ static void open_network(network *n, int items, int threads, const unsigned char
     arch.width = 8;
     arch.in_channels = 1;
     arch.classes = 10;
-    arch.shortcut = 'B';
+    arch.shortcut = RN_SHORTCUT_B;
     arch.pool_h = arch.pool_w = 1;
     arch.embedding = 0;
     expect(rn_arch_graph(&arch, &n->graph, &err), 0, &err);

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/maths.h"
-#include "media/resize.h"
+#include "media/pictures.h"
 
 static uint32_t crc_of(const void *data, size_t size)
 {
@@ -52,7 +52,7 @@ static void judge(const char *line, const rn_image *out, int width, int height, 
 
 static void judge_preset(const char *line)
 {
-    static const float mean[3] = {0.485f, 0.456f, 0.406f}, std[3] = {0.229f, 0.224f, 0.225f};
+    rn_pictures p;
     int width, height, size, crop;
     uint32_t crc;
     float first;
@@ -65,7 +65,8 @@ static void judge_preset(const char *line)
     size_t count = (size_t)crop * (size_t)crop * 3;
     float *values = malloc(count * sizeof *values);
     assert_non_null(values);
-    rn_image_normalise(&middle, mean, std, values);
+    assert_int_equal(rn_pictures_preset(&p, "imagenet", NULL), 0);
+    rn_pictures_numbers(&p, &middle, values);
     if (crc_of(values, count * sizeof *values) != crc)
         fail_msg("first value %.9g: %s", values[0], line);
     free(values);

@@ -31,14 +31,21 @@ static const struct {
 typedef struct subject {
     const char *name, *arch;
     int width, in_channels, classes, embedding, pool_h, pool_w, n, h, w;
-    char shortcut;
+    rn_shortcut shortcut;
     rn_stem stem;
+    const char *members[8][2]; /* any others of the architecture, by key; numbers as text */
+    double drop;               /* drop_path of the training */
 } subject;
 static const subject subjects[] = {
-    {"resnet18", "resnet18", 16, 1, 9, 32, 4, 1, 3, 16, 19, 'B', RN_STEM_3X3},
-    {"resnet18a", "resnet18", 24, 1, 5, 0, 2, 2, 3, 15, 18, 'A', RN_STEM_3X3},
-    {"resnet50", "resnet50", 8, 1, 9, 16, 4, 1, 3, 16, 21, 'B', RN_STEM_3X3},
-    {"images", "resnet18", 16, 3, 11, 0, 1, 1, 3, 49, 50, 'B', RN_STEM_7X7},
+    {"resnet18", "resnet18", 16, 1, 9, 32, 4, 1, 3, 16, 19, RN_SHORTCUT_B, RN_STEM_3X3},
+    {"resnet18a", "resnet18", 24, 1, 5, 0, 2, 2, 3, 15, 18, RN_SHORTCUT_A, RN_STEM_3X3},
+    {"resnet50", "resnet50", 8, 1, 9, 16, 4, 1, 3, 16, 21, RN_SHORTCUT_B, RN_STEM_3X3},
+    {"images", "resnet18", 16, 3, 11, 0, 1, 1, 3, 49, 50, RN_SHORTCUT_B, RN_STEM_7X7},
+    {"groups", "resnet50", 16, 3, 5, 0, 1, 1, 3, 17, 20, RN_SHORTCUT_B, RN_STEM_3X3, {{"blocks", "1,2"}, {"groups", "6"}, {"group_width", "32"}}},
+    {"squeezed", "resnet50", 8, 1, 5, 16, 2, 1, 3, 33, 38, RN_SHORTCUT_B, RN_STEM_DEEP,
+     {{"blocks", "1,2"}, {"se", "4"}, {"shortcut_pool", "1"}, {"stem_pool", "end"}}, 0.5},
+    {"preact", "resnet20", 24, 3, 5, 0, 1, 1, 3, 15, 18, RN_SHORTCUT_B, RN_STEM_3X3, {{"blocks", "2,2"}, {"preact", "1"}, {"stem_width", "8"}}, 0.4},
+    {"speakers", "resnet18", 12, 1, 5, 16, 1, 1, 3, 16, 37, RN_SHORTCUT_A2, RN_STEM_3X3, {{"blocks", "1,1"}, {"pool", "tstp"}, {"pool_rows", "8"}, {"embedding2", "1"}}},
 };
 enum { SUBJECTS = sizeof subjects / sizeof *subjects, STEPS = 20 };
 
@@ -61,6 +68,13 @@ static rn_arch arch_of(const subject *s)
     rn_arch a;
     assert_int_equal(rn_arch_default(&a, s->arch, NULL), 0);
     a.width = s->width, a.in_channels = s->in_channels, a.classes = s->classes, a.embedding = s->embedding;
+    for (int i = 0; s->members[i][0]; i++) {
+        const char *text = s->members[i][1];
+        char want[RN_ARCH_WANT];
+        json_t *value = text[strspn(text, "0123456789")] ? json_string(text) : json_integer(atoi(text));
+        assert_int_equal(rn_arch_set_member(&a, s->members[i][0], value, want), 0);
+        json_decref(value);
+    }
     a.pool_h = s->pool_h, a.pool_w = s->pool_w, a.shortcut = s->shortcut, a.stem = s->stem;
     return a;
 }
@@ -95,13 +109,13 @@ static uint64_t logits_hash(const subject *s, const rn_model *m, rn_pool *pool, 
     return h;
 }
 
-static uint64_t gradients_hash(const subject *s, const rn_model *m, rn_pool *pool, int recompute, const float *x)
+static uint64_t gradients_hash(const subject *s, const rn_model *m, rn_pool *pool, int modes, const float *x)
 {
     rn_learn *e = NULL;
     rn_error err = {0};
     float *dlogits = draw(s->n * s->classes, 2), *grads = calloc((size_t)m->graph->weights_count, sizeof *grads);
     double *stats = calloc((size_t)m->graph->stats_count, sizeof *stats);
-    if (rn_learn_open(&e, m->graph, s->n, s->h, s->w, NULL, recompute, pool, &err))
+    if (rn_learn_open(&e, m->graph, s->n, s->h, s->w, NULL, modes, pool, &err))
         fail_msg("%s", err.text);
     rn_learn_load(e, m->weights, m->stats);
     assert_int_equal(rn_learn_forward(e, s->n, x, NULL, NULL, stats, &err), 0);
@@ -130,7 +144,7 @@ static uint64_t training_hash(const subject *s, int thread_count)
     rn_train_options_default(&o);
     o.arch = arch_of(s);
     o.arch.classes = 3;
-    o.batch = 12, o.ghost_batch = 5, o.epochs = STEPS / 5, o.lr = 0.02, o.clip = 1, o.ema = 0.9, o.seed = 3, o.threads = thread_count;
+    o.batch = 12, o.ghost_batch = 5, o.epochs = STEPS / 5, o.lr = 0.02, o.clip = 1, o.ema = 0.9, o.seed = 3, o.drop_path = s->drop, o.threads = thread_count;
     rn_augment_none(&o.augment);
     o.augment.mixup = 0.3;
     o.no_validation = o.no_test = 1;
@@ -159,7 +173,7 @@ static hashes measure(const subject *s, int thread_count, int with_training)
     for (int64_t i = 0; i < m->graph->stats_count; i++) /* statistics that do something; variances stay positive */
         m->stats[i] += 0.25f * jitter[i];
     h.logits = logits_hash(s, m, pool, x);
-    h.gradients = gradients_hash(s, m, pool, thread_count == 3, x); /* blocks computed again: the same bits */
+    h.gradients = gradients_hash(s, m, pool, thread_count == 3 ? RN_LEARN_RECOMPUTE : 0, x); /* blocks computed again: the same bits */
     if (with_training)
         h.training = training_hash(s, thread_count);
     rn_pool_close(&pool);

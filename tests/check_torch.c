@@ -19,7 +19,7 @@
 #include "base/file.h"
 #include "graph/infer.h"
 #include "graph/learn.h"
-#include "models/arch.h"
+#include "models/model.h"
 
 #include "drawn_network.h"
 
@@ -31,7 +31,7 @@ typedef struct golden {
     unsigned char *data;
     size_t size, at; /* at: the next record */
     rn_arch arch;
-    int n, h, w, dembedding, steps;
+    int n, h, w, dembedding, steps, drop;
     uint64_t seed;
 } golden;
 
@@ -58,6 +58,21 @@ static void start(rn_random *r, const golden *f, uint32_t epoch, uint64_t positi
     rn_random_start(r, f->seed, RN_PURPOSE_TEST, epoch, position);
 }
 
+/* "width 8", "shortcut A2", "pool 4 1": any member of an architecture. */
+static int set_member(rn_arch *arch, const char *key, const char *text)
+{
+    char want[RN_ARCH_WANT], pool[24];
+    int h, w;
+    if (sscanf(text, "%d %d", &h, &w) == 2 && !strcmp(key, "pool")) {
+        snprintf(pool, sizeof pool, "%dx%d", h, w);
+        text = pool;
+    }
+    json_t *value = text[strspn(text, "0123456789")] ? json_string(text) : json_integer(atoi(text));
+    int done = rn_arch_set_member(arch, key, value, want) == 0;
+    json_decref(value);
+    return done;
+}
+
 /* The header's lines into file->arch and the rest; unknown lines fail, so that script and test stay together. */
 static void read_header(golden *f)
 {
@@ -78,29 +93,17 @@ static void read_header(golden *f)
         sscanf(rest, "%d %d %d", &a, &b, &c);
         if (!strcmp(key, "arch"))
             assert_int_equal(rn_arch_default(&f->arch, text, &err), 0);
-        else if (!strcmp(key, "width"))
-            f->arch.width = a;
-        else if (!strcmp(key, "in_channels"))
-            f->arch.in_channels = a;
-        else if (!strcmp(key, "classes"))
-            f->arch.classes = a;
-        else if (!strcmp(key, "embedding"))
-            f->arch.embedding = a;
-        else if (!strcmp(key, "shortcut"))
-            f->arch.shortcut = text[0];
-        else if (!strcmp(key, "pool"))
-            f->arch.pool_h = a, f->arch.pool_w = b;
-        else if (!strcmp(key, "stem"))
-            f->arch.stem = strcmp(text, "7x7") ? RN_STEM_3X3 : RN_STEM_7X7;
         else if (!strcmp(key, "input"))
             f->n = a, f->h = b, f->w = c;
         else if (!strcmp(key, "seed"))
             f->seed = (uint64_t)a;
         else if (!strcmp(key, "dembedding"))
             f->dembedding = a;
+        else if (!strcmp(key, "drop"))
+            f->drop = a;
         else if (!strcmp(key, "steps"))
             f->steps = a;
-        else
+        else if (!set_member(&f->arch, key, rest))
             fail_msg("unknown line \"%s\" in the golden file's header", line);
     }
 }
@@ -167,7 +170,7 @@ static void fill_batch(trial *t)
     draw(f->seed, EPOCH_INPUT, 0, t->x, (int64_t)f->n * f->arch.in_channels * f->h * f->w);
     start(&r, f, EPOCH_LABELS, 0);
     for (int i = 0; i < f->n; i++)
-        t->labels[i] = (int)(rn_random_u32(&r) % (uint32_t)f->arch.classes);
+        t->labels[i] = f->arch.classes ? (int)(rn_random_u32(&r) % (uint32_t)f->arch.classes) : 0;
 }
 
 /* Mean cross-entropy of t->logits, and its gradient in float, computed in double. */
@@ -189,6 +192,21 @@ static double cross_entropy(const trial *t, float *dlogits)
     return loss / n;
 }
 
+/* Half of the samples leave each block out. */
+static void drop(trial *t)
+{
+    int blocks = rn_learn_blocks(t->learn);
+    float *factors = malloc((size_t)blocks * (size_t)t->file.n * sizeof *factors);
+    for (int b = 0; b < blocks; b++) {
+        rn_random r;
+        start(&r, &t->file, EPOCH_DROP, (uint64_t)b);
+        for (int i = 0; i < t->file.n; i++)
+            factors[b * t->file.n + i] = rn_random_u32(&r) % 2 ? 0 : 2;
+    }
+    rn_learn_keep(t->learn, t->file.n, factors);
+    free(factors);
+}
+
 /* One training pass on the current batch: grads, batch_stats, logits, embedding. Returns the loss. */
 static double pass(trial *t, int outside)
 {
@@ -198,9 +216,11 @@ static double pass(trial *t, int outside)
     float *dlogits = calloc((size_t)f->n * (size_t)f->arch.classes, sizeof *dlogits);
     float *dembedding = outside ? calloc((size_t)f->n * (size_t)e, sizeof *dembedding) : NULL;
     rn_learn_load(t->learn, t->weights, t->stats);
+    if (f->drop)
+        drop(t);
     if (rn_learn_forward(t->learn, f->n, t->x, t->logits, e ? t->embedding : NULL, t->batch_stats, &err))
         fail_msg("forward: %s", err.text);
-    double loss = cross_entropy(t, dlogits);
+    double loss = f->arch.classes ? cross_entropy(t, dlogits) : 0;
     if (outside) {
         draw(f->seed, EPOCH_DEMBEDDING, 0, dembedding, (int64_t)f->n * e);
         for (int i = 0; i < f->n * e; i++)
@@ -299,7 +319,7 @@ static void set_up(trial *t, const char *name)
         fail_msg("%s", err.text);
     read_header(f);
     if (rn_arch_graph(&f->arch, &t->graph, &err) || rn_pool_open(&t->pool, 2, &err) ||
-        rn_learn_open(&t->learn, t->graph, f->n, f->h, f->w, NULL, 0, t->pool, &err))
+        rn_learn_open(&t->learn, t->graph, f->n, f->h, f->w, NULL, f->drop ? RN_LEARN_DROP : 0, t->pool, &err))
         fail_msg("%s: %s", name, err.text);
     size_t n = (size_t)f->n, image = (size_t)(f->arch.in_channels * f->h * f->w), classes = (size_t)f->arch.classes;
     size_t embedding = (size_t)f->arch.embedding + 1;
@@ -407,6 +427,11 @@ int main(void)
         CASE("resnet18_w8"), CASE("resnet18_w8_odd"), CASE("resnet18_w8_long"), CASE("resnet18_w16"), CASE("resnet18_w32"),
         CASE("resnet18_a_w8_odd"), CASE("resnet18_a_w16"), CASE("resnet34_w8"), CASE("resnet50_w8"), CASE("resnet50_w16_odd"),
         CASE("resnet101_w8"), CASE("resnet152_w8"), CASE("image18_w16"), CASE("image50_w8_odd"), CASE("cifar20_w16"),
+        CASE("plain_w8"), CASE("shortcut_a2_w8_odd"), CASE("shortcut_a2_w24"), CASE("shortcut_c_v1_w8"), CASE("stem_end_w8"), CASE("wide_w8"),
+        CASE("groups_4_w16"), CASE("groups_6_w16"), CASE("groups_32_w32"), CASE("deep_pool_w16_odd"),
+        CASE("se_w8_odd"), CASE("se_w20"), CASE("preact_w8_odd"), CASE("preact_w8_wide"), CASE("preact_w8_stem"), CASE("preact_a_w8"),
+        CASE("preact_d_se_w8"), CASE("tstp_w8"), CASE("tstp2_w12"),
+        CASE("drop_w8"), CASE("drop_se_w8"), CASE("drop_preact_w8"), CASE("tiered_pool_w16"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

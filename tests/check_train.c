@@ -181,24 +181,24 @@ static void options_round_trip(void **state)
         if (memcmp(&a, &b, sizeof a) == 0)
             fail_msg("%s %s changed nothing", sets[i][0], sets[i][1]);
         assert_true(rn_train_options_known(sets[i][0]));
-        assert_non_null(rn_train_options_differ(&a, &b, 1, key));
+        assert_non_null(rn_train_options_differ(&a, &b, RN_SOUND, key));
     }
-    json_t *json = rn_train_options_to_json(&a, 1);
+    json_t *json = rn_train_options_to_json(&a, RN_SOUND);
     rn_train_options_default(&b);
     if (rn_train_options_from_json(&b, json, "config.json", &err))
         fail_msg("%s", err.text);
-    json_t *again = rn_train_options_to_json(&b, 1);
+    json_t *again = rn_train_options_to_json(&b, RN_SOUND);
     assert_true(json_equal(json, again));
-    assert_null(rn_train_options_differ(&a, &b, 1, key));
+    assert_null(rn_train_options_differ(&a, &b, RN_SOUND, key));
     assert_true(a.lr == b.lr && a.weight_decay == b.weight_decay && a.seed == b.seed && a.split.seed == b.split.seed);
     json_decref(json);
     json_decref(again);
     b.threads = 7;
     b.cache_mb = 3;
     b.log_steps = 99;
-    assert_null(rn_train_options_differ(&a, &b, 1, key));
+    assert_null(rn_train_options_differ(&a, &b, RN_SOUND, key));
     b.augment.mixup = 0.25;
-    assert_string_equal(rn_train_options_differ(&a, &b, 1, key), "augment.mixup");
+    assert_string_equal(rn_train_options_differ(&a, &b, RN_SOUND, key), "augment.mixup");
 }
 
 /* Features of which the data decides rate and length are merged without inventing either. */

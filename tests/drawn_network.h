@@ -8,7 +8,7 @@
 #include "base/random.h"
 #include "graph/graph.h"
 
-enum { EPOCH_PARAMETERS, EPOCH_INPUT, EPOCH_LABELS, EPOCH_PLACES, EPOCH_SIGNS, EPOCH_DEMBEDDING };
+enum { EPOCH_PARAMETERS, EPOCH_INPUT, EPOCH_LABELS, EPOCH_PLACES, EPOCH_SIGNS, EPOCH_DEMBEDDING, EPOCH_DROP };
 
 static inline void draw(uint64_t seed, uint32_t epoch, uint64_t position, float *out, int64_t count)
 {

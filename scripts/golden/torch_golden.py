@@ -22,6 +22,7 @@ generator's 32-bit words, and v[i] = (u[i] >> 8) * 2^-23 - 1 is a float in [-1, 
     3      record                 places of the 64 samples: u[i] * count >> 32; of a tensor of up to 64 values, all in order
     4      record * 4 + k         signs of projection k: value i is subtracted if bit i mod 32 of u[i / 32] is set
     5      0                      gradient that comes into the embedding from outside, v / 16 (header line "dembedding 1")
+    6      block                  header line "drop 1": sample i leaves the block out where u[i] is odd, else its function counts twice; in training
 
 A file is a header of text lines, ended by the line "end", then records until the end of the file, little-endian:
 
@@ -102,42 +103,91 @@ def relu(x):
     return F.relu(x)
 
 
+class Relu(nn.Module):
+    def forward(self, x):
+        return relu(x)
+
+
 class ZeroPad(nn.Module):
-    """Option A: every stride-th pixel, zero channels after."""
-    def __init__(self, channels, stride):
+    """Option A: every stride-th pixel, zero channels after, or half of them before."""
+    def __init__(self, channels, stride, both):
         super().__init__()
-        self.channels, self.stride = channels, stride
+        self.channels, self.stride, self.both = channels, stride, both
 
     def forward(self, x):
         x = x[:, :, ::self.stride, ::self.stride]
-        return F.pad(x, (0, 0, 0, 0, 0, self.channels - x.shape[1]))
+        more = self.channels - x.shape[1]
+        before = more // 2 if self.both else 0
+        return F.pad(x, (0, 0, 0, 0, before, more - before))
+
+
+class Pooled(nn.Sequential):
+    """Projection behind an average pool: parameters keep the numbers 0 and 1."""
+    def forward(self, x):
+        return super().forward(F.avg_pool2d(x, 2, 2, ceil_mode=True, count_include_pad=False))
+
+
+class Squeeze(nn.Module):
+    def __init__(self, channels, ratio):
+        super().__init__()
+        inner = max(8, int(channels / ratio + 4) // 8 * 8)
+        self.fc1 = nn.Conv2d(channels, inner, 1)
+        self.fc2 = nn.Conv2d(inner, channels, 1)
+
+    def forward(self, x):
+        return x * torch.sigmoid(self.fc2(relu(self.fc1(x.mean((2, 3), keepdim=True)))))
 
 
 class Block(nn.Module):
-    def __init__(self, channels_in, channels, stride, bottleneck, shortcut):
+    def __init__(self, case, channels_in, width, stride):
         super().__init__()
-        out = channels * 4 if bottleneck else channels
-        layers = [(1, 1, channels), (3, stride, channels), (1, 1, out)] if bottleneck else [(3, stride, out), (3, 1, out)]
+        self.preact, self.plain = case["preact"], case["shortcut"] == "none"
+        self.kept = None
+        if case["block"] == "bottleneck":
+            out, inner = width * 4, width * case["group_width"] // 64 * case["groups"]
+            first = stride if case["stride_at"] == "1x1" else 1
+            layers = [(1, first, inner, 1), (3, stride // first, inner, case["groups"]), (1, 1, out, 1)]
+        else:
+            out = width
+            layers = [(3, stride, out, 1), (3, 1, out, 1)]
         self.depth = len(layers)
         before = channels_in
-        for i, (kernel, step, after) in enumerate(layers, 1):
-            setattr(self, f"conv{i}", nn.Conv2d(before, after, kernel, step, kernel // 2, bias=False))
-            setattr(self, f"bn{i}", nn.BatchNorm2d(after))
+        for i, (kernel, step, after, groups) in enumerate(layers, 1):
+            setattr(self, f"conv{i}", nn.Conv2d(before, after, kernel, step, kernel // 2, groups=groups, bias=False))
+            setattr(self, f"bn{i}", nn.BatchNorm2d(before if self.preact else after))
             before = after
+        if case["se"]:
+            self.se = Squeeze(out, case["se"])
         self.shortcut = nn.Sequential()
-        if stride != 1 or channels_in != out:
-            if shortcut == "A":
-                self.shortcut = ZeroPad(out, stride)
-            else:
-                self.shortcut = nn.Sequential(nn.Conv2d(channels_in, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+        changes = stride != 1 or channels_in != out
+        if (changes or case["shortcut"] == "C") and not self.plain:
+            pooled = case["shortcut_pool"] and stride != 1
+            project = [nn.Conv2d(channels_in, out, 1, 1 if pooled else stride, bias=False)]
+            if not self.preact:
+                project.append(nn.BatchNorm2d(out))
+            self.shortcut = (ZeroPad(out, stride, case["shortcut"] == "A2") if case["shortcut"][0] == "A"
+                             else (Pooled if pooled else nn.Sequential)(*project))
 
     def forward(self, x):
-        y = x
+        y, s = x, x
         for i in range(1, self.depth + 1):
-            y = getattr(self, f"bn{i}")(getattr(self, f"conv{i}")(y))
-            if i < self.depth:
-                y = relu(y)
-        return relu(y + self.shortcut(x))
+            conv, bn = getattr(self, f"conv{i}"), getattr(self, f"bn{i}")
+            if self.preact:
+                y = relu(bn(y))
+                if i == 1 and len(list(self.shortcut.children())) + isinstance(self.shortcut, ZeroPad):
+                    s = y
+                y = conv(y)
+            else:
+                y = bn(conv(y))
+                if i < self.depth:
+                    y = relu(y)
+        if hasattr(self, "se"):
+            y = self.se(y)
+        if self.training and self.kept is not None:
+            y = y * self.kept.to(y.dtype)
+        if not self.plain:
+            y = y + self.shortcut(s)
+        return y if self.preact else relu(y)
 
 
 STAGES = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3),
@@ -147,32 +197,59 @@ STAGES = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4,
 class Net(nn.Module):
     def __init__(self, case):
         super().__init__()
-        w, deep = case["width"], case["arch"] in ("resnet50", "resnet101", "resnet152")
-        self.big_stem = case["stem"] == "7x7"
-        kernel, stride = (7, 2) if self.big_stem else (3, 1)
-        self.conv1 = nn.Conv2d(case["in_channels"], w, kernel, stride, kernel // 2, bias=False)
-        self.bn1 = nn.BatchNorm2d(w)
-        at, self.stages = w, len(STAGES[case["arch"]])
-        for s, blocks in enumerate(STAGES[case["arch"]]):
+        self.case = case
+        w = case["width"]
+        wide = case["stem_width"] or w
+        if case["stem"] in ("3x3", "7x7"):
+            kernel, stride = (7, 2) if case["stem"] == "7x7" else (3, 1)
+            self.conv1 = nn.Conv2d(case["in_channels"], wide, kernel, stride, kernel // 2, bias=False)
+        else:
+            a, b = (wide * 3 // 8 if case["stem"] == "tiered" else wide // 2), wide // 2
+            self.conv1 = nn.Sequential(nn.Conv2d(case["in_channels"], a, 3, 2, 1, bias=False), nn.BatchNorm2d(a), Relu(),
+                                       nn.Conv2d(a, b, 3, 1, 1, bias=False), nn.BatchNorm2d(b), Relu(), nn.Conv2d(b, wide, 3, 1, 1, bias=False))
+        if not case["preact"]:
+            self.bn1 = nn.BatchNorm2d(wide)
+        at, blocks = wide, case["blocks"] or STAGES[case["arch"]]
+        self.stages = len(blocks)
+        for s, count in enumerate(blocks):
             row = []
-            for b in range(blocks):
-                row.append(Block(at, w << s, 2 if s and not b else 1, deep, case["shortcut"]))
-                at = (w << s) * (4 if deep else 1)
+            for b in range(count):
+                row.append(Block(case, at, w << s, 2 if s and not b else 1))
+                at = (w << s) * (4 if case["block"] == "bottleneck" else 1)
             setattr(self, f"layer{s + 1}", nn.Sequential(*row))
-        self.pool = nn.AdaptiveAvgPool2d(case["pool"])
-        flat = at * case["pool"][0] * case["pool"][1]
+        if case["preact"]:
+            self.bn = nn.BatchNorm2d(at)
+        flat = 2 * at * case["pool_rows"] if case["pool"] == "tstp" else at * case["pool"][0] * case["pool"][1]
         self.embed = case["embedding"] > 0
         self.fc = nn.Linear(flat, case["embedding"] or case["classes"])
-        if self.embed:
+        if case["embedding2"]:
+            self.fc_bn = nn.BatchNorm1d(case["embedding"], affine=False)
+            self.fc2 = nn.Linear(case["embedding"], case["embedding"])
+        if self.embed and case["classes"]:
             self.linear = nn.Linear(case["embedding"], case["classes"])
 
+    def pooled(self, x):
+        if self.case["pool"] == "tstp":
+            return torch.cat((x.mean(-1).flatten(1), torch.sqrt(x.var(-1, unbiased=True) + 1e-7).flatten(1)), 1)
+        return F.adaptive_avg_pool2d(x, self.case["pool"]).flatten(1)
+
     def forward(self, x):
-        x = relu(self.bn1(self.conv1(x)))
-        if self.big_stem:
+        x = self.conv1(x)
+        if not self.case["preact"]:
+            x = relu(self.bn1(x))
+        if self.case["stem"] != "3x3" and self.case["stem_pool"] == "same":
             x = F.max_pool2d(x, 3, 2, 1)
+        elif self.case["stem"] != "3x3" and self.case["stem_pool"] == "end":
+            x = F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=-float("inf")), 3, 2)
         for s in range(self.stages):
             x = getattr(self, f"layer{s + 1}")(x)
-        e = self.fc(self.pool(x).flatten(1))
+        if self.case["preact"]:
+            x = relu(self.bn(x))
+        e = self.fc(self.pooled(x))
+        if self.case["embedding2"]:
+            e = self.fc2(self.fc_bn(relu(e)))
+        if not self.case["classes"]:
+            return None, e
         return (self.linear(e), e) if self.embed else (e, None)
 
 
@@ -183,7 +260,7 @@ def tensors(net):
 
 
 def fill(net, seed):
-    bn = {n + "." for n, m in net.named_modules() if isinstance(m, nn.BatchNorm2d)}
+    bn = {n + "." for n, m in net.named_modules() if isinstance(m, (nn.BatchNorm2d, nn.BatchNorm1d))}
     for index, (name, t) in enumerate(tensors(net)):
         v = uniform(seed, 0, index, t.numel())
         owner, what = name.rsplit(".", 1)
@@ -199,7 +276,7 @@ def fill(net, seed):
         elif what == "bias":
             v = v / np.float32(4)
         else:
-            v = v * power_of_two(6 if t.dim() == 4 else 3, t.numel() // t.shape[0])
+            v = v * power_of_two(6 if t.dim() == 4 and ".se." not in name else 3, t.numel() // t.shape[0])
         with torch.no_grad():
             t.copy_(torch.from_numpy(v).reshape(t.shape))
 
@@ -209,13 +286,17 @@ def fill(net, seed):
 def batch(case, dtype):
     n, c, (h, w) = case["n"], case["in_channels"], case["size"]
     x = torch.from_numpy(uniform(case["seed"], 1, 0, n * c * h * w)).reshape(n, c, h, w).to(dtype)
-    y = torch.from_numpy((philox(case["seed"], 2, 0, n) % np.uint64(case["classes"])).astype(np.int64))
+    y = torch.from_numpy((philox(case["seed"], 2, 0, n) % np.uint64(max(case["classes"], 1))).astype(np.int64))
     return x, y
 
 
 def network(case, dtype, channels_last=False):
     net = Net(case)
     fill(net, case["seed"])
+    for index, block in enumerate(m for m in net.modules() if isinstance(m, Block)):
+        if case["drop"]:
+            kept = philox(case["seed"], 6, index, case["n"]) % np.uint64(2) == 0
+            block.kept = torch.from_numpy(kept.astype(np.float64) * 2).reshape(-1, 1, 1, 1)
     net = net.to(dtype)
     return net.to(memory_format=torch.channels_last) if channels_last else net
 
@@ -235,7 +316,7 @@ def compute(case, dtype, channels_last=False):
     Watch.seen = []
     logits, embedding = net(x)
     seen, Watch.seen = Watch.seen, None
-    loss = F.cross_entropy(logits, y)
+    loss = F.cross_entropy(logits, y) if case["classes"] else 0
     if case["dembedding"]:
         loss = loss + (embedding * torch.from_numpy(
             uniform(case["seed"], 5, 0, embedding.numel())).reshape(embedding.shape).to(dtype) / 16).sum()
@@ -243,12 +324,14 @@ def compute(case, dtype, channels_last=False):
 
     def put(name, t):
         out[name] = t.detach().double().contiguous().reshape(-1).numpy()
-    put("logits", logits)
+    if logits is not None:
+        put("logits", logits)
     if embedding is not None:
         put("embedding", embedding)
     for name, t in tensors(net):
         put(("stat:" if "running_" in name else "grad:") + name, t if "running_" in name else t.grad)
-    put("eval:logits", evaluated[0])
+    if logits is not None:
+        put("eval:logits", evaluated[0])
     if embedding is not None:
         put("eval:embedding", evaluated[1])
     if case["steps"]:
@@ -296,19 +379,25 @@ def low_precision(case):
 
 
 def margin(case):
-    """The smallest |ReLU argument| over all layers, in units of that layer's largest error in fp32."""
+    """The smallest |ReLU argument| over all layers (but for true zeros, of a block that was left out), in units of that layer's largest error in fp32."""
     case = {**case, "steps": 0}
     _, exact = compute(case, torch.float64)
     _, low = compute(case, torch.float32)
-    return min(float(z.abs().min()) / float((y - z).abs().max()) for z, y in zip(exact, low))
+    return min(float(z.abs()[z != 0].min()) / float((y - z).abs().max()) for z, y in zip(exact, low))
+
+
+def members(case):
+    """Header lines of what differs from the row."""
+    lines = "".join(f"{key} {case[key]}\n" for key, usual in VARIANT.items() if key != "blocks" and case[key] != usual)
+    return lines + (f"blocks {','.join(map(str, case['blocks']))}\n" if case["blocks"] else "")
 
 
 def write(folder, name, case, values, runs):
     path = os.path.join(folder, name + ".bin")
     with open(path, "wb") as f:
         f.write((f"arch {case['arch']}\nwidth {case['width']}\nin_channels {case['in_channels']}\nclasses {case['classes']}\n"
-                 f"embedding {case['embedding']}\nshortcut {case['shortcut']}\npool {case['pool'][0]} {case['pool'][1]}\n"
-                 f"stem {case['stem']}\ninput {case['n']} {case['size'][0]} {case['size'][1]}\nseed {case['seed']}\n"
+                 f"embedding {case['embedding']}\nshortcut {case['shortcut']}\npool {case['pool'] if case['pool'] == 'tstp' else '%dx%d' % case['pool']}\n"
+                 f"stem {case['stem']}\n{members(case)}drop {case['drop']}\ninput {case['n']} {case['size'][0]} {case['size'][1]}\nseed {case['seed']}\n"
                  f"dembedding {case['dembedding']}\nsteps {case['steps']}\nend\n").encode())
         for record, (what, v) in enumerate(values.items()):
             samples, projections = digest(case, record, v)
@@ -323,7 +412,10 @@ def write(folder, name, case, values, runs):
 
 
 BASE = {"width": 8, "in_channels": 1, "classes": 9, "embedding": 32, "shortcut": "B", "pool": (4, 1), "stem": "3x3", "n": 4,
-        "size": (32, 40), "dembedding": 0, "steps": 0}
+        "size": (32, 40), "dembedding": 0, "steps": 0, "drop": 0}
+VARIANT = {"block": "basic", "blocks": (), "preact": 0, "stem_width": 0, "groups": 1, "group_width": 64, "se": 0, "stem_pool": "same",
+           "shortcut_pool": 0, "stride_at": "3x3", "pool_rows": 0, "embedding2": 0}
+BOTTLENECK = {"block": "bottleneck"}
 IMAGE = {"in_channels": 3, "embedding": 0, "pool": (1, 1), "classes": 10}
 CASES = {  # odd sizes put tails in every kernel; long rows need several tiles; deep networks get few pixels, so that no ReLU is near 0
     "resnet18_w8": {"arch": "resnet18", "steps": 10, "n": 8},
@@ -334,13 +426,38 @@ CASES = {  # odd sizes put tails in every kernel; long rows need several tiles; 
     "resnet18_a_w8_odd": {"arch": "resnet18", "shortcut": "A", "size": (33, 41), "n": 5},
     "resnet18_a_w16": {"arch": "resnet18", "shortcut": "A", "width": 16, "n": 8, "size": (32, 24)},
     "resnet34_w8": {"arch": "resnet34", "size": (33, 31)},
-    "resnet50_w8": {"arch": "resnet50", "size": (16, 24)},
-    "resnet50_w16_odd": {"arch": "resnet50", "width": 16, "size": (17, 21)},
-    "resnet101_w8": {"arch": "resnet101", "size": (16, 16)},
-    "resnet152_w8": {"arch": "resnet152", "size": (16, 12)},
+    "resnet50_w8": {"arch": "resnet50", **BOTTLENECK, "size": (16, 24)},
+    "resnet50_w16_odd": {"arch": "resnet50", **BOTTLENECK, "width": 16, "size": (17, 21)},
+    "resnet101_w8": {"arch": "resnet101", **BOTTLENECK, "size": (16, 16)},
+    "resnet152_w8": {"arch": "resnet152", **BOTTLENECK, "size": (16, 12)},
     "image18_w16": {"arch": "resnet18", "stem": "7x7", "width": 16, "size": (64, 64), **IMAGE},
-    "image50_w8_odd": {"arch": "resnet50", "stem": "7x7", "size": (49, 55), **IMAGE},
+    "image50_w8_odd": {"arch": "resnet50", **BOTTLENECK, "stem": "7x7", "size": (49, 55), **IMAGE},
     "cifar20_w16": {"arch": "resnet20", "width": 16, "shortcut": "A", "size": (32, 32), **IMAGE},
+    # what the rows differ in: narrow, few blocks
+    "plain_w8": {"arch": "resnet20", "blocks": (2, 2), "shortcut": "none", "size": (17, 21), **IMAGE},
+    "shortcut_a2_w8_odd": {"arch": "resnet20", "blocks": (2, 1, 1), "shortcut": "A2", "size": (19, 21), **IMAGE},
+    "shortcut_a2_w24": {"arch": "resnet20", "blocks": (1, 1), "shortcut": "A2", "width": 24, "size": (16, 18), **IMAGE},
+    "shortcut_c_v1_w8": {"arch": "resnet50", **BOTTLENECK, "blocks": (2, 1), "shortcut": "C", "stride_at": "1x1", "size": (17, 18), **IMAGE},
+    "stem_end_w8": {"arch": "resnet18", "blocks": (1, 1), "stem": "7x7", "stem_pool": "end", "stem_width": 20, "size": (34, 37), **IMAGE},
+    "wide_w8": {"arch": "resnet50", **BOTTLENECK, "blocks": (1, 1), "group_width": 128, "stem": "7x7", "stem_pool": "none", "size": (18, 22), **IMAGE},
+    "groups_4_w16": {"arch": "resnet50", **BOTTLENECK, "blocks": (1, 2), "width": 16, "groups": 12, "group_width": 16, "size": (18, 23), **IMAGE},
+    "groups_6_w16": {"arch": "resnet50", **BOTTLENECK, "blocks": (1, 1, 1), "width": 16, "groups": 3, "group_width": 24, "size": (13, 9), **IMAGE},
+    "groups_32_w32": {"arch": "resnet50", **BOTTLENECK, "blocks": (1, 1), "width": 32, "groups": 3, "group_width": 64, "stem_width": 8, "size": (8, 12), **IMAGE},
+    "se_w8_odd": {"arch": "resnet18", "blocks": (2, 1), "se": 4, "size": (17, 19), "n": 5},
+    "se_w20": {"arch": "resnet50", **BOTTLENECK, "blocks": (1, 1), "width": 20, "se": 2, "shortcut": "A", "size": (11, 14), **IMAGE},
+    "preact_w8_odd": {"arch": "resnet20", "blocks": (2, 2, 1), "preact": 1, "size": (19, 21), **IMAGE},
+    "preact_w8_wide": {"arch": "resnet20", "blocks": (1, 2), "width": 24, "stem_width": 8, "preact": 1, "size": (18, 14), **IMAGE},
+    "preact_w8_stem": {"arch": "resnet50", **BOTTLENECK, "blocks": (2, 1), "preact": 1, "stem": "7x7", "size": (37, 40), **IMAGE},
+    "preact_a_w8": {"arch": "resnet20", "blocks": (2, 2), "preact": 1, "shortcut": "A", "size": (15, 16), **IMAGE},
+    "preact_d_se_w8": {"arch": "resnet50", **BOTTLENECK, "blocks": (2, 2), "preact": 1, "se": 4, "stem": "deep", "shortcut_pool": 1, "width": 16,
+                       "size": (35, 30), **IMAGE},
+    "tstp_w8": {"arch": "resnet18", "blocks": (1, 1, 1), "pool": "tstp", "pool_rows": 4, "size": (16, 43), "classes": 0, "dembedding": 1},
+    "tstp2_w12": {"arch": "resnet18", "blocks": (1, 1), "width": 12, "pool": "tstp", "pool_rows": 4, "size": (8, 21), "embedding2": 1, "n": 6, "dembedding": 1},
+    "drop_w8": {"arch": "resnet18", "blocks": (2, 2), "drop": 1, "size": (17, 19), "n": 6},
+    "drop_se_w8": {"arch": "resnet50", **BOTTLENECK, "blocks": (1, 2), "drop": 1, "se": 4, "size": (11, 12), "n": 5, **IMAGE},
+    "drop_preact_w8": {"arch": "resnet20", "blocks": (2, 2), "drop": 1, "preact": 1, "size": (15, 17), "n": 5, **IMAGE},
+    "deep_pool_w16_odd": {"arch": "resnet18", "blocks": (2, 1, 1), "width": 16, "stem": "deep", "shortcut_pool": 1, "size": (57, 50), **IMAGE},
+    "tiered_pool_w16": {"arch": "resnet50", **BOTTLENECK, "blocks": (1, 1), "width": 16, "stem": "tiered", "shortcut_pool": 1, "size": (36, 44), **IMAGE},
 }
 
 
@@ -354,7 +471,7 @@ def main():
             continue
         best = 0, None
         for seed in range(1, SEEDS + 1):
-            trial = {**BASE, **case, "seed": seed}
+            trial = {**VARIANT, **BASE, **case, "seed": seed}
             score = margin(trial)
             if score > best[0]:
                 best = score, trial

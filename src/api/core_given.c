@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "formats/json.h"
+#include "models/model.h"
 
 void rn_given_fail(rn_given *g, int code, const char *format, ...)
 {
@@ -133,12 +134,14 @@ static int read_sizes(const char *text, int want, int *out)
 }
 
 /* specN and netN: what the benchmarks are called in SPEED.md. */
-static int alias(const char *name, char resnet[24])
+static void alias(const char *name, char resnet[24])
 {
-    int kind = strncmp(name, "spec", 4) == 0 ? 1 : strncmp(name, "net", 3) == 0 ? 2 : 0;
-    const char *number = name + (kind == 1 ? 4 : 3);
-    snprintf(resnet, 24, kind ? "resnet%.10s" : "%.23s", kind ? number : name);
-    return kind;
+    if (strncmp(name, "spec", 4) == 0)
+        snprintf(resnet, 24, "resnet%.10s", name + 4);
+    else if (strncmp(name, "net", 3) == 0)
+        snprintf(resnet, 24, "imagenet%.10s", name + 3);
+    else
+        snprintf(resnet, 24, "%.23s", name);
 }
 
 int rn_network_known(const char *name)
@@ -151,66 +154,66 @@ int rn_network_known(const char *name)
     return 0;
 }
 
-/* Where nothing else is said: 224x224 with the 7x7 stem, 32x32 for three channels, else two seconds of 64 bins. */
+/* Where nothing else is said: 224x224 with a stem that has a pool, 32x32 for three channels, else two seconds of 64 bins, or of 80 where
+ * statistics over time are pooled. */
 static void usual_input(const rn_arch *arch, int *height, int *width)
 {
-    *height = 64;
+    *height = arch->pooling == RN_POOLING_TSTP ? 80 : 64;
     *width = 200;
-    if (arch->stem == RN_STEM_7X7)
+    if (arch->stem != RN_STEM_3X3)
         *height = *width = 224;
     else if (arch->in_channels == 3)
         *height = *width = 32;
 }
 
+static void given_member(rn_given *g, const rn_arch_field *f, rn_arch *arch)
+{
+    char want[RN_ARCH_WANT], option[40];
+    json_t *value = ask(g, f->key);
+    if (!value || !rn_arch_set_member(arch, f->key, value, want))
+        return;
+    snprintf(option, sizeof option, "--%s", f->key);
+    for (char *p = option; *p; p++)
+        if (*p == '_')
+            *p = '-';
+    if (json_is_string(value))
+        rn_given_fail(g, RN_ERR_ARG, "%s %.60s: want %s", option, json_string_value(value), want);
+    else
+        rn_given_fail(g, RN_ERR_ARG, "%s: want %s", option, want);
+}
+
+int rn_given_input(rn_given *g, int sizes[3])
+{
+    const char *text = rn_given_text(g, "input", NULL);
+    if (text && read_sizes(text, 3, sizes)) {
+        rn_given_fail(g, RN_ERR_ARG, "--input %s: want CxHxW, for example 1x64x200", text);
+        return 0;
+    }
+    return text != NULL;
+}
+
 void rn_given_network(rn_given *g, const char *name, rn_arch *arch, int *height, int *width)
 {
     char resnet[24];
-    int sizes[3], kind;
+    int sizes[3], fields_count;
     const char *text = rn_given_text(g, "arch", "resnet18");
-    kind = alias(name ? name : text, resnet);
+    alias(name ? name : text, resnet);
     if (g->status || (g->status = rn_arch_default(arch, resnet, g->err)))
         return;
-    if (kind == 2) {
-        arch->stem = RN_STEM_7X7;
-        arch->in_channels = 3;
-        arch->classes = 1000;
-        arch->embedding = 0;
-        arch->pool_h = arch->pool_w = 1;
-    }
-    arch->width = (int)rn_given_integer(g, "width", 1, 4096, arch->width);
-    arch->classes = (int)rn_given_integer(g, "classes", 1, 1000000, arch->classes);
-    arch->embedding = (int)rn_given_integer(g, "embedding", 0, 1000000, arch->embedding);
-    if ((text = rn_given_text(g, "shortcut", NULL))) {
-        if (strcmp(text, "A") && strcmp(text, "B"))
-            rn_given_fail(g, RN_ERR_ARG, "--shortcut %s: want A or B", text);
-        arch->shortcut = text[0];
-    }
-    if ((text = rn_given_text(g, "stem", NULL))) {
-        if (strcmp(text, "3x3") && strcmp(text, "7x7"))
-            rn_given_fail(g, RN_ERR_ARG, "--stem %s: want 3x3 or 7x7", text);
-        arch->stem = text[0] == '7' ? RN_STEM_7X7 : RN_STEM_3X3;
-    }
-    if ((text = rn_given_text(g, "pool", NULL))) {
-        if (read_sizes(text, 2, sizes))
-            rn_given_fail(g, RN_ERR_ARG, "--pool %s: want HxW, for example 4x1", text);
-        else
-            arch->pool_h = sizes[0], arch->pool_w = sizes[1];
-    }
-    int channels = (int)rn_given_integer(g, "in_channels", 1, 4096, 0);
-    if (channels)
-        arch->in_channels = channels;
+    const rn_arch_field *fields = rn_arch_fields(&fields_count);
+    for (int i = 0; i < fields_count; i++)
+        given_member(g, &fields[i], arch);
     usual_input(arch, height, width);
-    if ((text = rn_given_text(g, "input", NULL))) {
-        if (read_sizes(text, 3, sizes)) {
-            rn_given_fail(g, RN_ERR_ARG, "--input %s: want CxHxW, for example 1x64x200", text);
-            return;
-        }
-        if (channels && channels != sizes[0])
-            rn_given_fail(g, RN_ERR_ARG, "--input %s has %d channels, --in-channels says %d", text, sizes[0], channels);
+    if (rn_given_input(g, sizes)) {
+        if (rn_given_has(g, "in_channels") && arch->in_channels != sizes[0])
+            rn_given_fail(g, RN_ERR_ARG, "--input %s has %d channels, --in-channels says %d", rn_given_text(g, "input", ""), sizes[0],
+                          arch->in_channels);
         arch->in_channels = sizes[0];
         *height = sizes[1];
         *width = sizes[2];
     }
+    if (arch->pooling == RN_POOLING_TSTP && !rn_given_has(g, "pool_rows"))
+        arch->pool_rows = rn_arch_rows(arch, *height);
 }
 
 char *rn_result_text(json_t *value, rn_error *err)

@@ -91,7 +91,7 @@ int rn_session_run(rn_session *s, int batch, const float *x, float *logits, floa
         return rn_error_set(err, RN_ERR_ARG, "session: a batch of %d, opened for 1 to %d", batch, s->batch);
     if (!s->height)
         return rn_error_set(err, RN_ERR_SHAPE, "session: the model does not say its input size: open the session with height and width");
-    if (!x || !logits)
+    if (!x || (!logits && s->model->arch.classes))
         return rn_error_set(err, RN_ERR_ARG, "session: x and logits may not be NULL");
     unsigned state = rn_fp_enter();
     int status = rn_infer_run(s->engine, batch, s->height, s->width, x, logits, embedding, err);

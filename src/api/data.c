@@ -16,6 +16,8 @@ int rn_data_open(rn_data **data, const char *path, const rn_listen *sound, rn_er
         return rn_error_memory(err, "a data set", sizeof *d);
     if ((status = rn_listen_sound(sound, NULL, &options, err)) || (status = rn_dataset_open(&d->dataset, path, &options, err)))
         rn_data_close(&d);
+    if (d && sound)
+        d->dataset->most_pixels = sound->max_pixels;
     *data = d;
     return status;
 }

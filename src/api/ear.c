@@ -40,7 +40,7 @@ static void ear_close(rn_ear **ear)
 
 int rn_ear_get(rn_session *s, const char *name, rn_ear **ear, rn_error *err)
 {
-    const json_t *section = rn_model_section(s->model, "features");
+    const json_t *section = rn_model_section(s->model, "features"), *pictures = rn_model_section(s->model, "pictures");
     const char *source = s->model->source ? s->model->source : "the model";
     int status = 0, classes = s->model->arch.classes, embedding = s->model->arch.embedding;
     *ear = s->ear;
@@ -52,14 +52,18 @@ int rn_ear_get(rn_session *s, const char *name, rn_ear **ear, rn_error *err)
     e->threads = rn_pool_threads(s->pool);
     e->most = e->threads > 1 ? WINDOWS_PER_THREAD * e->threads : 1;
     size_t most = (size_t)e->most, numbers = (size_t)(classes + embedding + 1);
-    e->logits = malloc(most * (size_t)classes * sizeof(float));
+    e->logits = malloc(most * (size_t)(classes + 1) * sizeof(float));
     e->embedding = malloc(most * (size_t)(embedding + 1) * sizeof(float));
-    e->probability = malloc((size_t)classes * sizeof(float));
+    e->probability = malloc((size_t)(classes + 1) * sizeof(float));
     e->heard = calloc(most, sizeof *e->heard);
     e->engines = calloc((size_t)e->threads, sizeof *e->engines);
     if (!e->logits || !e->probability || !e->embedding || !e->heard || !e->engines)
         status = rn_error_memory(err, "answers", most * (numbers * sizeof(float) + sizeof *e->heard));
-    else if (section && !(status = rn_features_from_json(&e->features, section, source, err))) {
+    else if (pictures) {
+        if (!(status = rn_pictures_from_json(&e->pictures, pictures, source, err)) && e->pictures.channels != s->model->arch.in_channels)
+            status = rn_error_set(err, RN_ERR_MISMATCH, "%s: pictures of %d channels, the network takes %d", source, e->pictures.channels,
+                                  s->model->arch.in_channels);
+    } else if (section && !(status = rn_features_from_json(&e->features, section, source, err))) {
         if (s->model->arch.in_channels != 1)
             status = rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: the network takes %d channels, sound features have one", name,
                                   s->model->arch.in_channels);
@@ -73,6 +77,33 @@ int rn_ear_get(rn_session *s, const char *name, rn_ear **ear, rn_error *err)
     s->ear_close = ear_close;
     *ear = s->ear = e;
     return 0;
+}
+
+int rn_ear_picture(const rn_ear *ear, const char *name, const rn_listen *listen, const rn_image *in, float **x, int *height, int *width,
+                   rn_error *err)
+{
+    const rn_pictures *p = &ear->pictures;
+    rn_image read = {0}, out = {0};
+    rn_image_options options = rn_pictures_decoding(p, listen ? listen->max_pixels : 0);
+    int status = 0;
+    *x = NULL;
+    if (!p->channels)
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: a picture, and the model takes none: it has no section \"pictures\"%s", name,
+                            ear->extractor ? "" : "; `resnet convert --preprocessing` gives it one");
+    if (!in)
+        status = rn_image_read(name, &options, &read, err);
+    if (!status)
+        status = rn_pictures_prepare(p, in ? in : &read, &out, err);
+    size_t bytes = (size_t)out.height * (size_t)out.width * (size_t)out.channels * sizeof **x;
+    if (!status && !(*x = malloc(bytes)))
+        status = rn_error_memory(err, name, bytes);
+    if (!status)
+        rn_pictures_numbers(p, &out, *x);
+    *height = out.height;
+    *width = out.width;
+    rn_image_free(&read);
+    rn_image_free(&out);
+    return status;
 }
 
 int rn_ear_array(const rn_session *session, const char *path, rn_array *array, rn_error *err)
@@ -149,9 +180,11 @@ int rn_hearing_start(rn_hearing *h, rn_session *session, const rn_listen *listen
         h->listen = *listen;
     if ((status = rn_ear_get(session, name, &h->ear, err)))
         return status;
+    if (!h->listen.want_embedding && (status = rn_model_wants_classes(session->model, session->model->source ? session->model->source : "the model", err)))
+        return status;
     if (h->listen.background && (h->background = rn_model_find_label(session->model, h->listen.background)) < 0)
         return rn_error_set(err, RN_ERR_ARG, "--background %s: the model has no such label (%s and %d others)", h->listen.background,
-                            session->model->labels[0], session->model->arch.classes - 1);
+                            session->model->arch.classes ? session->model->labels[0] : "none", session->model->arch.classes - 1);
     if (!(h->listen.min_probability >= 0 && h->listen.min_probability <= 1))
         return rn_error_set(err, RN_ERR_ARG, "--min-prob %g: want 0 to 1", h->listen.min_probability);
     if (!h->ear->extractor)
@@ -188,29 +221,31 @@ static int answer_at(rn_hearing *h, int at, double start_s, double end_s, rn_err
 {
     const rn_model *model = h->session->model;
     rn_ear *ear = h->ear;
-    int classes = model->arch.classes, best = 0;
-    const float *logits = ear->logits + (size_t)at * (size_t)classes;
-    for (int i = 0; i < classes; i++)
-        if (!isfinite(logits[i]))
+    int classes = model->arch.classes, best = classes ? 0 : -1;
+    const float *logits = ear->logits + (size_t)at * (size_t)classes, *embedding = ear->embedding + (size_t)at * (size_t)model->arch.embedding;
+    const float *answers = classes ? logits : embedding;
+    for (int i = 0; i < (classes ? classes : model->arch.embedding); i++)
+        if (!isfinite(answers[i]))
             return rn_error_set(err, RN_ERR_NUMBER,
                                 "%s: the network's answer is not a finite number; `resnet dump` shows the layer where it begins", h->name);
-    rn_model_probabilities(model, logits, ear->probability);
+    if (classes)
+        rn_model_probabilities(model, logits, ear->probability);
     for (int i = 1; i < classes; i++)
         if (ear->probability[i] > ear->probability[best])
             best = i;
     rn_answer answer = {start_s,
                         end_s,
                         best,
-                        model->labels[best],
-                        ear->probability[best],
+                        classes ? model->labels[best] : "",
+                        classes ? ear->probability[best] : 0,
                         classes,
                         ear->probability,
                         logits,
-                        wants_embedding(h) ? ear->embedding + (size_t)at * (size_t)model->arch.embedding : NULL};
-    if (answer.confidence < h->listen.min_probability)
+                        wants_embedding(h) ? embedding : NULL};
+    if (classes && answer.confidence < h->listen.min_probability)
         answer.label = "unknown";
-    else if (best == h->background ||
-             (model->several && !(h->listen.min_probability > 0) && (double)answer.confidence < rn_model_threshold(model, best)))
+    else if (classes && (best == h->background || (model->several && !(h->listen.min_probability > 0) &&
+                                                   (double)answer.confidence < rn_model_threshold(model, best))))
         answer.label = "none";
     if (h->fn && h->fn(h->context, &answer))
         return rn_error_set(err, RN_ERR_CANCELLED, "%s: stopped after %.1f s", h->name, end_s);

@@ -6,6 +6,7 @@
 #include "data/loader.h"
 #include "formats/npy.h"
 #include "media/features.h"
+#include "media/pictures.h"
 #include "media/sound.h"
 
 /* One window of a group, as a thread left it. */
@@ -18,7 +19,8 @@ typedef struct rn_heard {
 /* What a session keeps between recordings: the model's extractor, and what windows that are heard at once need. */
 struct rn_ear {
     rn_features features;
-    rn_extractor *extractor;
+    rn_extractor *extractor; /* of a model that takes recordings, else NULL */
+    rn_pictures pictures;    /* of a model that takes pictures; channels 0: of another */
     int most;                  /* windows at once; 1 with one thread */
     float *logits, *embedding; /* [most][classes], [most][embedding] */
     float *probability;        /* of one answer */
@@ -65,6 +67,11 @@ void rn_hearing_end(rn_hearing *h);
 
 /* Runs the network on x [1][c][h][w] and answers. */
 int rn_hearing_network(rn_hearing *h, const float *x, int height, int width, double start_s, double end_s, rn_error *err);
+
+/* A picture as the model's network gets it: [channels][height][width], malloc'ed, the caller's. `in` NULL: read from the file of that name;
+ * RN_ERR_UNSUPPORTED if the model takes no pictures. */
+int rn_ear_picture(const rn_ear *ear, const char *name, const rn_listen *listen, const rn_image *in, float **x, int *height, int *width,
+                   rn_error *err);
 
 /* One input of the network from a .npy file: C x H x W, or H x W for one channel. rn_array_free the array. */
 int rn_ear_array(const rn_session *session, const char *path, rn_array *array, rn_error *err);

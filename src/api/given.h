@@ -29,6 +29,9 @@ void rn_given_fail(rn_given *g, int code, const char *format, ...) __attribute__
  * `name` overrides "arch"; specN and netN are known. */
 void rn_given_network(rn_given *g, const char *name, rn_arch *arch, int *height, int *width);
 
+/* "input": "CxHxW" into sizes; 0 where it is not given. */
+int rn_given_input(rn_given *g, int sizes[3]);
+
 /* 1 if rn_given_network takes the name. */
 int rn_network_known(const char *name);
 

@@ -40,8 +40,22 @@ static int need_sound(const rn_hearing *h, rn_error *err)
 {
     if (h->ear->extractor)
         return 0;
-    return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: the model has no sound features: it was trained on arrays and takes .npy files",
-                        h->name);
+    return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: the model has no sound features: it takes %s", h->name,
+                        h->ear->pictures.channels ? "pictures, and .npy files" : ".npy files");
+}
+
+static int answer_picture(rn_hearing *h, const rn_image *in, rn_error *err)
+{
+    float *x;
+    if (!in && strcmp(h->name, "standard input") == 0)
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "standard input: the model takes pictures, which are read from files alone");
+    if (!in && rn_sound_known(h->name) && h->ear->pictures.channels)
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: a recording, and the model takes pictures", h->name);
+    int height, width, status = rn_ear_picture(h->ear, h->name, &h->listen, in, &x, &height, &width, err);
+    if (!status)
+        status = rn_hearing_network(h, x, height, width, 0, 0, err);
+    free(x);
+    return status;
 }
 
 /* A file being decoded, a piece ahead of what is heard. */
@@ -117,7 +131,7 @@ int rn_session_file(rn_session *session, const char *path, const rn_listen *list
         if (!(status = rn_npy_read(path, &array, err)))
             status = answer_array(&h, &array, err);
     } else if (!status) {
-        status = hear_file(&h, path, err);
+        status = h.ear->pictures.channels || rn_image_known(path) ? answer_picture(&h, NULL, err) : hear_file(&h, path, err);
     }
     rn_array_free(&array);
     rn_hearing_end(&h);
@@ -131,18 +145,24 @@ int rn_session_memory(rn_session *session, const char *name, const void *data, s
     rn_hearing h;
     rn_array array = {0};
     rn_sound sound = {0};
+    rn_image picture = {0};
     rn_sound_options options;
     unsigned state = rn_fp_enter();
     int status = rn_hearing_start(&h, session, listen, 0, name, fn, context, err);
     if (!status && is_array(name)) {
         if (!(status = rn_npy_parse(name, data, size, &array, err)))
             status = answer_array(&h, &array, err);
+    } else if (!status && h.ear->pictures.channels) {
+        const rn_image_options how = rn_pictures_decoding(&h.ear->pictures, h.listen.max_pixels);
+        if (!(status = rn_image_read_memory(name, data, size, &how, &picture, err)))
+            status = answer_picture(&h, &picture, err);
     } else if (!status && !(status = need_sound(&h, err)) && !(status = rn_listen_sound(&h.listen, &h.features, &options, err)) &&
                !(status = rn_sound_read_memory(name, data, (int64_t)size, &options, &sound, err))) {
         status = rn_hearing_whole(&h, sound.samples, sound.count, err);
     }
     rn_array_free(&array);
     rn_sound_free(&sound);
+    rn_image_free(&picture);
     rn_hearing_end(&h);
     rn_fp_leave(state);
     return status;

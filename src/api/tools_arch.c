@@ -6,6 +6,7 @@
 
 #include "api/given.h"
 #include "api/result.h"
+#include "models/model.h"
 #include "resnet_tools.h"
 
 static const char *op_name(rn_op op)
@@ -17,8 +18,17 @@ static const char *op_name(rn_op op)
         return "bn";
     case RN_OP_MAXPOOL:
         return "max pool";
+    case RN_OP_MEANPOOL:
     case RN_OP_AVGPOOL:
         return "average pool";
+    case RN_OP_PADSHORT:
+        return "zero padding";
+    case RN_OP_SQUEEZE:
+        return "squeeze";
+    case RN_OP_SCALE:
+        return "scale";
+    case RN_OP_TSTP:
+        return "statistics";
     case RN_OP_LINEAR:
         return "linear";
     default:
@@ -78,7 +88,6 @@ static int describe(const rn_arch *arch, int height, int width, json_t **result,
     rn_graph *graph = NULL;
     int(*sizes)[2] = NULL, status;
     int64_t parameters = 0, macs = 0;
-    char shortcut[2] = {arch->shortcut, 0}, pool[32];
     *result = NULL;
     if ((status = rn_arch_graph(arch, &graph, err)))
         goto fail;
@@ -91,11 +100,14 @@ static int describe(const rn_arch *arch, int height, int width, json_t **result,
         goto fail;
     json_t *rows = layer_rows(graph, sizes, &parameters, &macs), *warnings = json_array();
     add_warnings(&warnings, graph, sizes);
-    snprintf(pool, sizeof pool, "%dx%d", arch->pool_h, arch->pool_w);
-    *result = json_pack("{s:s, s:i, s:s, s:s, s:s, s:[i,i,i], s:i, s:i, s:I, s:I, s:o, s:o}", "arch", arch->name, "width", arch->width,
-                        "shortcut", shortcut, "stem", arch->stem == RN_STEM_7X7 ? "7x7" : "3x3", "pool", pool, "input", arch->in_channels,
-                        height, width, "classes", arch->classes, "embedding", arch->embedding, "parameters", (json_int_t)parameters, "macs",
-                        (json_int_t)macs, "layers", rows, "warnings", warnings);
+    *result = rn_arch_json(arch);
+    json_object_del(*result, "name");
+    rn_result_set(result, "arch", json_string(arch->name));
+    rn_result_set(result, "input", json_pack("[i,i,i]", arch->in_channels, height, width));
+    rn_result_set(result, "parameters", json_integer(parameters));
+    rn_result_set(result, "macs", json_integer(macs));
+    rn_result_set(result, "layers", rows);
+    rn_result_set(result, "warnings", warnings);
     if (!*result)
         status = rn_error_memory(err, "a layer table", 0);
 fail:
@@ -136,6 +148,7 @@ int rn_tools_arch_list(char **result, rn_error *err)
             json_decref(list);
             return status;
         }
+        rn_result_set(&table, "use", json_string(rn_arch_use(i)));
         json_object_del(table, "layers");
         json_object_del(table, "warnings");
         rn_result_add(&list, table);

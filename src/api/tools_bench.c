@@ -151,10 +151,12 @@ static int prepare(bench *b, rn_error *err)
     rn_random random;
     b->idle_mib = resident_mib();
     if (b->train) {
+        if ((status = rn_model_wants_classes(b->model, "bench --train", err)))
+            return status;
         rn_train_options options;
         rn_train_options_default(&options);
         if ((status =
-                 rn_learn_open(&b->learn, graph, b->batch < b->ghost ? b->batch : b->ghost, b->height, b->width, NULL, b->recompute, b->pool, err)) ||
+                 rn_learn_open(&b->learn, graph, b->batch < b->ghost ? b->batch : b->ghost, b->height, b->width, NULL, b->recompute ? RN_LEARN_RECOMPUTE : 0, b->pool, err)) ||
             (status = rn_optimiser_open(&b->optimiser, graph, &options, NULL, err)))
             return status;
         if ((status = rn_tree_open(&b->tree, graph->weights_count, (b->batch + b->ghost - 1) / b->ghost, err)))
@@ -164,8 +166,8 @@ static int prepare(bench *b, rn_error *err)
         return status;
     }
     b->x = malloc((size_t)(sample * b->batch) * sizeof(float));
-    b->logits = malloc((size_t)b->batch * (size_t)b->model->arch.classes * sizeof(float));
-    b->dlogits = malloc((size_t)b->batch * (size_t)b->model->arch.classes * sizeof(float));
+    b->logits = malloc((size_t)b->batch * (size_t)(b->model->arch.classes + 1) * sizeof(float));
+    b->dlogits = malloc((size_t)b->batch * (size_t)(b->model->arch.classes + 1) * sizeof(float));
     b->embedding = b->model->arch.embedding ? malloc((size_t)b->batch * (size_t)b->model->arch.embedding * sizeof(float)) : NULL;
     b->batch_stats = malloc((size_t)(graph->stats_count + 1) * sizeof(double));
     b->labels = malloc((size_t)b->batch * sizeof(int));
@@ -176,7 +178,7 @@ static int prepare(bench *b, rn_error *err)
     for (int64_t i = 0; i < sample * b->batch; i++)
         b->x[i] = (float)(2 * rn_random_double(&random) - 1);
     for (int i = 0; i < b->batch; i++)
-        b->labels[i] = i % b->model->arch.classes;
+        b->labels[i] = b->model->arch.classes ? i % b->model->arch.classes : 0;
     return 0;
 }
 

@@ -48,10 +48,11 @@ int rn_data_check(rn_data *data, const char *options, rn_progress_fn progress, v
     json_t *findings = json_array();
     for (int i = 0; i < check->findings_count; i++)
         rn_result_add(&findings, finding_object(data->dataset, &check->findings[i]));
-    *result = rn_result_text(json_pack("{s:i, s:i, s:f, s:i, s:i, s:{s:f, s:f, s:f}, s:o}", "items", data->dataset->count, "classes",
-                                       data->dataset->classes, "seconds", check->total_seconds, "errors", check->errors, "warnings",
-                                       check->warnings, "level", "accuracy", check->level_accuracy, "macro_accuracy", check->level_macro,
-                                       "chance", check->chance, "findings", findings),
+    *result = rn_result_text(json_pack("{s:i, s:s, s:i, s:f, s:i, s:i, s:{s:f, s:f, s:f}, s:o}", "items", data->dataset->count, "kind",
+                                       rn_kind_name(rn_dataset_kind(data->dataset)), "classes", data->dataset->classes, "seconds",
+                                       check->total_seconds, "errors", check->errors, "warnings", check->warnings, "level", "accuracy",
+                                       check->level_accuracy, "macro_accuracy", check->level_macro, "chance", check->chance, "findings",
+                                       findings),
                              err);
     rn_check_close(&check);
     return *result ? 0 : RN_ERR_MEMORY;
@@ -69,7 +70,8 @@ static int compare_texts(const void *a, const void *b)
 }
 
 /* One class. seconds and sources have room for every item. */
-static json_t *class_object(const rn_dataset *d, const rn_check *check, int label, double *seconds, const char **sources)
+static json_t *class_object(const rn_dataset *d, const rn_check *check, const rn_class_stats *figures, int label, double *seconds,
+                            const char **sources)
 {
     int n = 0, distinct = 0;
     double sum = 0;
@@ -90,6 +92,12 @@ static json_t *class_object(const rn_dataset *d, const rn_check *check, int labe
     qsort(sources, (size_t)n, sizeof *sources, compare_texts);
     for (int i = 0; i < n; i++)
         distinct += !i || strcmp(sources[i], sources[i - 1]);
+    if (rn_dataset_kind(d) == RN_PICTURES) {
+        json_decref(rates);
+        return json_pack("{s:s, s:i, s:i, s:i, s:i, s:[i,i], s:[i,i]}", "label", d->labels[label], "items", n, "sources", distinct, "bad",
+                         figures->bad, "grey", figures->grey, "widths", figures->width_low, figures->width_high, "heights",
+                         figures->height_low, figures->height_high);
+    }
     return json_pack("{s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:o}", "label", d->labels[label], "items", n, "sources", distinct, "seconds", sum,
                      "shortest", n ? seconds[0] : 0.0, "median", n ? seconds[n / 2] : 0.0, "longest", n ? seconds[n - 1] : 0.0, "rates",
                      rates);
@@ -103,6 +111,7 @@ int rn_data_stats(rn_data *data, const char *options, rn_progress_fn progress, v
     int threads = 0, status;
     double *seconds = malloc(((size_t)d->count + 1) * sizeof *seconds);
     const char **sources = malloc(((size_t)d->count + 1) * sizeof *sources);
+    rn_class_stats *figures = NULL;
     *result = NULL;
     if (!rn_given_open(&given, options, err)) {
         rn_given_ignore(&given, "min_seconds");
@@ -114,15 +123,18 @@ int rn_data_stats(rn_data *data, const char *options, rn_progress_fn progress, v
         status = rn_error_memory(err, "statistics", (unsigned long long)d->count * sizeof *seconds);
         goto fail;
     }
-    if ((status = run_check(data, 0, threads, progress, context, &check, err)))
+    if ((status = run_check(data, 0, threads, progress, context, &check, err)) || (status = rn_check_stats(d, check, &figures, err)))
         goto fail;
     json_t *classes = json_array();
     for (int i = 0; i < d->classes; i++)
-        rn_result_add(&classes, class_object(d, check, i, seconds, sources));
-    *result = rn_result_text(json_pack("{s:i, s:f, s:o}", "items", d->count, "seconds", check->total_seconds, "classes", classes), err);
+        rn_result_add(&classes, class_object(d, check, &figures[i], i, seconds, sources));
+    *result = rn_result_text(json_pack("{s:i, s:s, s:f, s:o}", "items", d->count, "kind", rn_kind_name(rn_dataset_kind(d)), "seconds",
+                                       check->total_seconds, "classes", classes),
+                             err);
     status = *result ? 0 : RN_ERR_MEMORY;
 fail:
     rn_check_close(&check);
+    free(figures);
     free(seconds);
     free(sources);
     return status;

@@ -136,6 +136,52 @@ static int dump_sound(rn_session *s, const char *path, const rn_listen *listen, 
     return status;
 }
 
+/* "decode", "resize" (and crop): [height][width][channels] of bytes; or the layers. */
+static int dump_picture(rn_session *s, const char *path, const rn_listen *listen, const char *stage, dump *out, rn_error *err)
+{
+    rn_ear *ear;
+    rn_image image = {0}, sized = {0};
+    float *x = NULL;
+    int height, width, status = rn_ear_get(s, path, &ear, err);
+    if (status)
+        return status;
+    if (strcmp(stage, "decode") == 0 || strcmp(stage, "resize") == 0) {
+        rn_image_options options = rn_pictures_decoding(&ear->pictures, listen ? listen->max_pixels : 0);
+        status = rn_image_read(path, &options, &image, err);
+        if (!status && strcmp(stage, "resize") == 0)
+            status = rn_pictures_prepare(&ear->pictures, &image, &sized, err);
+        const rn_image *from = sized.pixels ? &sized : &image;
+        out->dims = 3;
+        out->shape[0] = from->height;
+        out->shape[1] = from->width;
+        out->shape[2] = from->channels;
+        size_t count = (size_t)from->height * (size_t)from->width * (size_t)from->channels;
+        if (!status && !(out->data = malloc(count * sizeof *out->data)))
+            status = rn_error_memory(err, path, count * sizeof *out->data);
+        for (size_t i = 0; i < count && !status; i++)
+            out->data[i] = from->pixels[i];
+    } else if (!(status = rn_ear_picture(ear, path, listen, NULL, &x, &height, &width, err))) {
+        catcher c = {stage + 6, out, NULL, 0};
+        status = run_layers(s, x, height, width, &c, err);
+    }
+    free(x);
+    rn_image_free(&image);
+    rn_image_free(&sized);
+    return status;
+}
+
+/* A stage before the layers of what this model takes. */
+static int is_before(const rn_model *model, const char *stage)
+{
+    static const char *const sound[] = {"decode", "resample", "features"}, *const pictures[] = {"decode", "resize"};
+    int found = 0;
+    for (int i = 0; i < 3 && !rn_model_section(model, "pictures"); i++)
+        found |= !strcmp(stage, sound[i]);
+    for (int i = 0; i < 2 && rn_model_section(model, "pictures"); i++)
+        found |= !strcmp(stage, pictures[i]);
+    return found;
+}
+
 static json_t *summary(const char *stage, const dump *d)
 {
     json_t *shape = json_array();
@@ -165,11 +211,12 @@ int rn_tools_dump(const rn_model *model, const char *path, const rn_listen *list
     rn_session *s = NULL;
     const char *dot = strrchr(path, '.');
     int layer = strncmp(stage, "layer:", 6) == 0, array = dot && strcasecmp(dot, ".npy") == 0, status;
+    int pictures = rn_model_section(model, "pictures") != NULL;
     unsigned state = rn_fp_enter();
     *result = NULL;
-    if (!layer && strcmp(stage, "decode") && strcmp(stage, "resample") && strcmp(stage, "features")) {
-        status =
-            rn_error_set(err, RN_ERR_ARG, "--stage %s: want decode, resample, features or layer:NAME; --list prints the layers", stage);
+    if (!layer && !is_before(model, stage)) {
+        status = rn_error_set(err, RN_ERR_ARG, "--stage %s: want decode, %s or layer:NAME; --list prints the layers", stage,
+                              pictures ? "resize" : "resample, features");
         goto fail;
     }
     if (array && !layer) {
@@ -177,7 +224,9 @@ int rn_tools_dump(const rn_model *model, const char *path, const rn_listen *list
         goto fail;
     }
     if ((status = rn_session_open(&s, model, NULL, err)) ||
-        (status = array ? dump_array(s, path, stage + 6, &d, err) : dump_sound(s, path, listen, start_s, stage, &d, err)) ||
+        (status = array      ? dump_array(s, path, stage + 6, &d, err)
+                  : pictures ? dump_picture(s, path, listen, stage, &d, err)
+                             : dump_sound(s, path, listen, start_s, stage, &d, err)) ||
         (out && (status = rn_npy_write(out, d.data, d.dims, d.shape, err))))
         goto fail;
     *result = rn_result_text(summary(stage, &d), err);
@@ -191,7 +240,7 @@ fail:
 
 int rn_tools_dump_list(const rn_model *model, char **result, rn_error *err)
 {
-    static const char *const before[] = {"decode", "resample", "features"};
+    static const char *const before[] = {"decode", "resample", "features", "resize"};
     rn_session *s = NULL;
     int channels, h, w, status;
     float *x = NULL;
@@ -206,8 +255,9 @@ int rn_tools_dump_list(const rn_model *model, char **result, rn_error *err)
         status = rn_error_memory(err, "an input", (unsigned long long)channels * (unsigned)h * (unsigned)w * sizeof *x);
         goto fail;
     }
-    for (int i = 0; i < 3 && rn_model_section(model, "features"); i++)
-        rn_result_add(&c.list, json_pack("{s:s, s:[]}", "stage", before[i], "shape"));
+    for (int i = 0; i < 4 && (rn_model_section(model, "features") || rn_model_section(model, "pictures")); i++)
+        if (is_before(model, before[i]))
+            rn_result_add(&c.list, json_pack("{s:s, s:[]}", "stage", before[i], "shape"));
     if ((status = rn_session_open(&s, model, NULL, err)) || (status = run_layers(s, x, h, w, &c, err)))
         goto fail;
     *result = rn_result_text(c.list, err);

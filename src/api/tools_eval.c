@@ -37,7 +37,8 @@ struct rn_evaluation {
     rn_judgement *judgement;
     rn_check *check;
     rn_loader_options loading;
-    rn_part part; /* RN_PART_NONE: all */
+    rn_pictures pictures; /* of a model that takes them */
+    rn_part part;         /* RN_PART_NONE: all */
     int part_given, worst, threads;
     char split[4200]; /* "": none */
     int average;      /* BN statistics are to be averaged anew ... */
@@ -66,6 +67,23 @@ static const char *part_name(rn_part part)
     return part == RN_PART_NONE ? "all" : rn_part_name(part);
 }
 
+/* "224,256,288" */
+static int read_scales(rn_evaluation *e, const char *text)
+{
+    int *count = &e->loading.scales_count;
+    for (const char *p = text; *count < RN_SCALES_MAX; p++) {
+        int side = 0, digits = 0;
+        for (; *p >= '0' && *p <= '9' && digits < 6; p++, digits++)
+            side = 10 * side + (*p - '0');
+        if (!digits || !side)
+            return -1;
+        e->loading.scales[(*count)++] = side;
+        if (*p != ',')
+            return *p ? -1 : 0;
+    }
+    return -1;
+}
+
 static void read_given(rn_evaluation *e, rn_given *g)
 {
     static const rn_part parts[] = {RN_PART_TRAIN, RN_PART_VALIDATION, RN_PART_TEST, RN_PART_NONE};
@@ -85,6 +103,9 @@ static void read_given(rn_evaluation *e, rn_given *g)
     e->loading.skip_bad = rn_given_flag(g, "skip_bad");
     e->loading.min_seconds = rn_given_number(g, "min_seconds", 0, 3600, -1);
     e->loading.batch = 1;
+    e->loading.crops = (int)rn_given_integer(g, "crops", 1, 10, 0);
+    if ((text = rn_given_text(g, "scales", NULL)) && read_scales(e, text))
+        rn_given_fail(g, RN_ERR_ARG, "--scales %.60s: want up to %d sides in pixels, separated by commas", text, RN_SCALES_MAX);
 }
 
 /* What was too short to train on is not judged either, so that eval's figure is the one that train printed. */
@@ -111,6 +132,8 @@ static int match_labels(rn_evaluation *e, rn_error *err)
 {
     rn_dataset *d = e->dataset;
     const rn_model *m = e->model;
+    if (rn_model_wants_classes(m, m->source ? m->source : "the model", err))
+        return RN_ERR_UNSUPPORTED;
     int status = 0, *map = calloc((size_t)d->classes + 1, sizeof *map);
     char **labels = calloc((size_t)m->arch.classes + 1, sizeof *labels);
     if (!map || !labels) {
@@ -235,8 +258,9 @@ static int open_parts(rn_evaluation *e, rn_error *err)
     rn_features features;
     rn_augment none;
     const rn_packed *packed;
-    const json_t *section = rn_model_section(m, "features");
-    int status, arrays = e->dataset->c > 0;
+    rn_kind kind = rn_dataset_kind(e->dataset);
+    const json_t *section = rn_model_section(m, kind == RN_PICTURES ? "pictures" : "features");
+    int status, arrays = kind == RN_ARRAYS;
     rn_augment_none(&none);
     resolve_shortest(e);
     e->loading.threads = e->threads;
@@ -244,12 +268,21 @@ static int open_parts(rn_evaluation *e, rn_error *err)
         return rn_error_set(err, RN_ERR_SHAPE, "%s: arrays of %d channels, the network takes %d", e->dataset->path, e->dataset->c,
                             m->arch.in_channels);
     if (!arrays && !section)
-        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s holds recordings, the model was trained on arrays and has no sound features",
-                            e->dataset->path);
-    if (!arrays && (status = rn_features_from_json(&features, section, m->source, err)))
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s holds %s, the model takes %s", e->dataset->path, rn_kind_name(kind),
+                            rn_model_section(m, "features")   ? "recordings"
+                            : rn_model_section(m, "pictures") ? "pictures"
+                                                              : "arrays");
+    if (kind == RN_SOUND && (status = rn_features_from_json(&features, section, m->source, err)))
         return status;
-    if ((status = rn_loader_open(&e->loader, e->dataset, arrays ? NULL : &features, &none, &e->loading, err)) ||
-        (e->average && (status = average_stats(e, arrays ? NULL : &features, err))) || (status = rn_model_packed(m, &packed, err)))
+    if (kind == RN_PICTURES && (status = rn_pictures_from_json(&e->pictures, section, m->source, err)))
+        return status;
+    if (kind == RN_PICTURES && e->pictures.channels != m->arch.in_channels)
+        return rn_error_set(err, RN_ERR_MISMATCH, "%s: pictures of %d channels, the network takes %d", e->model_path, e->pictures.channels,
+                            m->arch.in_channels);
+    e->loading.pictures = &e->pictures;
+    const rn_features *heard = kind == RN_SOUND ? &features : NULL;
+    if ((status = rn_loader_open(&e->loader, e->dataset, heard, &none, &e->loading, err)) ||
+        (e->average && (status = average_stats(e, heard, err))) || (status = rn_model_packed(m, &packed, err)))
         return status;
     return rn_infer_open_shared(&e->engine, m->graph, packed, e->pool, err);
 }
@@ -339,10 +372,11 @@ static json_t *summary(const rn_evaluation *e)
     json_t *labels = json_array();
     for (int i = 0; i < e->model->arch.classes; i++)
         rn_result_add(&labels, json_string(e->model->labels[i]));
-    json_t *all = json_pack("{s:f, s:i, s:i, s:f, s:f, s:[f,f], s:s, s:i, s:i, s:o, s:o, s:o}", "accuracy", m->accuracy, "items", m->items,
-                            "correct", m->correct, "loss", m->loss, "ece", m->ece, "interval", m->wilson_low, m->wilson_high, "part",
-                            part_name(e->part), "bad", e->answers->bad, "data_items", e->dataset->count, "labels", labels, "per_class",
-                            class_list(e), "worst", m->several ? worst_several(e) : worst_list(e));
+    json_t *all = json_pack("{s:f, s:i, s:i, s:f, s:f, s:[f,f], s:s, s:i, s:i, s:s, s:o, s:o, s:o}", "accuracy", m->accuracy, "items",
+                            m->items, "correct", m->correct, "loss", m->loss, "ece", m->ece, "interval", m->wilson_low, m->wilson_high,
+                            "part", part_name(e->part), "bad", e->answers->bad, "data_items", e->dataset->count, "kind",
+                            rn_kind_name(rn_dataset_kind(e->dataset)), "labels", labels, "per_class", class_list(e), "worst",
+                            m->several ? worst_several(e) : worst_list(e));
     if (all && m->several) {
         rn_result_set(&all, "mean_average_precision", json_real(m->macro_accuracy));
         rn_result_set(&all, "micro_average_precision", json_real(m->micro_average_precision));
@@ -425,7 +459,7 @@ static int judge(rn_evaluation *e, const char *model_path, rn_error *err)
         return rn_error_set(err, RN_ERR_DATA, "%s: no item is left to judge", e->dataset->path);
     if ((status = rn_metrics_compute(e->answers, &e->metrics, err)) || (status = rn_judgement_compute(e->answers, &e->judgement, err)))
         return status;
-    return e->dataset->c ? 0 : judge_level(e, err);
+    return rn_dataset_kind(e->dataset) == RN_ARRAYS ? 0 : judge_level(e, err);
 }
 
 int rn_evaluation_open(rn_evaluation **evaluation, const char *model_path, rn_data *data, const char *options, rn_progress_fn progress,

@@ -28,6 +28,7 @@ typedef struct explanation {
     int c, h, w;
     float *x;              /* [c][h][w] */
     double start_s, end_s; /* end_s 0: an array */
+    rn_image image;        /* of a picture: what the network sees */
     float *map, *heat;     /* map [map_h][map_w] as computed; heat [h][w] from 0 to 1 */
     int map_h, map_w;
 } explanation;
@@ -222,7 +223,7 @@ static int draw(const explanation *e, int best, const double *hz, const char *pn
         snprintf(layer, sizeof layer, " at %s", rn_explain_layer_name(m->graph, e->node));
     snprintf(title, sizeof title, "%s: %s %.1f %%", json_string_value(name), m->labels[best], 100 * (double)e->ear->probability[best]);
     snprintf(subtitle, sizeof subtitle, "evidence for %s (%.1f %%), %s%s", m->labels[e->label], 100 * (double)e->ear->probability[e->label], methods[e->method], layer);
-    rn_picture picture = {.title = title, .subtitle = subtitle, .bar = bars[e->method], .input = e->x, .heat = e->heat, .h = e->h, .w = e->w, .start_s = e->start_s,
+    rn_picture picture = {.title = title, .subtitle = subtitle, .bar = bars[e->method], .input = e->x, .heat = e->heat, .image = e->image.pixels ? &e->image : NULL, .h = e->h, .w = e->w, .start_s = e->start_s,
         .end_s = e->end_s, .hz = e->end_s > 0 ? hz : NULL};
     int status = rn_picture_write(&picture, png, err);
     json_decref(name);
@@ -234,6 +235,13 @@ static int read_input(explanation *e, const rn_listen *listen, double start_s, r
     const char *dot = strrchr(e->path, '.');
     if (dot && strcasecmp(dot, ".npy") == 0)
         return start_s >= 0 ? rn_error_set(err, RN_ERR_ARG, "%s: --start belongs to recordings", e->path) : read_array(e, err);
+    if (e->ear->pictures.channels) {
+        if (start_s >= 0)
+            return rn_error_set(err, RN_ERR_ARG, "%s: --start belongs to recordings", e->path);
+        e->c = e->ear->pictures.channels;
+        int status = rn_ear_picture(e->ear, e->path, listen, NULL, &e->x, &e->h, &e->w, err);
+        return status ? status : rn_pictures_image(&e->ear->pictures, e->x, e->h, e->w, &e->image, err);
+    }
     if (!e->ear->extractor)
         return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: the model has no sound features: it takes .npy arrays", e->path);
     return read_sound(e, listen, start_s, err);
@@ -282,6 +290,8 @@ int rn_tools_explain(const rn_model *model, const char *path, const rn_listen *l
         start_s = rn_given_number(&given, "start", 0, 1e9, -1);
         status = rn_session_open(&e.session, model, &session, err);
     }
+    if (!status)
+        status = rn_model_wants_classes(model, model->source ? model->source : "the model", err);
     if (!status && !(status = rn_ear_get(e.session, path, &ear, err))) {
         e.ear = ear;
         read_method(&given, &e);
@@ -294,6 +304,7 @@ int rn_tools_explain(const rn_model *model, const char *path, const rn_listen *l
     free(e.x);
     free(e.map);
     free(e.heat);
+    rn_image_free(&e.image);
     rn_session_close(&e.session);
     rn_fp_leave(state);
     return status;

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "data/listing.h"
 #include "formats/npy.h"
+#include "media/image.h"
 #include "media/sound.h"
 #include "resnet_tools.h"
 
@@ -78,12 +79,19 @@ void rn_text_file_close(rn_text_file **file)
 int rn_tools_readable(const char *path)
 {
     const char *dot = strrchr(path, '.');
-    return rn_sound_known(path) || (dot && strcasecmp(dot, ".npy") == 0);
+    return rn_sound_known(path) || rn_image_known(path) || (dot && strcasecmp(dot, ".npy") == 0);
+}
+
+int rn_tools_takes(const rn_model *model, const char *path)
+{
+    if (rn_sound_known(path))
+        return rn_model_section(model, "features") != NULL;
+    return rn_image_known(path) ? rn_model_section(model, "pictures") != NULL : rn_tools_readable(path);
 }
 
 int rn_tools_hash(const char *path, char hash[33], rn_error *err)
 {
-    int number = rn_hash_file(path, hash);
+    int number = rn_hash_file(path, 0, 0, hash);
     return number ? rn_error_set(err, number == ENOMEM ? RN_ERR_MEMORY : RN_ERR_IO, "%s: %s", path, rn_errno_text(number)) : 0;
 }
 

@@ -16,7 +16,9 @@
 #include "base/cpu.h"
 #include "base/threads.h"
 #include "data/listing.h"
-#include "models/model.h"
+#include "formats/onnx.h"
+#include "models/foreign.h"
+#include "models/onnx.h"
 #include "resnet_tools.h"
 
 int rn_tools_cpu(const char *level, rn_error *err)
@@ -64,19 +66,17 @@ int rn_tools_machine(char **result, rn_error *err)
     return *result ? 0 : RN_ERR_MEMORY;
 }
 
-static json_t *arch_object(const rn_arch *a)
-{
-    char shortcut[2] = {a->shortcut, 0};
-    return json_pack("{s:s, s:i, s:i, s:i, s:i, s:s, s:o, s:s}", "name", a->name, "width", a->width, "in_channels", a->in_channels,
-                     "classes", a->classes, "embedding", a->embedding, "shortcut", shortcut, "pool",
-                     json_sprintf("%dx%d", a->pool_h, a->pool_w), "stem", a->stem == RN_STEM_7X7 ? "7x7" : "3x3");
-}
-
-/* Of a weight file that is no model: what is in it. */
-static json_t *tensors_object(const char *path, int64_t bytes, const rn_tensors *tensors)
+/* Of a weight file that is no model of ours: what is in it, and the network that this is of, or why it is none. */
+static json_t *tensors_object(const char *path, int64_t bytes, rn_tensors *tensors, rn_error *err)
 {
     json_t *list = json_array(), *metadata = json_object();
     json_int_t elements = 0;
+    rn_foreign *foreign = NULL;
+    if (rn_foreign_open(&foreign, path, tensors, &(rn_foreign_given){.folder = 1}, err)) {
+        json_decref(list);
+        json_decref(metadata);
+        return NULL;
+    }
     for (int i = 0; i < tensors->count; i++) {
         const rn_tensor *t = &tensors->items[i];
         json_t *shape = json_array();
@@ -88,29 +88,42 @@ static json_t *tensors_object(const char *path, int64_t bytes, const rn_tensors 
     }
     for (int i = 0; i < tensors->metadata_count; i++)
         rn_result_set(&metadata, tensors->keys[i], rn_result_path(tensors->values[i]));
-    return json_pack("{s:o, s:I, s:s, s:I, s:o, s:o}", "path", rn_result_path(path), "bytes", (json_int_t)bytes, "format",
-                     rn_tensors_metadata(tensors, "pth.dictionary") ? "PyTorch" : "safetensors", "elements", elements, "tensors", list,
-                     "metadata", metadata);
+    json_t *all = json_pack("{s:o, s:I, s:s, s:I, s:o, s:o}", "path", rn_result_path(path), "bytes", (json_int_t)bytes, "format",
+                            rn_tensors_metadata(tensors, "pth.dictionary") ? "PyTorch" : "safetensors", "elements", elements, "tensors", list,
+                            "metadata", metadata);
+    if (foreign->graph) {
+        rn_result_set(&all, "names", json_string(foreign->names->name));
+        rn_result_set(&all, "arch", rn_arch_json(&foreign->arch));
+    }
+    if (foreign->why.code)
+        rn_result_set(&all, "error", json_string(foreign->why.text));
+    rn_foreign_close(&foreign);
+    return all;
 }
 
 int rn_tools_model(const char *path, char **result, rn_error *err)
 {
-    static const char *const sections[] = {"features", "training", "split", "bn_statistics", "calibration", "labels_kind", "thresholds"};
+    static const char *const sections[] = {"features",      "pictures",    "training",    "split",
+                                           "bn_statistics", "calibration", "labels_kind", "thresholds"};
     rn_model *model = NULL;
     rn_tensors tensors = {0};
     struct stat file = {0};
     int64_t bytes = 0;
     int channels, height, width, status;
     *result = NULL;
-    if ((status = rn_tensors_read(path, &tensors, err)))
+    int onnx = rn_onnx_is_file(path);
+    if (onnx && ((status = rn_onnx_load(&model, path, NULL, NULL, err)) || (status = rn_model_tensors(model, &tensors, err))))
+        goto fail;
+    if (!onnx && (status = rn_tensors_read(path, &tensors, err)))
         return status;
     stat(path, &file);
-    if (!rn_tensors_metadata(&tensors, RN_MODEL_CONFIG)) {
-        *result = rn_result_text(tensors_object(path, file.st_size, &tensors), err);
+    if (rn_foreign_is(&tensors)) {
+        json_t *all = tensors_object(path, file.st_size, &tensors, err);
+        *result = all ? rn_result_text(all, err) : NULL;
         status = *result ? 0 : RN_ERR_MEMORY;
         goto fail;
     }
-    if ((status = rn_model_from_tensors_unchecked(&model, path, &tensors, err)))
+    if (!onnx && (status = rn_model_from_tensors_unchecked(&model, path, &tensors, err)))
         goto fail;
     rn_tensors_free(&tensors);
     rn_model_input(model, &channels, &height, &width);
@@ -120,7 +133,7 @@ int rn_tools_model(const char *path, char **result, rn_error *err)
     for (int i = 0; i < model->arch.classes; i++)
         rn_result_add(&labels, json_string(model->labels[i]));
     json_t *all = json_pack("{s:o, s:I, s:O?, s:o, s:I, s:I, s:[i,i,i], s:I, s:o}", "path", rn_result_path(path), "bytes",
-                            (json_int_t)file.st_size, "arithmetic", arithmetic, "arch", arch_object(&model->arch), "parameters",
+                            (json_int_t)file.st_size, "arithmetic", arithmetic, "arch", rn_arch_json(&model->arch), "parameters",
                             (json_int_t)model->graph->weights_count, "statistics", (json_int_t)model->graph->stats_count, "input", channels,
                             height, width, "session_bytes", (json_int_t)bytes, "labels", labels);
     for (size_t i = 0; all && i < sizeof sections / sizeof sections[0]; i++)

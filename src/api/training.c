@@ -16,7 +16,6 @@ struct rn_training {
     rn_trainer *trainer;
     rn_training_watch watch;
     rn_data *data;
-    int tensors;
     int taken; /* the model was handed over */
 };
 
@@ -150,7 +149,6 @@ int rn_training_open(rn_training **training, rn_data *data, const char *options,
     if (watch)
         t->watch = *watch;
     t->data = data;
-    t->tensors = data->dataset->c > 0;
     rn_train_watch inner = inner_watch(&t->watch);
     rn_resume how = resume == RN_TRAINING_RESUME_ARITHMETIC ? RN_RESUME_ANY_ARITHMETIC : resume ? RN_RESUME : RN_RESUME_NO;
     if ((status = read_options(o, options, folder, resume, err)) ||
@@ -207,7 +205,7 @@ int rn_training_run(rn_training *t, rn_training_result *result, rn_error *err)
 
 char *rn_training_options(const rn_training *t)
 {
-    return rn_result_text(rn_train_options_to_json(rn_trainer_options(t->trainer), !t->tensors), NULL);
+    return rn_result_text(rn_train_options_to_json(rn_trainer_options(t->trainer), rn_dataset_kind(t->data->dataset)), NULL);
 }
 
 int rn_training_take_model(rn_training *t, rn_model **model, rn_error *err)
@@ -246,13 +244,13 @@ static json_t *plan_object(const rn_train_plan *p, const rn_dataset *dataset)
                       json_pack("{s:s, s:i, s:i, s:i}", "label", dataset->labels[i], "train", p->per_class[i * RN_PARTS + RN_PART_TRAIN],
                                 "validation", p->per_class[i * RN_PARTS + RN_PART_VALIDATION], "test",
                                 p->per_class[i * RN_PARTS + RN_PART_TEST]));
-    all = json_pack("{s:i, s:{s:i, s:i, s:i}, s:i, s:f, s:b, s:[i,i,i], s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I}, s:f, s:f, s:o, s:o}",
+    all = json_pack("{s:i, s:{s:i, s:i, s:i}, s:i, s:f, s:b, s:s, s:[i,i,i], s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I}, s:f, s:f, s:o, s:o}",
                     "items", dataset->count, "parts", "train", p->parts[RN_PART_TRAIN], "validation", p->parts[RN_PART_VALIDATION], "test",
-                    p->parts[RN_PART_TEST], "bad", p->bad, "seconds", p->total_seconds, "tensors", p->tensors, "input", p->c, p->h, p->w,
-                    "parameters", (json_int_t)p->parameters, "macs", (json_int_t)p->macs, "steps", (json_int_t)p->steps, "left_out",
-                    (json_int_t)p->left_out, "bytes", "engine", (json_int_t)p->bytes_engine, "weights", (json_int_t)p->bytes_weights,
-                    "cache", (json_int_t)p->bytes_cache, "step_seconds", p->step_seconds, "run_seconds", p->run_seconds, "classes", classes,
-                    "options", rn_train_options_to_json(&p->options, !p->tensors));
+                    p->parts[RN_PART_TEST], "bad", p->bad, "seconds", p->total_seconds, "tensors", p->kind == RN_ARRAYS, "kind",
+                    rn_kind_name(p->kind), "input", p->c, p->h, p->w, "parameters", (json_int_t)p->parameters, "macs", (json_int_t)p->macs,
+                    "steps", (json_int_t)p->steps, "left_out", (json_int_t)p->left_out, "bytes", "engine", (json_int_t)p->bytes_engine,
+                    "weights", (json_int_t)p->bytes_weights, "cache", (json_int_t)p->bytes_cache, "step_seconds", p->step_seconds,
+                    "run_seconds", p->run_seconds, "classes", classes, "options", rn_train_options_to_json(&p->options, p->kind));
     if (all && dataset->several)
         rn_result_set(&all, "labels_kind", json_string("several"));
     return all;

@@ -105,7 +105,7 @@ static unsigned char *room_for(size_t size)
     return bytes;
 }
 
-int rn_file_read(const char *path, size_t limit, unsigned char **data, size_t *size, rn_error *err)
+int rn_file_read_from(int fd, const char *path, size_t limit, unsigned char **data, size_t *size, rn_error *err)
 {
     struct stat st;
     unsigned char *bytes = NULL;
@@ -114,7 +114,6 @@ int rn_file_read(const char *path, size_t limit, unsigned char **data, size_t *s
 
     *data = NULL;
     *size = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe without a writer must not hang */
     if (fd < 0)
         return rn_error_set(err, RN_ERR_IO, "%s: %s", path, rn_errno_text(errno));
     if (fstat(fd, &st)) {
@@ -153,6 +152,12 @@ fail:
     free(bytes);
     close(fd);
     return status;
+}
+
+int rn_file_read(const char *path, size_t limit, unsigned char **data, size_t *size, rn_error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe without a writer must not hang */
+    return rn_file_read_from(fd, path, limit, data, size, err);
 }
 
 static char *join(const char *a, const char *b)

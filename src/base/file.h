@@ -8,6 +8,8 @@
 
 /* Reads a regular file of at most `limit` bytes; *data is malloc'ed (one NUL byte follows it) and the caller's. */
 int rn_file_read(const char *path, size_t limit, unsigned char **data, size_t *size, rn_error *err);
+/* The same from what was just opened under that name, and closes it; -1: errno says why it was not. */
+int rn_file_read_from(int fd, const char *path, size_t limit, unsigned char **data, size_t *size, rn_error *err);
 
 /* A file being written: rn_save_open makes PATH.tmp.PID beside it; rn_save_commit flushes (fsync), renames it over PATH and
  * syncs the folder; rn_save_drop removes it. A full disk is reported with how much was written, and PATH stays whole. */

@@ -96,6 +96,11 @@ double rn_exp(double x)
     return exp_pair(x, 0);
 }
 
+double rn_sigmoid(double x)
+{
+    return 1 / (1 + rn_exp(-x));
+}
+
 /* x finite and above 0 */
 static pair log_pair(double x)
 {

@@ -8,6 +8,7 @@ double rn_exp(double x);            /* 0 below -745.2, inf above 709.8, NaN for 
 double rn_log(double x);            /* -inf at 0, NaN below */
 double rn_log10(double x);
 double rn_pow(double x, double y);  /* x >= 0 */
+double rn_sigmoid(double x);        /* 1 / (1 + exp(-x)) */
 double rn_sin(double x);            /* |x| up to 2^20 */
 double rn_cos(double x);
 

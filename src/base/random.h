@@ -19,6 +19,12 @@ typedef enum rn_purpose {
     RN_PURPOSE_SPEED = 9,
     RN_PURPOSE_NOISE = 10,
     RN_PURPOSE_BALANCE = 11,  /* balanced sampling */
+    RN_PURPOSE_DROP = 12,     /* blocks that a sample leaves out in training */
+    RN_PURPOSE_FLIP = 20,     /* pictures: mirrored, */
+    RN_PURPOSE_COLOUR = 21,   /* brightness, contrast, saturation, hue, */
+    RN_PURPOSE_POLICY = 22,   /* RandAugment and TrivialAugment, */
+    RN_PURPOSE_ERASE = 23,    /* a part covered, */
+    RN_PURPOSE_CUTMIX = 24,   /* a part of another */
     RN_PURPOSE_TEST = 100     /* inputs of tests and benchmarks */
 } rn_purpose;
 

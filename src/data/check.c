@@ -1,6 +1,7 @@
 /* `data check`: decodes every item, then compares.
  *
- * Per item: empty, undecodable, silent (peak below -60 dBFS), one silent channel beside one above -40 dBFS, clipped (more than 0.1 % of the
+ * Per picture: empty, undecodable, one colour; per data set: some without colours among others. Between pictures as below.
+ * Per recording: empty, undecodable, silent (peak below -60 dBFS), one silent channel beside one above -40 dBFS, clipped (more than 0.1 % of the
  * samples in runs of three or more at full scale), too short. Between items: equal bytes, equal decoded samples; the same content under
  * two labels or in two parts is an error. Per class: fewer than three items or sources. Per data set: differing rates, a rate above
  * 48 kHz, what the listing found odd. Samples of items that are parts of one file are read in one pass; channels are looked at in the
@@ -15,6 +16,7 @@
 #include <sys/stat.h>
 #include <xxhash.h>
 
+#include "data/album.h"
 #include "data/level.h"
 #include "data/listing.h"
 #include "data/reading.h"
@@ -31,7 +33,7 @@ typedef struct rn_look {
     int empty, silent_channel; /* 1-based; 0: none */
     float peak;
     double clipped; /* share of samples */
-    char sound[33]; /* hash of the decoded samples */
+    char sound[33]; /* hash of the decoded samples or pixels */
 } rn_look;
 
 typedef struct rn_looking {
@@ -59,7 +61,10 @@ const char *rn_finding_name(rn_finding_kind kind)
                                                      [RN_FIND_DUPLICATE_SOUND] = "duplicate_sound",
                                                      [RN_FIND_EXTENSION] = "extension",
                                                      [RN_FIND_LISTING] = "listing",
-                                                     [RN_FIND_BAND] = "band"};
+                                                     [RN_FIND_BAND] = "band",
+                                                     [RN_FIND_ONE_COLOUR] = "one_colour",
+                                                     [RN_FIND_GREY] = "grey",
+                                                     [RN_FIND_DUPLICATE_PIXELS] = "duplicate_pixels"};
     return (int)kind >= 0 && kind < RN_FIND_KINDS ? names[kind] : "unknown";
 }
 
@@ -129,9 +134,11 @@ static void look_at_file(void *context, int first, int end)
         else {
             /* A file without a byte, or one that decodes to nothing: both are empty. */
             rn_sound_info info;
-            l->looks[i].empty =
-                file_is_empty(l->dataset->items[i].path) || !status ||
-                (status == RN_ERR_DATA && !rn_sound_probe(l->dataset->items[i].path, &l->dataset->sound, &info, NULL) && info.seconds == 0);
+            rn_sound_options options;
+            const char *path = l->dataset->items[i].path;
+            rn_reading_options(l->dataset, i, &options);
+            l->looks[i].empty = file_is_empty(path) || !status ||
+                                (status == RN_ERR_DATA && !rn_sound_probe(path, &options, &info, NULL) && info.seconds == 0);
         }
         rn_sound_free(&sound);
     }
@@ -158,6 +165,43 @@ static void look_at_array(void *context, int first, int end)
         else
             l->looks[i].empty = !d->items[i].tensor && file_is_empty(d->items[i].path);
         free(owned);
+    }
+}
+
+static void look_at_pixels(rn_looking *l, int item, const rn_image *image)
+{
+    size_t count = (size_t)image->height * (size_t)image->width;
+    const unsigned char *p = image->pixels;
+    uint64_t sum = 0;
+    int grey = 1;
+    for (size_t i = 0; i < count; i++, p += 3) {
+        sum += (uint64_t)p[0] + p[1] + p[2];
+        grey &= p[0] == p[1] && p[1] == p[2];
+    }
+    XXH128_hash_t hash = XXH3_128bits(image->pixels, 3 * count);
+    rn_hash_text(hash.high64, hash.low64, l->looks[item].sound);
+    l->looks[item].peak = rn_image_is_one_colour(image) ? 0 : 1;
+    l->check->heights[item] = image->height;
+    l->check->widths[item] = image->width;
+    l->check->grey[item] = (unsigned char)grey;
+    l->check->level_db[item] = (double)sum / (3.0 * (double)count);
+}
+
+static void look_at_picture(void *context, int first, int end)
+{
+    rn_looking *l = context;
+    const rn_dataset *d = l->dataset;
+    const rn_image_options options = {.channels = 3, .most_pixels = d->most_pixels};
+    for (int i = first; i < end; i++) {
+        rn_error err = {0};
+        rn_image image;
+        int status = rn_album_read(d, i, &options, &image, &err);
+        rn_failure_note(&l->looks[i].failure, &err, status);
+        if (!status)
+            look_at_pixels(l, i, &image);
+        else
+            l->looks[i].empty = !d->items[i].bytes && file_is_empty(d->items[i].path);
+        rn_image_free(&image);
     }
 }
 
@@ -228,6 +272,7 @@ static void add(rn_findings *f, rn_finding_kind kind, int item, int other, const
 
 static void find_in_items(rn_findings *f, const rn_dataset *d, const rn_look *looks, double min_seconds)
 {
+    rn_kind kind = rn_dataset_kind(d);
     for (int i = 0; i < d->count; i++) {
         const rn_look *look = &looks[i];
         rn_title t;
@@ -237,6 +282,10 @@ static void find_in_items(rn_findings *f, const rn_dataset *d, const rn_look *lo
         else if (look->failure.code)
             add(f, RN_FIND_UNDECODABLE, i, -1, "%s", look->failure.text ? look->failure.text : name);
         if (look->empty || look->failure.code)
+            continue;
+        if (kind == RN_PICTURES && look->peak == 0)
+            add(f, RN_FIND_ONE_COLOUR, i, -1, "%.200s: one colour throughout (what is in its transparency is not used)", name);
+        if (kind == RN_PICTURES)
             continue;
         if (look->peak < RN_SILENT_PEAK && !d->c)
             add(f, RN_FIND_SILENT, i, -1, "%.200s: silent (peak below -60 dB of full scale)", name);
@@ -277,7 +326,7 @@ static void find_pair(rn_findings *f, const rn_dataset *d, int item, int other, 
     const rn_item *a = &d->items[item], *b = &d->items[other];
     rn_title at, bt;
     const char *an = title(a, &at), *bn = title(b, &bt);
-    const char *what = kind == RN_FIND_DUPLICATE_BYTES ? "bytes" : "decoded samples";
+    const char *what = kind == RN_FIND_DUPLICATE_BYTES ? "bytes" : kind == RN_FIND_DUPLICATE_PIXELS ? "pixels" : "decoded samples";
     if (strcmp(rn_item_label_text(d, a), rn_item_label_text(d, b)))
         add(f, RN_FIND_CONFLICT, item, other, "%.90s (%.30s) and %.90s (%.30s) have the same %s and two labels", an,
             rn_item_label_text(d, a), bn, rn_item_label_text(d, b), what);
@@ -309,7 +358,10 @@ static void find_duplicates(rn_findings *f, const rn_dataset *d, const rn_look *
         const rn_item *a = &d->items[list[head].item], *b = &d->items[list[i].item];
         if (by_sound && !strcmp(a->hash, b->hash) && a->start_s == b->start_s && a->end_s == b->end_s)
             continue;
-        find_pair(f, d, list[head].item, list[i].item, by_sound ? RN_FIND_DUPLICATE_SOUND : RN_FIND_DUPLICATE_BYTES);
+        find_pair(f, d, list[head].item, list[i].item,
+                  !by_sound                           ? RN_FIND_DUPLICATE_BYTES
+                  : rn_dataset_kind(d) == RN_PICTURES ? RN_FIND_DUPLICATE_PIXELS
+                                                      : RN_FIND_DUPLICATE_SOUND);
     }
 }
 
@@ -325,8 +377,15 @@ static int compare_pairs(const void *a, const void *b)
     return order ? order : strcmp(p->source, q->source);
 }
 
+/* Did the item decode? Arrays are not asked. */
+static int is_usable(const rn_dataset *d, const rn_check *check, int item)
+{
+    rn_kind kind = rn_dataset_kind(d);
+    return kind == RN_ARRAYS || (kind == RN_PICTURES ? check->heights[item] > 0 : check->seconds[item] > 0);
+}
+
 /* Items and sources per class among items that decode. */
-static int count_sources(const rn_dataset *d, const double *seconds, const rn_look *looks, int *items, int *sources, rn_error *err)
+static int count_sources(const rn_dataset *d, const rn_check *check, const rn_look *looks, int *items, int *sources, rn_error *err)
 {
     size_t total = 0;
     int count = 0, n;
@@ -339,7 +398,7 @@ static int count_sources(const rn_dataset *d, const double *seconds, const rn_lo
         return rn_error_memory(err, "counting sources", (unsigned long long)total * sizeof *list);
     for (int i = 0; i < d->count; i++) {
         const int *labels = rn_item_classes(d, &d->items[i], &n);
-        int usable = looks ? !looks[i].failure.code && !looks[i].empty : d->c || seconds[i] > 0;
+        int usable = looks ? !looks[i].failure.code && !looks[i].empty : is_usable(d, check, i);
         for (int k = 0; usable && k < n; k++)
             list[count++] = (rn_pair_of){labels[k], i, d->items[i].source};
     }
@@ -416,6 +475,20 @@ static void find_rates(rn_findings *f, const rn_dataset *d)
     free(sorted);
 }
 
+static void find_grey(rn_findings *f, const rn_dataset *d)
+{
+    int grey = 0, first = -1, pictures = 0;
+    for (int i = 0; i < d->count; i++) {
+        pictures += f->check->heights[i] > 0;
+        if (f->check->grey[i] && !grey++)
+            first = i;
+    }
+    if (grey && grey < pictures)
+        add(f, RN_FIND_GREY, first, -1,
+            "%d of %d pictures have no colours (first: %.100s): a network may learn that; --in-channels 1 trains on grey alone", grey,
+            pictures, d->items[first].name);
+}
+
 static int compare_findings(const void *a, const void *b)
 {
     const rn_finding *p = a, *q = b;
@@ -437,6 +510,7 @@ static int find_all(rn_check *check, const rn_dataset *d, const rn_look *looks, 
     find_duplicates(&f, d, looks, 1, list);
     find_few(&f, d, looks);
     find_rates(&f, d);
+    find_grey(&f, d);
     for (int i = 0; i < d->warnings_count; i++)
         add(&f, i >= d->warnings_count - d->warnings_extensions ? RN_FIND_EXTENSION : RN_FIND_LISTING, -1, -1, "%s", d->warnings[i]);
     if (check->findings_count)
@@ -474,8 +548,11 @@ int rn_check_run(rn_dataset *d, double min_seconds, rn_pool *pool, rn_progress_f
         check->seconds = calloc(n, sizeof *check->seconds);
         check->rates = calloc(n, sizeof *check->rates);
         check->level_db = malloc(n * sizeof *check->level_db);
+        check->heights = calloc(n, sizeof *check->heights);
+        check->widths = calloc(n, sizeof *check->widths);
+        check->grey = calloc(n, sizeof *check->grey);
     }
-    if (!check || !looks || !check->seconds || !check->rates || !check->level_db) {
+    if (!check || !looks || !check->seconds || !check->rates || !check->level_db || !check->heights || !check->widths || !check->grey) {
         status = rn_error_memory(err, "the check", n * (sizeof *looks + 20));
         goto fail;
     }
@@ -487,7 +564,9 @@ int rn_check_run(rn_dataset *d, double min_seconds, rn_pool *pool, rn_progress_f
     if (!hashed && (status = rn_dataset_hash(d, pool, err)) == RN_ERR_MEMORY)
         goto fail;
     rn_looking looking = {d, check, looks};
-    status = rn_reading_all(d, 0, pool, d->c ? look_at_array : look_at_file, &looking, progress, context, err);
+    rn_kind kind = rn_dataset_kind(d);
+    rn_visit_fn look = kind == RN_PICTURES ? look_at_picture : kind == RN_ARRAYS ? look_at_array : look_at_file;
+    status = rn_reading_all(d, 0, pool, look, &looking, progress, context, err);
     for (size_t i = 0; i < n && !status; i++)
         if (looks[i].failure.code == RN_ERR_MEMORY)
             status = rn_error_set(err, RN_ERR_MEMORY, "%s",
@@ -515,6 +594,9 @@ void rn_check_close(rn_check **check)
     free(c->seconds);
     free(c->rates);
     free(c->level_db);
+    free(c->heights);
+    free(c->widths);
+    free(c->grey);
     free(c);
     *check = NULL;
 }
@@ -533,7 +615,7 @@ static void stats_of(const rn_dataset *d, const rn_check *check, int label, doub
         const rn_item *item = &d->items[i];
         if (label >= 0 && !rn_item_has(d, item, label))
             continue;
-        if (!d->c && check->seconds[i] <= 0) {
+        if (!is_usable(d, check, i)) {
             s->bad++;
             continue;
         }
@@ -545,6 +627,12 @@ static void stats_of(const rn_dataset *d, const rn_check *check, int label, doub
             s->rate_low = check->rates[i];
         if (check->rates[i] > s->rate_high)
             s->rate_high = check->rates[i];
+        int h = check->heights[i], w = check->widths[i];
+        s->grey += check->grey[i];
+        s->height_low = s->height_low && s->height_low < h ? s->height_low : h;
+        s->width_low = s->width_low && s->width_low < w ? s->width_low : w;
+        s->height_high = s->height_high > h ? s->height_high : h;
+        s->width_high = s->width_high > w ? s->width_high : w;
     }
     s->items = (int)count;
     if (!count)
@@ -565,7 +653,7 @@ int rn_check_stats(const rn_dataset *d, const rn_check *check, rn_class_stats **
     if (!s || !lengths || !items || !sources)
         status = rn_error_memory(err, "figures per class", (unsigned long long)d->count * sizeof *lengths);
     else
-        status = count_sources(d, check->seconds, NULL, items, sources, err);
+        status = count_sources(d, check, NULL, items, sources, err);
     for (int c = 0; !status && c <= d->classes; c++) {
         stats_of(d, check, c < d->classes ? c : -1, lengths, &s[c]);
         if (c < d->classes)

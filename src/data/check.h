@@ -18,6 +18,9 @@ typedef enum rn_finding_kind {
     RN_FIND_EXTENSION,
     RN_FIND_LISTING,
     RN_FIND_BAND, /* rates that differ or are above 48 kHz */
+    RN_FIND_ONE_COLOUR,
+    RN_FIND_GREY, /* pictures without colours among others */
+    RN_FIND_DUPLICATE_PIXELS,
     RN_FIND_KINDS
 } rn_finding_kind;
 
@@ -34,6 +37,9 @@ typedef struct rn_check {
     int items, classes;
     double *seconds;  /* [items]; 0 where it does not decode, and for arrays */
     int *rates;       /* [items] Hz; 0 likewise */
+    int *heights, *widths; /* [items] of pictures; 0 where one does not decode, and for others */
+    unsigned char *grey;   /* [items] 1: a picture whose pixels have no colours */
+    /* Of a picture instead: its mean brightness, 0 to 255. */
     double *level_db; /* [items] 5th-percentile frame level, the number of the one-number classifier (data/level.h); NaN likewise */
     /* Nearest neighbours (k = 25) on level_db alone: on test if there are parts, else in 5 folds by source. */
     double level_accuracy, level_macro;
@@ -56,6 +62,8 @@ typedef struct rn_class_stats {
     int parts[RN_PARTS];     /* items by part */
     double seconds, shortest_s, median_s, longest_s;
     int rate_low, rate_high; /* Hz */
+    int grey;                /* pictures without colours */
+    int height_low, height_high, width_low, width_high;
 } rn_class_stats;
 /* stats [classes + 1], malloc'ed, the caller's; the last is of all classes together. */
 int rn_check_stats(const rn_dataset *dataset, const rn_check *check, rn_class_stats **stats, rn_error *err);

@@ -1,6 +1,7 @@
-/* A data set: opening by kind, the caller's tensors, content hashes, closing. Listing is in folder.c, manifest.c and tables.c.
+/* A data set: opening by kind, the caller's tensors, content hashes, closing. Listing is in folder.c, manifest.c, tables.c, idx.c, cifar.c, shards.c and kaldi.c.
  *
- * Hashes are XXH3-128 of the file's bytes, read in pieces of 256 KiB, one task per file; items that are stretches of one file share it. */
+ * Hashes are XXH3-128 of the file's bytes, read in pieces of 256 KiB, one task per file; items that are stretches of one file share it. Of
+ * items in memory the values are hashed. */
 #include "data/dataset.h"
 
 #include <errno.h>
@@ -16,6 +17,7 @@
 
 #include "base/file.h"
 #include "data/listing.h"
+#include "media/image.h"
 
 const char *rn_text_extension(const char *path)
 {
@@ -49,6 +51,54 @@ const char *rn_part_name(rn_part part)
     return part == RN_PART_TRAIN ? "train" : part == RN_PART_VALIDATION ? "validation" : part == RN_PART_TEST ? "test" : "";
 }
 
+/* Tables come last: the packed sets have lists of labels that look like one. */
+static int list_folder(rn_listing *l, const char *path, rn_error *err)
+{
+    static int (*const readers[])(rn_listing *, const char *, int *, rn_error *) = {
+        rn_listing_idx, rn_listing_cifar, rn_listing_shard_folder, rn_listing_kaldi, rn_listing_tables};
+    int found = 0, status = 0;
+    for (size_t i = 0; i < sizeof readers / sizeof *readers && !found && !status; i++)
+        status = readers[i](l, path, &found, err);
+    return status || found ? status : rn_listing_folder(l, path, err);
+}
+
+rn_part rn_part_of_name(const char *name)
+{
+    for (const char *at = name; *at; at++) {
+        char word[16];
+        size_t length = strspn(at, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789");
+        rn_part part = RN_PART_NONE;
+        if (length && length < sizeof word) {
+            snprintf(word, sizeof word, "%.*s", (int)length, at);
+            if (!strcasecmp(word, "t10k"))
+                return RN_PART_TEST;
+            if (!rn_part_parse(word, &part) && part != RN_PART_NONE)
+                return part;
+        }
+        at += length;
+        if (!*at)
+            break;
+    }
+    return RN_PART_NONE;
+}
+
+/* What DATA is, by its name alone where it is a file. */
+static int list_file(rn_listing *l, const char *path, rn_error *err)
+{
+    static const struct {
+        const char *extension;
+        int (*list)(rn_listing *, const char *, rn_error *);
+    } readers[] = {{"txt", rn_listing_table},        {"tsv", rn_listing_table},         {"csv", rn_listing_csv},
+                   {"jsonl", rn_listing_json_lines}, {"ndjson", rn_listing_json_lines}, {"list", rn_listing_list}};
+    const char *extension = rn_text_extension(path);
+    if (rn_is_tar(path))
+        return rn_listing_shards(l, path, err);
+    for (size_t i = 0; i < sizeof readers / sizeof *readers; i++)
+        if (!strcasecmp(extension, readers[i].extension))
+            return readers[i].list(l, path, err);
+    return rn_error_set(err, RN_ERR_DATA, "%.400s: DATA is %s", path, RN_DATA_IS);
+}
+
 int rn_dataset_open(rn_dataset **dataset, const char *path, const rn_sound_options *sound, rn_error *err)
 {
     rn_listing l = {0};
@@ -56,28 +106,37 @@ int rn_dataset_open(rn_dataset **dataset, const char *path, const rn_sound_optio
     *dataset = NULL;
     if (!path || !*path)
         return rn_error_set(err, RN_ERR_ARG, "no data set named; DATA is %s", RN_DATA_IS);
-    if (stat(path, &info))
-        return rn_error_set(err, RN_ERR_IO, "%.500s: %s", path, rn_errno_text(errno));
-    int tables = 0, status = rn_listing_start(&l, path, sound, err);
-    const char *extension = rn_text_extension(path);
-    if (status)
-        ;
-    else if (S_ISDIR(info.st_mode)) {
-        status = rn_listing_tables(&l, path, &tables, err);
-        if (!status && !tables)
-            status = rn_listing_folder(&l, path, err);
-    } else if (!strcasecmp(extension, "txt") || !strcasecmp(extension, "tsv"))
-        status = rn_listing_table(&l, path, err);
-    else if (!strcasecmp(extension, "csv"))
-        status = rn_listing_csv(&l, path, err);
-    else if (!strcasecmp(extension, "jsonl") || !strcasecmp(extension, "ndjson"))
-        status = rn_listing_json_lines(&l, path, err);
-    else
-        status = rn_error_set(err, RN_ERR_DATA, "%.400s: DATA is %s", path, RN_DATA_IS);
+    int pattern = rn_is_tar(path) && strchr(path, '{'), missing = stat(path, &info) ? errno : 0;
+    if (missing && !pattern)
+        return rn_error_set(err, RN_ERR_IO, "%.500s: %s", path, rn_errno_text(missing));
+    int status = rn_listing_start(&l, path, sound, err);
+    if (!status)
+        status = !missing && S_ISDIR(info.st_mode) ? list_folder(&l, path, err) : list_file(&l, path, err);
     if (!status)
         status = rn_listing_finish(&l, dataset, err);
     rn_listing_drop(&l);
     return status;
+}
+
+rn_kind rn_item_kind(const rn_item *item)
+{
+    /* a member is known by its own name, not by the archive's */
+    const char *path = item->bytes > 0 ? item->name : item->path;
+    if (item->pixels)
+        return RN_PICTURES;
+    if (item->tensor || !strcasecmp(rn_text_extension(path), "npy"))
+        return RN_ARRAYS;
+    return rn_image_known(path) ? RN_PICTURES : RN_SOUND;
+}
+
+const char *rn_kind_name(rn_kind kind)
+{
+    return kind == RN_PICTURES ? "pictures" : kind == RN_ARRAYS ? "arrays" : "recordings";
+}
+
+rn_kind rn_dataset_kind(const rn_dataset *d)
+{
+    return d->count ? rn_item_kind(&d->items[0]) : RN_SOUND;
 }
 
 static int fill_tensor_items(rn_dataset *d, const float *x, const int *labels, const char *const *sources, rn_error *err)
@@ -163,6 +222,9 @@ void rn_dataset_close(rn_dataset **dataset)
         free(d->labels[i]);
     for (int i = 0; i < d->warnings_count; i++)
         free(d->warnings[i]);
+    for (int i = 0; i < d->blocks_count; i++)
+        free(d->blocks[i]);
+    free(d->blocks);
     free(d->items);
     free(d->labels);
     free(d->warnings);
@@ -176,22 +238,25 @@ void rn_hash_text(uint64_t high, uint64_t low, char text[33])
     snprintf(text, 33, "%016llx%016llx", (unsigned long long)high, (unsigned long long)low);
 }
 
-int rn_hash_file(const char *path, char text[33])
+int rn_hash_file(const char *path, int64_t offset, int64_t bytes, char text[33])
 {
     enum { PIECE = 1 << 18 };
     XXH3_state_t *state = XXH3_createState();
     unsigned char *piece = malloc(PIECE);
     int number = 0, file = -1;
+    int64_t left = bytes > 0 ? bytes : INT64_MAX;
     ssize_t got = 0;
     if (!state || !piece)
         number = ENOMEM;
-    else if ((file = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+    else if ((file = open(path, O_RDONLY | O_CLOEXEC)) < 0 || (offset && lseek(file, offset, SEEK_SET) < 0))
         number = errno;
     if (!number) {
         XXH3_128bits_reset(state);
-        while ((got = read(file, piece, PIECE)) > 0 || (got < 0 && errno == EINTR))
-            if (got > 0)
+        while (left > 0 && ((got = read(file, piece, left < PIECE ? (size_t)left : PIECE)) > 0 || (got < 0 && errno == EINTR)))
+            if (got > 0) {
                 XXH3_128bits_update(state, piece, (size_t)got);
+                left -= got;
+            }
         number = got < 0 ? errno : 0;
     }
     if (!number) {
@@ -217,16 +282,17 @@ static void hash_task(void *context, int task, int thread)
     rn_hashing *h = context;
     rn_item *item = &h->dataset->items[h->order[h->first[task]]];
     (void)thread;
-    if (item->tensor) {
-        size_t size = (size_t)h->dataset->c * (size_t)h->dataset->h * (size_t)h->dataset->w * sizeof *item->tensor;
-        XXH128_hash_t hash = XXH3_128bits(item->tensor, size);
+    if (item->tensor || item->pixels) {
+        size_t size = (size_t)h->dataset->c * (size_t)h->dataset->h * (size_t)h->dataset->w;
+        XXH128_hash_t hash = item->pixels ? XXH3_128bits(item->pixels, size) : XXH3_128bits(item->tensor, size * sizeof *item->tensor);
         rn_hash_text(hash.high64, hash.low64, item->hash);
     } else
-        h->failed[task] = rn_hash_file(item->path, item->hash);
+        h->failed[task] = rn_hash_file(item->path, item->offset, item->bytes, item->hash);
 }
 
 typedef struct rn_path_index {
     const char *path;
+    int64_t offset;
     int item;
 } rn_path_index;
 
@@ -234,6 +300,8 @@ static int compare_paths(const void *a, const void *b)
 {
     const rn_path_index *p = a, *q = b;
     int order = strcmp(p->path, q->path);
+    if (!order)
+        order = (p->offset > q->offset) - (p->offset < q->offset);
     return order ? order : (p->item > q->item) - (p->item < q->item);
 }
 
@@ -249,11 +317,11 @@ static int hash_items(rn_dataset *d, rn_pool *pool, int *bad, rn_error *err)
         goto fail;
     }
     for (int i = 0; i < d->count; i++)
-        paths[i] = (rn_path_index){d->items[i].path, i};
+        paths[i] = (rn_path_index){d->items[i].path, d->items[i].offset, i};
     qsort(paths, n, sizeof *paths, compare_paths);
     for (int i = 0; i < d->count; i++) {
         order[i] = paths[i].item;
-        if (!i || strcmp(paths[i].path, paths[i - 1].path))
+        if (!i || strcmp(paths[i].path, paths[i - 1].path) || paths[i].offset != paths[i - 1].offset)
             first[files++] = i;
     }
     first[files] = d->count;
@@ -291,6 +359,11 @@ int rn_dataset_hash_skip_bad(rn_dataset *d, rn_pool *pool, int *bad, rn_error *e
 {
     *bad = 0;
     return hash_items(d, pool, bad, err);
+}
+
+int rn_item_same_file(const rn_item *a, const rn_item *b)
+{
+    return a->offset == b->offset && !strcmp(a->path, b->path);
 }
 
 int rn_dataset_sources(const rn_dataset *d)

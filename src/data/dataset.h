@@ -1,5 +1,5 @@
-/* A data set: items with labels and sources, listed in byte order, from a folder, a manifest, tables of selections, or the
- * caller's tensors. */
+/* A data set: items with labels and sources, listed in byte order, from a folder, a manifest, tables of selections, a set that comes packed
+ * (MNIST, CIFAR), or the caller's tensors. */
 #ifndef RN_DATA_DATASET_H
 #define RN_DATA_DATASET_H
 
@@ -24,13 +24,18 @@ typedef struct rn_item {
     /* Items of one source stay in one part. Default: the path without extension; in a folder that below the class's folder
      * (robin/0413.wav and wren/0413.wav share a source), in a manifest as it is written there. */
     char *source;
-    double start_s, end_s; /* a segment of the file; end 0: to its end */
-    double weight;         /* 1 */
-    rn_part part;          /* from the manifest's `split` column, or from a split; RN_PART_NONE */
-    char hash[33];         /* XXH3-128 of the file's bytes, hex; "" until rn_dataset_hash */
-    const float *tensor;   /* the caller's memory, [c][h][w]; NULL for files */
-    unsigned char bad;     /* set by --skip-bad after a failed decode: left out and counted */
+    double start_s, end_s;       /* a segment of the file; end 0: to its end */
+    double weight;               /* 1 */
+    rn_part part;                /* from the manifest's `split` column, or from a split; RN_PART_NONE */
+    char hash[33];               /* XXH3-128 of the file's bytes, hex; "" until rn_dataset_hash */
+    const float *tensor;         /* the caller's memory, [c][h][w]; NULL for files */
+    int64_t offset, bytes;       /* bytes > 0: the encoded file is this part of `path` (a tar's member) */
+    const unsigned char *pixels; /* raw 8-bit [c][h][w] in the data set's memory; NULL for files */
+    unsigned char bad;           /* set by --skip-bad after a failed decode: left out and counted */
 } rn_item;
+
+/* A network has one kind of input. */
+typedef enum rn_kind { RN_SOUND, RN_PICTURES, RN_ARRAYS } rn_kind;
 
 typedef struct rn_dataset {
     char *path;
@@ -39,22 +44,28 @@ typedef struct rn_dataset {
     char **labels;          /* byte order */
     int several;            /* items have any number of labels, or none */
     rn_sound_options sound; /* raw format, channel; rate 0 */
-    int c, h, w;            /* of tensor items and .npy items; 0 for sound */
+    int64_t most_pixels;    /* of a picture; 0: RN_IMAGE_PIXELS */
+    int c, h, w;            /* of tensor items, .npy items and pixels; 0 for files of sound and pictures */
+    unsigned char **blocks; /* memory that items' pixels lie in; freed with the data set */
+    int blocks_count;
     int warnings_count;
     char **warnings;         /* symlink loops, names twin in NFC and NFD, unknown extensions */
     int warnings_extensions; /* so many of the last warnings are about unknown extensions */
 } rn_dataset;
 
-/* DATA is a folder with one sub-folder per class, a manifest (.csv, .jsonl), a table of selections (.txt, .tsv; tables.c), or a folder without
- * sub-folders that has such tables in it. Errors: no class, one class, unknown columns, missing
+/* DATA is a folder with one sub-folder per class, a manifest (.csv, .jsonl), a table of selections (.txt, .tsv; tables.c), a folder without
+ * sub-folders that has such tables in it, or a folder with MNIST's files (idx.c). Errors: no class, one class, unknown columns, missing
  * files. Items are sorted by name, start and end in bytes, whatever the order of the folder or manifest. */
 int rn_dataset_open(rn_dataset **dataset, const char *path, const rn_sound_options *sound, rn_error *err);
 /* The caller's tensors, borrowed: x [n][c][h][w], labels [n] in [0, classes). sources may be NULL. */
 int rn_dataset_from_tensors(rn_dataset **dataset, const float *x, const int *labels, int n, int c, int h, int w,
                             const char *const *label_names, int classes, const char *const *sources, rn_error *err);
+const char *rn_kind_name(rn_kind kind);                                 /* "recordings", "pictures", "arrays" */
+rn_kind rn_dataset_kind(const rn_dataset *dataset);                     /* of its first item: all are of one */
 int rn_dataset_hash(rn_dataset *dataset, rn_pool *pool, rn_error *err); /* fills every item's hash; all that can be, before an error */
 /* The same, but a file that cannot be read is marked bad and counted instead of being an error (--skip-bad). */
 int rn_dataset_hash_skip_bad(rn_dataset *dataset, rn_pool *pool, int *bad, rn_error *err);
+int rn_item_same_file(const rn_item *a, const rn_item *b); /* stretches of one file, or of one part of a file */
 int rn_dataset_sources(const rn_dataset *dataset); /* how many different sources; -1 if memory is out */
 void rn_dataset_close(rn_dataset **dataset);
 

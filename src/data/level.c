@@ -70,7 +70,7 @@ static void measure_file(void *context, int first, int end)
 int rn_level_measure(const rn_dataset *dataset, rn_pool *pool, rn_progress_fn progress, void *context, double *level_db, rn_error *err)
 {
     rn_measuring m = {dataset, level_db};
-    if (!dataset->c)
+    if (rn_dataset_kind(dataset) == RN_SOUND)
         return rn_reading_all(dataset, 0, pool, measure_file, &m, progress, context, err);
     for (int i = 0; i < dataset->count; i++)
         level_db[i] = NAN;

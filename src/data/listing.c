@@ -10,6 +10,7 @@
 
 #include "base/utf8.h"
 #include "formats/npy.h"
+#include "media/image.h"
 
 int rn_listing_start(rn_listing *l, const char *path, const rn_sound_options *sound, rn_error *err)
 {
@@ -20,6 +21,8 @@ int rn_listing_start(rn_listing *l, const char *path, const rn_sound_options *so
     if (sound)
         l->dataset->sound = *sound;
     l->dataset->sound.rate = 0;
+    l->dataset->sound.offset = l->dataset->sound.bytes = 0;
+    l->dataset->sound.name = NULL;
     l->dataset->sound.start_s = l->dataset->sound.end_s = 0;
     return 0;
 }
@@ -79,6 +82,9 @@ int rn_listing_add(rn_listing *l, const rn_entry *entry, rn_error *err)
     item->end_s = entry->end_s;
     item->weight = entry->weight;
     item->part = entry->part;
+    item->offset = entry->offset;
+    item->bytes = entry->bytes;
+    item->pixels = entry->pixels;
     l->several |= entry->several;
     l->item_labels[d->count] = strdup(entry->label);
     d->count++; /* before the check: dropping the list frees what there is of this item */
@@ -124,7 +130,8 @@ static int raw_extension(const char *extension)
 int rn_listing_takes(const rn_listing *l, const char *path)
 {
     const char *extension = rn_text_extension(path);
-    return !strcasecmp(extension, "npy") || rn_sound_known(path) || (l->dataset->sound.raw != RN_RAW_NONE && raw_extension(extension));
+    return !strcasecmp(extension, "npy") || rn_sound_known(path) || rn_image_known(path) ||
+           (l->dataset->sound.raw != RN_RAW_NONE && raw_extension(extension));
 }
 
 int rn_listing_wants(rn_listing *l, const char *path, const char *name, rn_error *err)
@@ -181,6 +188,8 @@ static int compare_pairs(const void *a, const void *b)
     if (!order)
         order = strcmp(p->item.path, q->item.path);
     if (!order)
+        order = (p->item.offset > q->item.offset) - (p->item.offset < q->item.offset);
+    if (!order)
         order = (p->item.start_s > q->item.start_s) - (p->item.start_s < q->item.start_s);
     if (!order)
         order = (p->item.end_s > q->item.end_s) - (p->item.end_s < q->item.end_s);
@@ -211,7 +220,7 @@ static int drop_repeats(rn_listing *l, rn_error *err)
     int kept = 0, repeats = 0;
     for (int i = 0; i < d->count; i++) {
         rn_item *item = &d->items[i], *last = kept ? &d->items[kept - 1] : NULL;
-        if (last && !strcmp(last->path, item->path) && last->start_s == item->start_s && last->end_s == item->end_s) {
+        if (last && rn_item_same_file(last, item) && last->start_s == item->start_s && last->end_s == item->end_s) {
             int differ = strcmp(l->item_labels[kept - 1], l->item_labels[i]);
             if (differ && l->several) {
                 char *both = NULL;
@@ -345,29 +354,25 @@ static const char *text_of_label(const rn_dataset *d, int i)
     return d->labels[i];
 }
 
-/* Sound or arrays, not both: a network has one kind of input. The first array that can be read gives the shape of all. */
+/* Sound, pictures or arrays: a network has one kind of input. The first array that can be read gives the shape of all. */
 static int settle_kind(rn_dataset *d, rn_error *err)
 {
-    int arrays = 0, first_array = -1, first_sound = -1;
+    rn_kind kind = rn_dataset_kind(d);
     for (int i = 0; i < d->count; i++) {
-        int array = !strcasecmp(rn_text_extension(d->items[i].path), "npy");
-        arrays += array;
-        if (array && first_array < 0)
-            first_array = i;
-        if (!array && first_sound < 0)
-            first_sound = i;
+        rn_kind other = rn_item_kind(&d->items[i]);
+        if (other != kind)
+            return rn_error_set(err, RN_ERR_DATA, "%s: %s and %s in one data set (%.200s and %.200s); use one kind", d->path,
+                                rn_kind_name(kind), rn_kind_name(other), d->items[0].name, d->items[i].name);
+        if (kind != RN_SOUND && (d->items[i].start_s != 0 || d->items[i].end_s != 0))
+            return rn_error_set(err, RN_ERR_DATA, "%s: %.300s has start or end; %s are used whole", d->path, d->items[i].name,
+                                rn_kind_name(kind));
     }
-    if (!arrays)
+    if (kind != RN_ARRAYS)
         return 0;
-    if (arrays < d->count)
-        return rn_error_set(err, RN_ERR_DATA, "%s: arrays and recordings in one data set (%.200s and %.200s); use one kind", d->path,
-                            d->items[first_array].name, d->items[first_sound].name);
     rn_error first = {0};
     for (int i = 0; i < d->count; i++) {
-        if (d->items[i].start_s != 0 || d->items[i].end_s != 0)
-            return rn_error_set(err, RN_ERR_DATA, "%s: %.300s has start or end; arrays are used whole", d->path, d->items[i].name);
         if (d->c)
-            continue;
+            break;
         rn_array array = {0};
         rn_error *why = first.code ? NULL : &first;
         int code = rn_npy_read(d->items[i].path, &array, why), at = array.dims == 2 ? -1 : 0;
@@ -393,8 +398,7 @@ int rn_listing_finish(rn_listing *l, rn_dataset **dataset, rn_error *err)
                             "%s: no recording that can be decoded; files with the extension .%s were left out (first: %.200s)", d->path,
                             l->unknown[0].extension, l->unknown[0].first);
     if (!d->count)
-        return rn_error_set(err, RN_ERR_DATA,
-                            "%s: no recording in it; DATA is %s", d->path, RN_DATA_IS);
+        return rn_error_set(err, RN_ERR_DATA, "%s: no recording in it; DATA is %s", d->path, RN_DATA_IS);
     if ((status = sort_items(l, err)) || (status = drop_repeats(l, err)) ||
         (status = l->several ? rn_listing_number_several(l, err) : number_labels(l, err)) || (status = settle_kind(d, err)))
         return status;

@@ -86,7 +86,7 @@ int rn_loader_open(rn_loader **loader, rn_dataset *dataset, const rn_features *f
     rn_loader *l = calloc(1, sizeof *l);
     if (!l)
         return rn_error_memory(err, "the loader", sizeof *l);
-    int status = rn_supply_open(&l->supply, dataset, features, augment, options->min_seconds, options->cache_mb, err);
+    int status = rn_supply_open(&l->supply, dataset, features, augment, options, err);
     l->supply.skip_silent = options->skip_bad;
     if (status) {
         free(l);

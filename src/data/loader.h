@@ -4,7 +4,10 @@
 
 #include "data/dataset.h"
 #include "media/augment.h"
+#include "media/augment_picture.h"
 #include "media/features.h"
+
+#define RN_SCALES_MAX 8
 
 typedef struct rn_loader_options {
     uint64_t seed;
@@ -14,10 +17,14 @@ typedef struct rn_loader_options {
     int balance;        /* 1: balanced sampling (each class equally often) */
     int skip_bad;       /* a file that does not decode, or is silent, is skipped and counted; else one that does not decode is an error naming it */
     double min_seconds; /* shorter items count as bad; 0: 0.1 */
+    /* of pictures: how they become the network's input; what is drawn in training, NULL: nothing; how they are judged, 0: one crop */
+    const rn_pictures *pictures;
+    const rn_picture_augment *picture_augment;
+    int crops, scales_count, scales[RN_SCALES_MAX];
 } rn_loader_options;
 
 typedef struct rn_loader rn_loader;
-/* features is ignored for tensor data sets. The data set must outlive the loader and not change. */
+/* features and augment are for recordings (of an array, augment's masks alone): ignored for others. The data set must outlive the loader and not change. */
 int rn_loader_open(rn_loader **loader, rn_dataset *dataset, const rn_features *features, const rn_augment *augment,
                    const rn_loader_options *options, rn_error *err);
 void rn_loader_close(rn_loader **loader);

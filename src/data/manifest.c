@@ -1,7 +1,9 @@
 /* Manifests: CSV with a header line, or JSON Lines (one object a line).
  *
- * Columns or keys: path and label, or labels: several, separated by | or ; (labels.c; in JSON also a list), or none; optional split (train, validation, test), source, start and end (seconds; end empty or 0: to the
- * file's end), weight (above 0). id, duration, comment, note and notes, and names that begin with _ are passed over; any other name is
+ * Columns or keys: path and label, or labels: several, separated by | or ; (labels.c; in JSON also a list), or none; optional split (train,
+ * validation, test), source, start and end (seconds; end empty or 0: to the file's end), weight (above 0). What WeSpeaker (raw.list: key, wav, spk)
+ * and 3D-Speaker (ID,dur,path,start,stop,spk) call so is known by their names too. id, duration, comment, note and notes, and names that begin
+ * with _ are passed over; any other name is
  * refused, because a misspelt `source` would leak recordings between the parts without a sign. Relative paths begin at the manifest. */
 #include <errno.h>
 #include <jansson.h>
@@ -18,10 +20,17 @@ static const char *const COLUMN_NAMES[COLUMNS] = {"path", "label", "labels", "sp
 
 static int column_of(const char *name)
 {
-    static const char *const passed[] = {"id", "duration", "comment", "note", "notes"};
+    static const char *const passed[] = {"id", "duration", "comment", "note", "notes", "ID", "dur", "key", "vad"};
+    static const struct {
+        const char *name;
+        int column;
+    } others[] = {{"wav", PATH}, {"spk", LABEL}, {"stop", END}};
     for (int i = 0; i < COLUMNS; i++)
         if (!strcmp(name, COLUMN_NAMES[i]))
             return i;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (!strcmp(name, others[i].name))
+            return others[i].column;
     for (size_t i = 0; i < sizeof passed / sizeof *passed; i++)
         if (!strcmp(name, passed[i]))
             return PASSED;
@@ -69,7 +78,7 @@ int rn_text_number(const char *text, double *value)
     return 0;
 }
 
-static char *beside(const char *manifest, const char *path)
+char *rn_path_beside(const char *manifest, const char *path)
 {
     const char *slash = strrchr(manifest, '/');
     char *out = NULL;
@@ -82,8 +91,10 @@ static char *beside(const char *manifest, const char *path)
 
 int rn_listing_row(rn_listing *l, const char *manifest, long line, const rn_row *row, rn_error *err)
 {
-    rn_entry entry = {NULL,        row->path,    row->label,  row->source && *row->source ? row->source : NULL, row->start_s, row->end_s,
-                      row->weight, RN_PART_NONE, row->several};
+    rn_entry entry = {.name = row->path, .label = row->label, .weight = row->weight, .part = RN_PART_NONE, .several = row->several};
+    entry.source = row->source && *row->source ? row->source : NULL;
+    entry.start_s = row->start_s;
+    entry.end_s = row->end_s;
     if (!row->path || !*row->path)
         return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: no path", manifest, line);
     if (strlen(row->path) > 4095)
@@ -100,7 +111,7 @@ int rn_listing_row(rn_listing *l, const char *manifest, long line, const rn_row 
     if (!(row->weight > 0 && row->weight <= 1e6))
         return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: weight %g; it must be above 0 and at most 1e6", manifest, line,
                             row->weight);
-    char *path = beside(manifest, row->path);
+    char *path = rn_path_beside(manifest, row->path);
     if (!path)
         return rn_error_memory(err, "a path", strlen(row->path));
     struct stat info;
@@ -261,7 +272,12 @@ static int json_row(rn_listing *l, const char *manifest, long line, json_t *obje
                                   column >= START ? "a number" : "text");
             goto fail;
         }
-        *(column == PATH ? &row.path : column <= LABELS ? &row.label : column == SPLIT ? &row.split : &row.source) = text;
+        const char **slot = column == PATH ? &row.path : column <= LABELS ? &row.label : column == SPLIT ? &row.split : &row.source;
+        if (*slot) {
+            status = rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: \"%s\" comes twice, once under another name", manifest, line, key);
+            goto fail;
+        }
+        *slot = text;
     }
     status = rn_listing_row(l, manifest, line, &row, err);
 fail:

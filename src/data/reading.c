@@ -5,15 +5,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-int rn_reading_item(const rn_dataset *dataset, int item, int rate, int channel, rn_sound *out, rn_error *err)
+void rn_reading_options(const rn_dataset *dataset, int item, rn_sound_options *options)
 {
     const rn_item *i = &dataset->items[item];
-    rn_sound_options options = dataset->sound;
+    *options = dataset->sound;
+    options->rate = 0;
+    options->start_s = i->start_s;
+    options->end_s = i->end_s;
+    options->offset = i->offset;
+    options->bytes = i->bytes;
+    options->name = i->name;
+}
+
+int rn_reading_item(const rn_dataset *dataset, int item, int rate, int channel, rn_sound *out, rn_error *err)
+{
+    rn_sound_options options;
+    rn_reading_options(dataset, item, &options);
     options.rate = rate;
     options.channel = channel;
-    options.start_s = i->start_s;
-    options.end_s = i->end_s;
-    return rn_sound_read(i->path, &options, out, err);
+    return rn_sound_read(dataset->items[item].path, &options, out, err);
 }
 
 void rn_pass_close(rn_pass *pass)
@@ -39,11 +49,12 @@ static int64_t read_stream(rn_pass *pass, float *out, int64_t count, rn_error *e
 }
 
 /* 1 if the item could be read by going on in the stream. */
-static int read_on(rn_pass *pass, const rn_dataset *dataset, const rn_item *item, int channel, rn_sound *out)
+static int read_on(rn_pass *pass, const rn_dataset *dataset, int index, int channel, rn_sound *out)
 {
+    const rn_item *item = &dataset->items[index];
     if (!pass->stream) {
-        rn_sound_options options = dataset->sound;
-        options.rate = 0;
+        rn_sound_options options;
+        rn_reading_options(dataset, index, &options);
         options.channel = channel;
         options.start_s = options.end_s = 0;
         if (rn_sound_stream_open(&pass->stream, item->path, &options, NULL))
@@ -71,7 +82,7 @@ static int read_on(rn_pass *pass, const rn_dataset *dataset, const rn_item *item
 
 int rn_pass_read(rn_pass *pass, const rn_dataset *dataset, int item, int rate, int channel, rn_sound *out, rn_error *err)
 {
-    if (!read_on(pass, dataset, &dataset->items[item], channel, out)) {
+    if (!read_on(pass, dataset, item, channel, out)) {
         /* Overlapping parts, or a file that breaks off: the item by itself, and with it the right error. A stream that failed stays where
          * it broke off; another try would decode the file again up to there. */
         return rn_reading_item(dataset, item, rate, channel, out, err);
@@ -94,7 +105,7 @@ int rn_reading_files(const rn_dataset *dataset, int *first)
 {
     int files = 0;
     for (int i = 0; i < dataset->count; i++)
-        if (!i || dataset->items[i].tensor || strcmp(dataset->items[i].path, dataset->items[i - 1].path))
+        if (!i || dataset->items[i].tensor || dataset->items[i].pixels || !rn_item_same_file(&dataset->items[i], &dataset->items[i - 1]))
             first[files++] = i;
     first[files] = dataset->count;
     return files;

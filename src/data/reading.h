@@ -5,6 +5,9 @@
 
 #include "data/dataset.h"
 
+/* How an item's sound is read: its part of its file, the data set's channel and raw kind; rate 0. */
+void rn_reading_options(const rn_dataset *dataset, int item, rn_sound_options *options);
+
 /* One item by itself. rate 0: as the file has it. */
 int rn_reading_item(const rn_dataset *dataset, int item, int rate, int channel, rn_sound *out, rn_error *err);
 

@@ -7,6 +7,9 @@
  * without opening another gap moves. Items with equal hash, start and end count as one source, so that a copy under another name
  * never leaks.
  *
+ * Parts that the data set gives stay. Where it gives every item one, and none is validation (MNIST and many others come as train and test),
+ * the validation part is drawn out of the training part in the same way, as the share of validation in the two.
+ *
  * split.csv: part,label,hash,start,end,path; times in seconds with up to nine decimals (items are told apart to the nanosecond). */
 #include "data/split.h"
 
@@ -329,19 +332,53 @@ static int check_cover(const rn_splitting *s, rn_error *err)
     return 0;
 }
 
+static int lacks_validation_alone(const rn_splitting *s)
+{
+    for (int i = 0; i < s->count; i++)
+        if (s->sources[i].part == RN_PART_NONE || s->sources[i].part == RN_PART_VALIDATION)
+            return 0;
+    return s->share[RN_PART_VALIDATION] > 0;
+}
+
+/* The training part is taken apart again, and nothing more goes to the test part. */
+static void open_training_part(rn_splitting *s)
+{
+    double two = s->share[RN_PART_TRAIN] + s->share[RN_PART_VALIDATION];
+    s->share[RN_PART_TRAIN] /= two;
+    s->share[RN_PART_VALIDATION] /= two;
+    s->share[RN_PART_TEST] = 0;
+    for (int i = 0; i < s->count; i++)
+        if (s->sources[i].part == RN_PART_TRAIN)
+            s->sources[i].part = RN_PART_NONE;
+}
+
+/* Items that each part should have of each class, among those that are to be placed. Added, not multiplied: a last bit decides between equals. */
+static void set_wishes(rn_splitting *s, int opened)
+{
+    int row = s->dataset->classes + 1, count;
+    for (int i = 0; i < s->count; i++)
+        for (int m = s->sources[i].begin; m < s->sources[i].end && !(opened && s->sources[i].part != RN_PART_NONE); m++) {
+            const int *labels = classes_of(s, m, &count);
+            for (int k = 0; k < count; k++)
+                for (int p = 0; p < RN_PARTS; p++)
+                    s->wish[p * row + labels[k]] += s->share[p];
+        }
+}
+
 static int assign(rn_splitting *s, uint64_t seed, rn_error *err)
 {
     rn_dataset *d = s->dataset;
     int status;
     if ((status = group_items(s, err)) || (status = list_sources(s, err)))
         return status;
+    int opened = lacks_validation_alone(s);
+    double test = s->share[RN_PART_TEST];
+    if (opened)
+        open_training_part(s);
     count_items(s);
     if ((status = order_sources(s, seed, err)))
         return status;
-    for (int c = 0; c <= d->classes; c++)
-        for (int p = 0; p < RN_PARTS; p++)
-            for (int k = 0; k < s->total[c]; k++) /* added, not multiplied: a last bit decides between equals */
-                s->wish[p * (d->classes + 1) + c] += s->share[p];
+    set_wishes(s, opened);
     unsigned char *fixed = calloc((size_t)s->count, 1);
     if (!fixed)
         return rn_error_memory(err, "the parts", (unsigned long long)s->count);
@@ -358,6 +395,7 @@ static int assign(rn_splitting *s, uint64_t seed, rn_error *err)
         count_source(s, source, source->part, 1);
     }
     close_gaps(s, fixed);
+    s->share[RN_PART_TEST] = test;
     free(fixed);
     if ((status = check_cover(s, err)))
         return status;

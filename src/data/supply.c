@@ -14,8 +14,8 @@
 #include "formats/npy.h"
 #include "media/filters.h"
 
-int rn_supply_open(rn_supply *s, rn_dataset *dataset, const rn_features *features, const rn_augment *augment, double min_seconds,
-                   int cache_mb, rn_error *err)
+int rn_supply_open(rn_supply *s, rn_dataset *dataset, const rn_features *features, const rn_augment *augment,
+                   const rn_loader_options *options, rn_error *err)
 {
     int status = 0;
     memset(s, 0, sizeof *s);
@@ -25,15 +25,18 @@ int rn_supply_open(rn_supply *s, rn_dataset *dataset, const rn_features *feature
     s->unsplit = 1;
     for (int i = 0; i < dataset->count && s->unsplit; i++)
         s->unsplit = dataset->items[i].part == RN_PART_NONE;
-    s->min_seconds = min_seconds > 0 ? min_seconds : 0.1;
-    s->kept_limit = cache_mb > 0 ? (size_t)cache_mb << 20 : 0;
+    s->min_seconds = options->min_seconds > 0 ? options->min_seconds : 0.1;
+    s->kept_limit = options->cache_mb > 0 ? (size_t)options->cache_mb << 20 : 0;
     if (augment)
         s->augment = *augment;
     else
         rn_augment_none(&s->augment);
     if (!(s->kept = calloc((size_t)dataset->count, sizeof *s->kept)))
         status = rn_error_memory(err, "the list of cached items", (unsigned long long)dataset->count * sizeof *s->kept);
-    else if (dataset->c) {
+    else if (rn_dataset_kind(dataset) == RN_PICTURES) {
+        if (!(status = rn_album_open(&s->album, dataset, options, err)))
+            rn_album_size(s->album, &s->c, &s->h, &s->w);
+    } else if (dataset->c) {
         s->c = dataset->c;
         s->h = dataset->h;
         s->w = dataset->w;
@@ -66,6 +69,7 @@ void rn_supply_close(rn_supply *s)
     free(s->kept);
     rn_noise_free(s->noises, s->noise_count);
     rn_extractor_close(&s->extractor);
+    rn_album_close(&s->album);
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->pass);
     memset(s, 0, sizeof *s);
@@ -149,10 +153,10 @@ static int check_item(rn_supply *s, int item, const float *samples, int64_t coun
     const rn_item *i = &s->dataset->items[item];
     double seconds = (double)count / s->features.rate;
     if (seconds < s->min_seconds || rn_features_frames(&s->features, count) < 1)
-        return rn_error_set(err, RN_ERR_DATA, "%.600s: %.3f s is too short (the least is %.3f s)", i->path, seconds,
+        return rn_error_set(err, RN_ERR_DATA, "%.600s: %.3f s is too short (the least is %.3f s)", i->bytes ? i->name : i->path, seconds,
                             s->min_seconds > s->features.window_ms / 1000 ? s->min_seconds : s->features.window_ms / 1000);
     if (s->skip_silent && is_silent(samples, count))
-        return rn_error_set(err, RN_ERR_DATA, "%.600s: silent (peak below -60 dB of full scale)", i->path);
+        return rn_error_set(err, RN_ERR_DATA, "%.600s: silent (peak below -60 dB of full scale)", i->bytes ? i->name : i->path);
     pthread_mutex_lock(&s->lock);
     s->kept[item].samples = count;
     pthread_mutex_unlock(&s->lock);
@@ -264,9 +268,10 @@ static int item_length(rn_supply *s, int item, int64_t *count, rn_error *err)
 static int read_stretch(rn_supply *s, int item, int64_t count, rn_random *random, rn_sound *sound, rn_error *err)
 {
     const rn_item *i = &s->dataset->items[item];
-    rn_sound_options options = s->dataset->sound;
+    rn_sound_options options;
     int64_t step = s->features.rate / 100, places = step > 0 ? (count - s->stretch) / step + 1 : 1;
     int64_t place = s->augment.crop && places > 1 ? (int64_t)rn_random_below(random, (uint64_t)places) : 0;
+    rn_reading_options(s->dataset, item, &options);
     options.rate = s->features.rate;
     options.channel = s->features.channel;
     options.start_s = i->start_s + (double)place * (double)step / s->features.rate;
@@ -359,7 +364,7 @@ int rn_supply_sound(rn_supply *s, int item, uint64_t seed, uint32_t epoch, uint6
     int status;
     memset(out, 0, sizeof *out);
     if (!s->extractor)
-        return rn_error_set(err, RN_ERR_ARG, "arrays have no sound");
+        return rn_error_set(err, RN_ERR_ARG, "arrays and pictures have no sound");
     rn_random_start(&random, seed, RN_PURPOSE_CROP, epoch, position);
     if ((status = item_length(s, item, &length, err)))
         return status;
@@ -396,6 +401,8 @@ int rn_supply_sample(rn_supply *s, int item, uint64_t seed, uint32_t epoch, uint
     int64_t frames = 0, length = 0;
     int status;
     rn_random random;
+    if (s->album)
+        return rn_album_sample(s->album, item, seed, epoch, position, x, err);
     if (!s->extractor) {
         size_t plane = (size_t)s->h * (size_t)s->w;
         if ((status = whole_array(s, item, &data, &owned, err)))
@@ -501,7 +508,7 @@ static void read_ahead(rn_supply *s, int item)
     const rn_dataset *d = s->dataset;
     rn_pass pass = {0};
     size_t bytes = 0;
-    for (int i = item; i < d->count && !strcmp(d->items[i].path, d->items[item].path); i++) {
+    for (int i = item; i < d->count && rn_item_same_file(&d->items[i], &d->items[item]); i++) {
         rn_sound sound = {0};
         float *data = NULL;
         int64_t frames = 0;
@@ -534,8 +541,8 @@ static void read_ahead(rn_supply *s, int item)
 
 static int has_company(const rn_dataset *d, int item)
 {
-    return (item > 0 && !strcmp(d->items[item - 1].path, d->items[item].path)) ||
-           (item + 1 < d->count && !strcmp(d->items[item + 1].path, d->items[item].path));
+    return (item > 0 && rn_item_same_file(&d->items[item - 1], &d->items[item])) ||
+           (item + 1 < d->count && rn_item_same_file(&d->items[item + 1], &d->items[item]));
 }
 
 static float *claim_or_read_ahead(rn_supply *s, int item, int64_t *frames)
@@ -572,6 +579,8 @@ int rn_supply_views(rn_supply *s, int item, rn_views *views, rn_error *err)
     int64_t frames = 0;
     int status = 0;
     memset(views, 0, sizeof *views);
+    if (s->album)
+        return rn_album_views(s->album, item, views, err);
     if (!s->extractor)
         return array_view(s, item, views, err);
     if (kept(s, item).data)
@@ -604,6 +613,8 @@ static int visit_one(rn_supply *s, rn_pass *pass, int alone, int item, rn_error 
     rn_sound sound = {0};
     int64_t frames;
     int status;
+    if (s->album)
+        return rn_album_visit(s->album, item, err);
     if (!s->extractor) {
         status = whole_array(s, item, &data, &owned, err);
         free(owned);

@@ -15,6 +15,7 @@
 #define RN_DATA_SUPPLY_H
 
 #include <pthread.h>
+#include "data/album.h"
 #include "data/loader.h"
 #include "data/reading.h"
 
@@ -39,7 +40,8 @@ typedef struct rn_supply {
     rn_dataset *dataset;
     rn_features features;
     rn_augment augment;
-    rn_extractor *extractor; /* NULL: arrays */
+    rn_album *album;         /* pictures; NULL: sound or arrays */
+    rn_extractor *extractor; /* NULL: arrays or pictures */
     double min_seconds;
     int skip_silent; /* a silent recording counts as bad: --skip-bad leaves it out, without that it is used with a warning of data check */
     int unsplit;     /* no item has a part */
@@ -54,8 +56,8 @@ typedef struct rn_supply {
     pthread_mutex_t pass; /* held while the parts of a file are read ahead for judging */
 } rn_supply;
 
-int rn_supply_open(rn_supply *s, rn_dataset *dataset, const rn_features *features, const rn_augment *augment, double min_seconds,
-                   int cache_mb, rn_error *err);
+int rn_supply_open(rn_supply *s, rn_dataset *dataset, const rn_features *features, const rn_augment *augment,
+                   const rn_loader_options *options, rn_error *err);
 void rn_supply_close(rn_supply *s);
 /* An item's .npy file: malloc'ed values of the data set's shape; RN_ERR_SHAPE, or RN_ERR_DATA if one is not finite. */
 int rn_supply_read_array(const rn_dataset *dataset, int item, float **data, rn_error *err);

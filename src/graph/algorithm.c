@@ -15,7 +15,7 @@
  *
  * The batch may not decide. With few tiles, reading and transforming the weights is the whole cost at batch 1 and nothing at 32, which training
  * has: so direct for a single tile, or where less than 6 of a tile's 16 pixels are there. */
-#include "graph/conv.h"
+#include "graph/grouped.h"
 
 enum pass { FORWARD, BACKWARD, WEIGHTS, PASSES };
 
@@ -39,7 +39,8 @@ static rn_algorithm choose(const rn_conv *c, enum pass pass, int h, int w)
 
 void rn_algorithm_choose(rn_conv *c, int h, int w)
 {
-    c->forward = choose(c, FORWARD, h, w);
-    c->backward = choose(c, BACKWARD, h, w);
-    c->weights = choose(c, WEIGHTS, h, w);
+    rn_conv shape = c->groups > 1 ? rn_grouped_slice(c, 0) : *c;
+    c->forward = choose(&shape, FORWARD, h, w);
+    c->backward = choose(&shape, BACKWARD, h, w);
+    c->weights = choose(&shape, WEIGHTS, h, w);
 }

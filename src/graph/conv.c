@@ -1,6 +1,7 @@
 /* Convolution: the choice of who computes it forwards, linear layers, and direct convolution backwards to the data, in tasks of rows, each row a
  * call of conv_row. Bands of rows are sized by the shape alone: about 4 MFLOP. */
 #include "graph/direct.h"
+#include "graph/grouped.h"
 #include "graph/winograd.h"
 
 enum { TASK_FLOPS = 4000000, LINEAR_SAMPLES = 32, MAX_TAPS = 1024 };
@@ -57,6 +58,10 @@ static void linear_task(void *context, int task, int thread)
 
 void rn_conv_forward(const rn_machine *m, const rn_conv *c, int n, const rn_view *x, const rn_map *y, const float *packed, const rn_epilogue *end)
 {
+    if (c->groups > 1) {
+        rn_grouped_forward(m, c, n, x, y, packed, end);
+        return;
+    }
     if (c->forward == RN_WINOGRAD) {
         rn_winograd_forward(m, c, n, x, y, packed, end);
         return;
@@ -163,6 +168,10 @@ static void linear_back_task(void *context, int task, int thread)
 void rn_conv_backward(const rn_machine *m, const rn_conv *c, rn_part part, const rn_map *dy, const rn_map *dx, int add, const float *packed, rn_row_fn row,
                       const void *context)
 {
+    if (c->groups > 1) {
+        rn_grouped_backward(m, c, part, dy, dx, add, packed, row, context);
+        return;
+    }
     if (c->backward == RN_WINOGRAD) {
         rn_winograd_backward(m, c, part, dy, dx, add, packed, row, context);
         return;
@@ -195,11 +204,14 @@ static int64_t max_floats(int64_t a, int64_t b)
 
 int64_t rn_conv_forward_scratch(const rn_conv *c, const rn_map *x, const rn_map *y)
 {
-    return c->forward == RN_WINOGRAD ? rn_winograd_scratch(c, x, y) : rn_direct_scratch(c, x, y);
+    rn_conv slice = c->groups > 1 ? rn_grouped_slice(c, 0) : *c;
+    return c->forward == RN_WINOGRAD ? rn_winograd_scratch(&slice, x, y) : rn_direct_scratch(&slice, x, y);
 }
 
 int64_t rn_conv_scratch(const rn_conv *c, const rn_map *x, const rn_map *y)
 {
+    rn_conv slice = c->groups > 1 ? rn_grouped_slice(c, 0) : *c;
+    c = &slice;
     int64_t most = 2 * (int64_t)(x->w + 2) * RN_LANES; /* backward-data: rows of two blocks */
     int64_t taps = (int64_t)c->kernel_h * c->kernel_w * (c->plain ? c->channels_in : RN_LANES);
     int64_t weights = 2 * taps * RN_LANES * rn_conv_weights_group(c); /* backward-weights: a chunk's sums and the total */

@@ -13,6 +13,7 @@ typedef enum rn_algorithm { RN_DIRECT, RN_WINOGRAD, RN_ALGORITHMS } rn_algorithm
 
 typedef struct rn_conv {
     int channels_in, channels_out;
+    int groups;               /* 0 and 1: none; then as many channels out as in (grouped.h) */
     int kernel_h, kernel_w, stride_h, stride_w, pad;
     int plain;                /* the input is the plain image */
     int linear;
@@ -84,7 +85,7 @@ typedef struct rn_part {
 void rn_conv_backward(const rn_machine *m, const rn_conv *c, rn_part part, const rn_map *dy, const rn_map *dx, int add, const float *packed, rn_row_fn row,
                       const void *context);
 
-/* dw [K][C][R][S], overwritten when the last part is done. Parts, and x through a view, only where c->weights is RN_WINOGRAD; else the whole
+/* dw [K][C / groups][R][S], overwritten when the last part is done. Parts, and x through a view, only where c->weights is RN_WINOGRAD (no parts with groups); else the whole
  * batch, and x as it lies (with its halo), or plain. segments and kept: room for rn_conv_segments(c, dy, n) of them and
  * rn_conv_kept(c, dy, n) floats, which carries the sums from part to part. */
 int rn_conv_weights_group(const rn_conv *c); /* output blocks of a task at most: their sums lie in its scratch */

@@ -83,30 +83,46 @@ int rn_graph_open(rn_graph **graph, int in_channels, rn_error *err)
 
 int rn_graph_conv(rn_graph *g, const char *name, int a, int channels, int kernel, int stride, int pad)
 {
+    return rn_graph_grouped(g, name, a, channels, kernel, stride, pad, 1);
+}
+
+int rn_graph_grouped(rn_graph *g, const char *name, int a, int channels, int kernel, int stride, int pad, int groups)
+{
     rn_node *node = append_node(g, RN_OP_CONV, name, a);
     if (!node)
         return -1;
     node->kernel_h = node->kernel_w = kernel;
     node->stride = stride;
-    node->pad = pad;
-    int shape[4] = {channels, node->channels, kernel, kernel};
+    node->pad = node->pad_end = pad;
+    node->groups = groups;
+    int shape[4] = {channels, groups < 1 ? 0 : node->channels / groups, kernel, kernel}; /* checked by rn_graph_finish */
     node->channels = channels;
     node->weight = append_param(g, ".weight", RN_PARAM_CONV, 4, shape);
     return node->weight < 0 ? -1 : g->nodes_count - 1;
 }
 
-int rn_graph_bn(rn_graph *g, const char *name, int a, double eps)
+int rn_graph_plain_bn(rn_graph *g, const char *name, int a, double eps)
 {
     rn_node *node = append_node(g, RN_OP_BN, name, a);
     if (!node)
         return -1;
     node->eps = eps;
     int shape[4] = {node->channels};
-    node->weight = append_param(g, ".weight", RN_PARAM_BN_WEIGHT, 1, shape);
-    node->bias = append_param(g, ".bias", RN_PARAM_BN_BIAS, 1, shape);
     node->mean = append_param(g, ".running_mean", RN_PARAM_BN_MEAN, 1, shape);
     node->var = append_param(g, ".running_var", RN_PARAM_BN_VAR, 1, shape);
-    return node->weight < 0 || node->bias < 0 || node->mean < 0 || node->var < 0 ? -1 : g->nodes_count - 1;
+    return node->mean < 0 || node->var < 0 ? -1 : g->nodes_count - 1;
+}
+
+int rn_graph_bn(rn_graph *g, const char *name, int a, double eps)
+{
+    int i = rn_graph_plain_bn(g, name, a, eps);
+    if (i < 0)
+        return -1;
+    rn_node *node = &g->nodes[i];
+    int shape[4] = {node->channels};
+    node->weight = append_param(g, ".weight", RN_PARAM_BN_WEIGHT, 1, shape);
+    node->bias = append_param(g, ".bias", RN_PARAM_BN_BIAS, 1, shape);
+    return node->weight < 0 || node->bias < 0 ? -1 : i;
 }
 
 /* "layer1.0.bn2" is followed by "layer1.0.relu2", the stem's "bn1" by "relu", a block "layer1.0" by "layer1.0.relu". */
@@ -142,17 +158,18 @@ int rn_graph_add(rn_graph *g, const char *name, int a, int b)
     return g->nodes_count - 1;
 }
 
-int rn_graph_padshort(rn_graph *g, const char *name, int a, int channels, int stride)
+int rn_graph_padshort(rn_graph *g, const char *name, int a, int channels, int before, int stride)
 {
     rn_node *node = append_node(g, RN_OP_PADSHORT, name, a);
     if (!node)
         return -1;
     node->channels = channels;
+    node->before = before;
     node->stride = stride;
     return g->nodes_count - 1;
 }
 
-int rn_graph_maxpool(rn_graph *g, const char *name, int a, int kernel, int stride, int pad)
+int rn_graph_maxpool(rn_graph *g, const char *name, int a, int kernel, int stride, int pad, int pad_end)
 {
     rn_node *node = append_node(g, RN_OP_MAXPOOL, name, a);
     if (!node)
@@ -160,6 +177,16 @@ int rn_graph_maxpool(rn_graph *g, const char *name, int a, int kernel, int strid
     node->kernel_h = node->kernel_w = kernel;
     node->stride = stride;
     node->pad = pad;
+    node->pad_end = pad_end;
+    return g->nodes_count - 1;
+}
+
+int rn_graph_meanpool(rn_graph *g, const char *name, int a)
+{
+    rn_node *node = append_node(g, RN_OP_MEANPOOL, name, a);
+    if (!node)
+        return -1;
+    node->kernel_h = node->kernel_w = node->stride = 2;
     return g->nodes_count - 1;
 }
 
@@ -171,6 +198,53 @@ int rn_graph_avgpool(rn_graph *g, const char *name, int a, int out_h, int out_w)
     node->out_h = out_h;
     node->out_w = out_w;
     return g->nodes_count - 1;
+}
+
+int rn_graph_squeeze(rn_graph *g, const char *name, int a)
+{
+    rn_node *node = append_node(g, RN_OP_SQUEEZE, name, a);
+    if (!node)
+        return -1;
+    node->out_h = node->out_w = 1;
+    return g->nodes_count - 1;
+}
+
+int rn_graph_sigmoid(rn_graph *g, const char *name, int a)
+{
+    return append_node(g, RN_OP_SIGMOID, name, a) ? g->nodes_count - 1 : -1;
+}
+
+int rn_graph_scale(rn_graph *g, const char *name, int a, int b)
+{
+    if (b < 0 || b >= g->nodes_count)
+        return -1;
+    rn_node *node = append_node(g, RN_OP_SCALE, name, a);
+    if (!node)
+        return -1;
+    node->b = b;
+    return g->nodes_count - 1;
+}
+
+int rn_graph_tstp(rn_graph *g, const char *name, int a, double eps)
+{
+    rn_node *node = append_node(g, RN_OP_TSTP, name, a);
+    if (!node)
+        return -1;
+    node->eps = eps;
+    if (__builtin_mul_overflow(node->channels, 2, &node->channels))
+        node->channels = -1; /* refused by rn_graph_finish */
+    return g->nodes_count - 1;
+}
+
+int rn_graph_pointwise(rn_graph *g, const char *name, int a, int outputs)
+{
+    int i = rn_graph_linear(g, name, a, 1, 1, outputs);
+    if (i < 0)
+        return -1;
+    rn_param *weight = &g->params[g->nodes[i].weight];
+    weight->dims = 4;
+    weight->shape[2] = weight->shape[3] = 1;
+    return i;
 }
 
 int rn_graph_linear(rn_graph *g, const char *name, int a, int in_h, int in_w, int outputs)
@@ -205,8 +279,18 @@ static int check_node(const rn_graph *g, const rn_node *node, rn_error *err)
     case RN_OP_MAXPOOL:
         if (node->kernel_h < 1 || node->kernel_w < 1 || node->stride < 1 || node->pad < 0)
             wrong = "kernel and stride must be at least 1, padding at least 0";
-        else if (node->op == RN_OP_MAXPOOL && node->pad > node->kernel_h / 2)
+        else if (node->op == RN_OP_CONV && (node->groups < 1 || (node->groups > 1 && (node->channels != a->channels || node->channels % node->groups))))
+            wrong = "a grouped convolution has as many channels out as in, and they are a multiple of its groups";
+        else if (node->op == RN_OP_MAXPOOL && (node->pad > node->kernel_h / 2 || node->pad_end < 0 || node->pad_end > node->kernel_h / 2))
             wrong = "padding of a pool must be at most half its kernel";
+        break;
+    case RN_OP_TSTP:
+        if (!(node->eps >= 0))
+            wrong = "eps must be at least 0";
+        break;
+    case RN_OP_SCALE:
+        if (a->channels != g->nodes[node->b].channels)
+            wrong = "its factors are for another number of channels";
         break;
     case RN_OP_BN:
         if (!(node->eps > 0))
@@ -217,7 +301,7 @@ static int check_node(const rn_graph *g, const rn_node *node, rn_error *err)
             wrong = "the block and its shortcut have different numbers of channels";
         break;
     case RN_OP_PADSHORT:
-        if (node->stride < 1 || node->channels < a->channels)
+        if (node->stride < 1 || node->before < 0 || node->channels - node->before < a->channels)
             wrong = "a zero-padding shortcut cannot take channels away";
         break;
     case RN_OP_AVGPOOL:
@@ -262,7 +346,7 @@ static int place_param(rn_graph *g, int index, rn_error *err)
 
 int rn_graph_finish(rn_graph *g, int embedding, int logits, rn_error *err)
 {
-    if (logits < 0 || logits >= g->nodes_count || embedding < -1 || embedding >= g->nodes_count)
+    if (logits < -1 || logits >= g->nodes_count || embedding < -1 || embedding >= g->nodes_count || (logits < 0 && embedding < 0))
         return rn_error_memory(err, "a network", (unsigned long long)g->nodes_count * sizeof *g->nodes);
     g->embedding = embedding;
     g->logits = logits;
@@ -297,12 +381,34 @@ void rn_graph_close(rn_graph **graph)
     *graph = NULL;
 }
 
-/* floor((size + 2 pad - kernel) / stride) + 1, or 0 where the kernel does not fit */
-static int window_count(int size, int kernel, int stride, int pad)
+/* floor((size + pads - kernel) / stride) + 1, or 0 where the kernel does not fit */
+static int window_count(int size, int kernel, int stride, int pads)
 {
-    int64_t rest = (int64_t)size + 2 * (int64_t)pad - kernel;
+    int64_t rest = (int64_t)size + pads - kernel;
     int64_t count = rest < 0 ? 0 : rest / stride + 1;
     return count > INT_MAX ? 0 : (int)count;
+}
+
+/* Columns of a node's value for an input of w of them; 0 where nothing is left. */
+static int columns_of(const rn_graph *g, int node, int w)
+{
+    const rn_node *n = &g->nodes[node];
+    int in = n->a >= 0 ? columns_of(g, n->a, w) : w;
+    switch (n->op) {
+    case RN_OP_CONV:
+    case RN_OP_MAXPOOL: return window_count(in, n->kernel_w, n->stride, n->pad + n->pad_end);
+    case RN_OP_MEANPOOL: return in / 2 + in % 2;
+    case RN_OP_PADSHORT: return window_count(in, 1, n->stride, 0);
+    default: return in;
+    }
+}
+
+/* The narrowest input that leaves two columns, tried one by one: below this there is but one. */
+static int columns_wanted(const rn_graph *g, int node, int w)
+{
+    while (w < 1 << 20 && columns_of(g, node, w) < 2)
+        w++;
+    return w;
 }
 
 int rn_graph_sizes(const rn_graph *g, int h, int w, int (*sizes)[2], rn_error *err)
@@ -314,18 +420,32 @@ int rn_graph_sizes(const rn_graph *g, int h, int w, int (*sizes)[2], rn_error *e
         switch (node->op) {
         case RN_OP_CONV:
         case RN_OP_MAXPOOL:
-            oh = window_count(ih, node->kernel_h, node->stride, node->pad);
-            ow = window_count(iw, node->kernel_w, node->stride, node->pad);
+            oh = window_count(ih, node->kernel_h, node->stride, node->pad + node->pad_end);
+            ow = window_count(iw, node->kernel_w, node->stride, node->pad + node->pad_end);
             break;
         case RN_OP_PADSHORT:
             oh = window_count(ih, 1, node->stride, 0);
             ow = window_count(iw, 1, node->stride, 0);
             break;
+        case RN_OP_MEANPOOL:
+            oh = ih / 2 + ih % 2;
+            ow = iw / 2 + iw % 2;
+            break;
+        case RN_OP_TSTP:
+            ow = 1;
+            if (iw < 2)
+                return rn_error_set(err, RN_ERR_SHAPE, "%s: one column is left of an input of %d, and its deviation is not defined; use an input of at least %d columns",
+                                    node->name, w, columns_wanted(g, node->a, w));
+            break;
+        case RN_OP_SQUEEZE:
         case RN_OP_AVGPOOL:
             oh = node->out_h;
             ow = node->out_w;
             break;
         case RN_OP_LINEAR:
+            if (g->nodes[node->a].op == RN_OP_TSTP && ih != node->in_h)
+                return rn_error_set(err, RN_ERR_SHAPE, "%s: wants %d rows from %s, an input of %d rows leaves %d; use features of as many rows as the network was made for",
+                                    node->name, node->in_h, g->nodes[node->a].name, h, ih);
             if (ih != node->in_h || iw != node->in_w)
                 return rn_error_set(err, RN_ERR_SHAPE, "%s: wants an input of %dx%d, gets %dx%d", node->name, node->in_h, node->in_w, ih,
                                     iw);

@@ -65,8 +65,11 @@ static void set_lifetimes(rn_infer *e)
         e->buffers[s->in].last = t;
         if (s->shortcut >= 0)
             e->buffers[s->shortcut].last = t;
+        if (s->gate >= 0)
+            e->buffers[s->gate].last = t;
     }
-    e->buffers[e->graph->logits].last = e->steps_count;
+    if (e->graph->logits >= 0)
+        e->buffers[e->graph->logits].last = e->steps_count;
     if (e->graph->embedding >= 0)
         e->buffers[e->graph->embedding].last = e->steps_count;
 }
@@ -176,7 +179,22 @@ static void run_step(const rn_infer *e, const rn_step *s, int n)
     }
     switch (s->kind) {
     case RN_STEP_MAXPOOL: rn_layer_maxpool(&e->machine, &e->graph->nodes[s->node], n, &view, out); break;
+    case RN_STEP_MEANPOOL: rn_layer_meanpool(&e->machine, n, &view, out); break;
     case RN_STEP_AVGPOOL: rn_layer_avgpool(&e->machine, n, &view, out); break;
+    case RN_STEP_TSTP: rn_layer_tstp(&e->machine, e->graph->nodes[s->node].eps, n, &view, out); break;
+    case RN_STEP_SIGMOID: rn_layer_sigmoid(n, in, out); break;
+    case RN_STEP_BN:
+        view.shift = rn_packed_bias(e->packed, s);
+        view.scale = view.shift + (int64_t)out->blocks * RN_LANES;
+        view.relu = s->relu;
+        rn_layer_affine(&e->machine, n, &view, out);
+        break;
+    case RN_STEP_MERGE: {
+        rn_view shortcut = {.map = &e->maps[s->shortcut]};
+        rn_layer_merge(&e->machine, n, &(rn_merge){&view, &shortcut, s->shortcut_stride, s->relu, &e->maps[s->gate], NULL}, out);
+        break;
+    }
+    case RN_STEP_PAD: rn_layer_pad(&e->machine, &e->graph->nodes[s->node], n, &view, out); break;
     case RN_STEP_CONV:
     case RN_STEP_LINEAR: rn_conv_forward(&e->machine, &l->conv, n, &view, out, l->weights, &end); break;
     }
@@ -191,7 +209,10 @@ static double now(void)
 
 static const char *kind_name(rn_step_kind kind)
 {
-    return kind == RN_STEP_CONV ? "conv" : kind == RN_STEP_LINEAR ? "linear" : "pool";
+    static const char *const names[] = {[RN_STEP_CONV] = "conv", [RN_STEP_LINEAR] = "linear", [RN_STEP_PAD] = "pad", [RN_STEP_BN] = "bn",
+        [RN_STEP_SIGMOID] = "sigmoid", [RN_STEP_MERGE] = "merge", [RN_STEP_MAXPOOL] = "pool", [RN_STEP_MEANPOOL] = "pool", [RN_STEP_AVGPOOL] = "pool",
+        [RN_STEP_TSTP] = "pool"};
+    return names[kind];
 }
 
 static int run_hooked(rn_infer *e, const rn_step *s, int n, rn_error *err)
@@ -231,7 +252,7 @@ int rn_infer_run(rn_infer *e, int n, int h, int w, const float *x, float *logits
         else if ((status = run_hooked(e, &e->steps[t], n, err)))
             return status;
     }
-    if (logits)
+    if (logits && e->graph->logits >= 0)
         rn_layer_gather(n, &e->maps[e->graph->logits], logits);
     if (embedding && e->graph->embedding >= 0)
         rn_layer_gather(n, &e->maps[e->graph->embedding], embedding);

@@ -7,7 +7,7 @@ rn_conv rn_layer_conv(const rn_graph *g, int i)
 {
     const rn_node *node = &g->nodes[i], *in = &g->nodes[node->a];
     rn_conv c = {.channels_in = in->channels, .channels_out = node->channels, .kernel_h = node->kernel_h, .kernel_w = node->kernel_w,
-        .stride_h = node->stride, .stride_w = node->stride, .pad = node->pad, .plain = in->op == RN_OP_INPUT};
+        .groups = node->groups, .stride_h = node->stride, .stride_w = node->stride, .pad = node->pad, .plain = in->op == RN_OP_INPUT};
     if (node->op == RN_OP_LINEAR) {
         c.linear = 1;
         c.pad = 0;
@@ -29,7 +29,7 @@ int rn_layer_reader(const rn_graph *g, int node, rn_op op)
     return found;
 }
 
-static int readers(const rn_graph *g, int node)
+int rn_layer_readers(const rn_graph *g, int node)
 {
     int count = 0;
     for (int i = node + 1; i < g->nodes_count; i++)
@@ -37,24 +37,72 @@ static int readers(const rn_graph *g, int node)
     return count;
 }
 
+int rn_layer_folds(const rn_graph *g, int bn)
+{
+    int in = g->nodes[bn].a;
+    return g->nodes[in].op == RN_OP_CONV && rn_layer_readers(g, in) == 1;
+}
+
+int rn_layer_end(const rn_graph *g, int add)
+{
+    return rn_layer_readers(g, add) == 1 ? rn_layer_reader(g, add, RN_OP_RELU) : -1;
+}
+
+int rn_layer_pad_merges(const rn_graph *g, int node)
+{
+    int add = g->nodes[node].op == RN_OP_PADSHORT && g->nodes[node].before == 0 ? rn_layer_reader(g, node, RN_OP_ADD) : -1;
+    return add >= 0 && rn_layer_end(g, add) >= 0;
+}
+
+/* What a block's function may end in: BN, a scaled value, or with pre-activation a convolution. */
+static int joins(const rn_graph *g, const rn_node *add)
+{
+    rn_op op = g->nodes[add->a].op;
+    return op == RN_OP_SCALE || (op == RN_OP_BN && rn_layer_folds(g, add->a)) || op == RN_OP_CONV;
+}
+
+static int check_conv(const rn_graph *g, int i, rn_error *err)
+{
+    const rn_node *n = &g->nodes[i];
+    int input = g->nodes[n->a].op == RN_OP_INPUT, taps = n->kernel_h * n->kernel_w * (input ? g->in_channels : 1);
+    if (n->groups > 1 && input)
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: the first layer cannot have groups", n->name);
+    if (taps > MOST_TAPS)
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: %d weights an output, the first layer can have %d: use fewer input channels or a smaller kernel", n->name, taps, MOST_TAPS);
+    for (int j = i + 1; j < g->nodes_count; j++) {
+        rn_op op = g->nodes[j].op;
+        if ((g->nodes[j].a == i || g->nodes[j].b == i) && op != RN_OP_BN && op != RN_OP_ADD && op != RN_OP_MAXPOOL && op != RN_OP_SQUEEZE && op != RN_OP_SCALE)
+            return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: a convolution must be read by batch normalisation, an addition or a pool", n->name);
+    }
+    return rn_layer_readers(g, i) ? 0 : rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: nothing reads it", n->name);
+}
+
+static int check_bn(const rn_graph *g, int i, rn_error *err)
+{
+    const rn_node *n = &g->nodes[i];
+    int readers = rn_layer_readers(g, i), squeezed = rn_layer_reader(g, i, RN_OP_SQUEEZE) >= 0;
+    if (readers != 1 + squeezed)
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: batch normalisation must be read once", n->name);
+    if (!rn_layer_folds(g, i) && rn_layer_reader(g, i, RN_OP_RELU) < 0 && rn_layer_reader(g, i, RN_OP_LINEAR) < 0)
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: batch normalisation that follows no convolution must be read by ReLU or a linear layer", n->name);
+    return 0;
+}
+
 static int check_node(const rn_graph *g, int i, rn_error *err)
 {
     const rn_node *n = &g->nodes[i];
-    if (n->op == RN_OP_CONV) {
-        int taps = n->kernel_h * n->kernel_w * (g->nodes[n->a].op == RN_OP_INPUT ? g->in_channels : 1);
-        if (taps > MOST_TAPS)
-            return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: %d weights an output, the first layer can have %d: use fewer input channels or a smaller kernel", n->name, taps, MOST_TAPS);
-        if (rn_layer_reader(g, i, RN_OP_BN) < 0 || readers(g, i) != 1)
-            return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: a convolution must be read by its batch normalisation alone", n->name);
-    }
+    if (n->op == RN_OP_CONV)
+        return check_conv(g, i, err);
+    if (n->op == RN_OP_BN)
+        return check_bn(g, i, err);
     if (n->op == RN_OP_LINEAR && (g->nodes[n->a].op == RN_OP_LINEAR ? 1 : n->in_h * n->in_w) > MOST_TAPS)
         return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: reads %d x %d positions, at most %d are supported: use a smaller pool", n->name, n->in_h, n->in_w, MOST_TAPS);
-    if (n->op == RN_OP_ADD && (rn_layer_reader(g, i, RN_OP_RELU) < 0 || readers(g, i) != 1 || g->nodes[n->a].op != RN_OP_BN))
-        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: an addition must join a batch normalisation and a shortcut, and be read by ReLU alone", n->name);
-    if (n->op == RN_OP_RELU && g->nodes[n->a].op != RN_OP_BN && g->nodes[n->a].op != RN_OP_ADD)
-        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: ReLU must follow batch normalisation or an addition", n->name);
-    if (n->op == RN_OP_BN && (readers(g, i) != 1 || g->nodes[n->a].op != RN_OP_CONV))
-        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: batch normalisation must follow a convolution and be read once", n->name);
+    if (n->op == RN_OP_ADD && (!joins(g, n) || (rn_layer_end(g, i) < 0) != (g->nodes[n->a].op == RN_OP_CONV || (g->nodes[n->a].op == RN_OP_SCALE && g->nodes[g->nodes[n->a].a].op == RN_OP_CONV))))
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: an addition must join a batch normalisation and a shortcut, and be read by ReLU alone; or a convolution, and not by ReLU", n->name);
+    if (n->op == RN_OP_SCALE && (g->nodes[n->b].op != RN_OP_SIGMOID || rn_layer_reader(g, i, RN_OP_ADD) < 0 || rn_layer_reader(g, n->a, RN_OP_SQUEEZE) < 0))
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: what is scaled must be squeezed, and end in an addition", n->name);
+    if (n->op == RN_OP_RELU && g->nodes[n->a].op != RN_OP_BN && g->nodes[n->a].op != RN_OP_ADD && g->nodes[n->a].op != RN_OP_LINEAR)
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: ReLU must follow batch normalisation, an addition or a linear layer", n->name);
     return 0;
 }
 
@@ -107,10 +155,11 @@ void rn_layer_gather(int n, const rn_map *from, float *to)
 
 void rn_layer_scatter(int n, const float *from, const rn_map *to)
 {
-    for (int i = 0; i < n; i++, from += to->channels) {
+    for (int i = 0; i < n; i++) {
         float *lanes = to->data + i * to->sample;
         memset(lanes, 0, (size_t)to->sample * sizeof *lanes);
-        memcpy(lanes, from, (size_t)to->channels * sizeof *lanes);
+        if (from)
+            memcpy(lanes, from + (int64_t)i * to->channels, (size_t)to->channels * sizeof *lanes);
     }
 }
 
@@ -131,158 +180,4 @@ void rn_layer_plain(const rn_machine *m, int n, const rn_view *from, float *out)
                     *out = v;
                 }
             }
-}
-
-/* --- pooling ------------------------------------------------------------------------------------------------------------- */
-
-typedef struct pooling {
-    const rn_machine *m;
-    const rn_node *node;
-    const rn_view *x;
-    const rn_map *y, *dy, *dx;
-    rn_row_fn row;
-    const void *context;
-} pooling;
-
-int64_t rn_layer_pool_scratch(const rn_map *x)
-{
-    return (int64_t)x->h * x->w * RN_LANES;
-}
-
-/* The rows of one block as the reader sees them: in place, or activated into the thread's scratch. */
-static const float *seen(const pooling *p, int n, int block, int thread, int64_t *row)
-{
-    const rn_map *x = p->x->map;
-    *row = x->row;
-    if (!p->x->scale)
-        return rn_map_at(x, n, block, 0);
-    float *out = p->m->scratch + thread * p->m->scratch_size;
-    *row = (int64_t)x->w * RN_LANES;
-    for (int h = 0; h < x->h; h++)
-        p->m->kernels.affine_row(&(rn_affine_row){.y = rn_map_at(x, n, block, h), .scale = p->x->scale + block * RN_LANES,
-            .shift = p->x->shift + block * RN_LANES, .dst = out + h * *row, .pixels = x->w, .relu = p->x->relu});
-    return out;
-}
-
-/* Input rows of output row `p` that lie inside: [first, first + rows). */
-static int window(const rn_node *node, int h, int p, int *first)
-{
-    int from = p * node->stride - node->pad, to = from + node->kernel_h;
-    *first = from < 0 ? 0 : from;
-    return (to > h ? h : to) - *first;
-}
-
-static void maxpool_task(void *context, int task, int thread)
-{
-    const pooling *p = context;
-    const rn_map *x = p->x->map, *y = p->y;
-    int block = task % y->blocks, n = task / y->blocks, first;
-    int64_t row;
-    const float *in = seen(p, n, block, thread, &row);
-    for (int h = 0; h < y->h; h++) {
-        int rows = window(p->node, x->h, h, &first);
-        p->m->kernels.maxpool_row(&(rn_maxpool_row){.x = in + first * row, .y = rn_map_at(y, n, block, h), .x_row = row, .rows = rows,
-            .kernel = p->node->kernel_w, .stride = p->node->stride, .pad = p->node->pad, .w = x->w, .pixels = y->w});
-        rn_map_zero_halo(y, n, block, h);
-    }
-}
-
-void rn_layer_maxpool(const rn_machine *m, const rn_node *node, int n, const rn_view *x, const rn_map *y)
-{
-    pooling p = {.m = m, .node = node, .x = x, .y = y};
-    rn_pool_run(m->pool, n * y->blocks, maxpool_task, &p);
-}
-
-static void maxback_task(void *context, int task, int thread)
-{
-    const pooling *p = context;
-    const rn_map *x = p->x->map, *dy = p->dy, *dx = p->dx;
-    int block = task % dy->blocks, n = task / dy->blocks, first;
-    int64_t row;
-    const float *in = seen(p, n, block, thread, &row);
-    for (int h = 0; h < dx->h; h++)
-        memset(rn_map_at(dx, n, block, h), 0, (size_t)dx->w * RN_LANES * sizeof(float));
-    for (int h = 0; h < dy->h; h++) {
-        int rows = window(p->node, x->h, h, &first);
-        p->m->kernels.maxgrad_row(&(rn_maxgrad_row){.x = in + first * row, .dy = rn_map_at(dy, n, block, h), .dx = rn_map_at(dx, n, block, first),
-            .x_row = row, .dx_row = dx->row, .rows = rows, .kernel = p->node->kernel_w, .stride = p->node->stride, .pad = p->node->pad, .w = x->w, .pixels = dy->w});
-    }
-    for (int h = 0; h < dx->h; h++)
-        p->row(p->context, n, block, h, rn_map_at(dx, n, block, h));
-}
-
-void rn_layer_maxpool_back(const rn_machine *m, const rn_node *node, int n, const rn_view *x, const rn_map *dy, const rn_map *dx, rn_row_fn row, const void *context)
-{
-    pooling p = {.m = m, .node = node, .x = x, .dy = dy, .dx = dx, .row = row, .context = context};
-    rn_pool_run(m->pool, n * dy->blocks, maxback_task, &p);
-}
-
-/* PyTorch's bins: from floor(i * in / out) to ceil((i + 1) * in / out). */
-static int bin_first(int i, int in, int out)
-{
-    return (int)((int64_t)i * in / out);
-}
-
-static int bin_last(int i, int in, int out)
-{
-    return (int)(((int64_t)(i + 1) * in + out - 1) / out);
-}
-
-static void avgpool_task(void *context, int task, int thread)
-{
-    const pooling *p = context;
-    const rn_map *x = p->x->map, *y = p->y;
-    int block = task % y->blocks, n = task / y->blocks;
-    int64_t row;
-    const float *in = seen(p, n, block, thread, &row);
-    for (int i = 0; i < y->h; i++)
-        for (int j = 0; j < y->w; j++) {
-            int top = bin_first(i, x->h, y->h), bottom = bin_last(i, x->h, y->h), left = bin_first(j, x->w, y->w), right = bin_last(j, x->w, y->w);
-            float sum[RN_LANES] = {0}, count = (float)((bottom - top) * (right - left));
-            for (int h = top; h < bottom; h++)
-                for (int w = left; w < right; w++)
-                    for (int k = 0; k < RN_LANES; k++)
-                        sum[k] += in[h * row + (int64_t)w * RN_LANES + k];
-            float *out = rn_map_at(y, n, block, i) + (int64_t)j * RN_LANES;
-            for (int k = 0; k < RN_LANES; k++)
-                out[k] = sum[k] / count;
-        }
-}
-
-void rn_layer_avgpool(const rn_machine *m, int n, const rn_view *x, const rn_map *y)
-{
-    pooling p = {.m = m, .x = x, .y = y};
-    rn_pool_run(m->pool, n * y->blocks, avgpool_task, &p);
-}
-
-static void avgback_task(void *context, int task, int thread)
-{
-    const pooling *p = context;
-    const rn_map *dy = p->dy, *dx = p->dx;
-    int block = task % dx->blocks, n = task / dx->blocks;
-    (void)thread;
-    for (int h = 0; h < dx->h; h++)
-        memset(rn_map_at(dx, n, block, h), 0, (size_t)dx->w * RN_LANES * sizeof(float));
-    for (int i = 0; i < dy->h; i++)
-        for (int j = 0; j < dy->w; j++) {
-            int top = bin_first(i, dx->h, dy->h), bottom = bin_last(i, dx->h, dy->h), left = bin_first(j, dx->w, dy->w), right = bin_last(j, dx->w, dy->w);
-            const float *in = rn_map_at(dy, n, block, i) + (int64_t)j * RN_LANES;
-            float share[RN_LANES], count = (float)((bottom - top) * (right - left));
-            for (int k = 0; k < RN_LANES; k++)
-                share[k] = in[k] / count;
-            for (int h = top; h < bottom; h++) {
-                float *out = rn_map_at(dx, n, block, h);
-                for (int w = left; w < right; w++)
-                    for (int k = 0; k < RN_LANES; k++)
-                        out[(int64_t)w * RN_LANES + k] += share[k];
-            }
-        }
-    for (int h = 0; h < dx->h; h++)
-        p->row(p->context, n, block, h, rn_map_at(dx, n, block, h));
-}
-
-void rn_layer_avgpool_back(const rn_machine *m, int n, const rn_map *dy, const rn_map *dx, rn_row_fn row, const void *context)
-{
-    pooling p = {.m = m, .dy = dy, .dx = dx, .row = row, .context = context};
-    rn_pool_run(m->pool, n * dx->blocks, avgback_task, &p);
 }

@@ -31,7 +31,7 @@ static int allocate(rn_learn *e, const unsigned char *frozen, rn_error *err)
     if (!e->trained || !e->below || !e->steps || !e->norms || !e->values || !e->maps || !e->map_buffer || !e->sizes || !e->buffers)
         return rn_error_memory(err, "the training plan", nodes * 1024);
     for (int i = 0; i < g->params_count; i++)
-        e->trained[i] = g->params[i].kind < RN_PARAM_BN_MEAN && e->target < 0 && !(frozen && frozen[i]);
+        e->trained[i] = e->target < 0 && !(frozen && frozen[i]);
     return 0;
 }
 
@@ -40,7 +40,7 @@ static int allocate_norms(rn_learn *e, rn_error *err)
 {
     int64_t lanes = 0;
     for (int i = 0; i < e->norms_count; i++)
-        lanes += (int64_t)e->maps[e->norms[i].conv].blocks * RN_LANES;
+        lanes += (int64_t)e->maps[e->norms[i].map].blocks * RN_LANES;
     e->norm_memory = calloc((size_t)lanes * 7 + 1, sizeof(float));
     e->norm_doubles = calloc((size_t)lanes + 1, sizeof(double));
     if (!e->norm_memory || !e->norm_doubles)
@@ -49,7 +49,7 @@ static int allocate_norms(rn_learn *e, rn_error *err)
     double *d = e->norm_doubles;
     for (int i = 0; i < e->norms_count; i++) {
         rn_norm *norm = &e->norms[i];
-        int64_t n = (int64_t)e->maps[norm->conv].blocks * RN_LANES;
+        int64_t n = (int64_t)e->maps[norm->map].blocks * RN_LANES;
         float **arrays[] = {&norm->scale, &norm->shift, &norm->center, &norm->mean, &norm->a, &norm->b, &norm->c};
         for (size_t k = 0; k < sizeof arrays / sizeof *arrays; k++, p += n)
             *arrays[k] = p;
@@ -59,10 +59,32 @@ static int allocate_norms(rn_learn *e, rn_error *err)
     return 0;
 }
 
+static int allocate_kept(rn_learn *e, rn_error *err)
+{
+    size_t count = (size_t)e->merges * (size_t)e->max_n;
+    e->kept = malloc((count + 1) * sizeof *e->kept);
+    if (!e->kept)
+        return rn_error_memory(err, "the factors of blocks", count * sizeof *e->kept);
+    for (size_t i = 0; i < count; i++)
+        e->kept[i] = 1;
+    return 0;
+}
+
+int rn_learn_blocks(const rn_learn *e)
+{
+    return e->merges;
+}
+
+void rn_learn_keep(rn_learn *e, int n, const float *factors)
+{
+    for (int block = 0; block < e->merges; block++)
+        memcpy(e->kept + (int64_t)block * e->max_n, factors + (int64_t)block * n, (size_t)n * sizeof *factors);
+}
+
 static int check_counts(const rn_learn *e, int n, rn_error *err)
 {
     for (int i = 0; i < e->norms_count; i++) {
-        const rn_map *y = &e->maps[e->norms[i].conv];
+        const rn_map *y = &e->maps[e->norms[i].map];
         if (!e->norms[i].frozen && (int64_t)n * y->h * y->w < 2)
             return rn_error_set(err, RN_ERR_ARG, "%s: a ghost batch of %d sample has one value per channel here, which has no variance: use a larger --batch or --ghost-batch, or longer crops",
                                 e->graph->nodes[e->norms[i].node].name, n);
@@ -70,7 +92,7 @@ static int check_counts(const rn_learn *e, int n, rn_error *err)
     return 0;
 }
 
-static int open_engine(rn_learn **out, const rn_graph *graph, int max_n, int h, int w, const unsigned char *frozen, int recompute, int target,
+static int open_engine(rn_learn **out, const rn_graph *graph, int max_n, int h, int w, const unsigned char *frozen, int modes, int target,
                        rn_pool *pool, rn_error *err)
 {
     *out = NULL;
@@ -85,7 +107,8 @@ static int open_engine(rn_learn **out, const rn_graph *graph, int max_n, int h, 
     e->graph = graph;
     e->machine.pool = pool;
     e->max_n = max_n;
-    e->recompute = recompute;
+    e->recompute = modes & RN_LEARN_RECOMPUTE;
+    e->dropping = modes & RN_LEARN_DROP;
     e->target = target;
     rn_kernels_open(&e->machine.kernels);
     status = allocate(e, frozen, err);
@@ -95,16 +118,18 @@ static int open_engine(rn_learn **out, const rn_graph *graph, int max_n, int h, 
         status = check_counts(e, max_n, err);
     if (!status)
         status = allocate_norms(e, err);
+    if (!status && e->dropping)
+        status = allocate_kept(e, err);
     if (status)
         rn_learn_close(&e);
     *out = e;
     return status;
 }
 
-int rn_learn_open(rn_learn **out, const rn_graph *graph, int max_n, int h, int w, const unsigned char *frozen, int recompute,
+int rn_learn_open(rn_learn **out, const rn_graph *graph, int max_n, int h, int w, const unsigned char *frozen, int modes,
                   rn_pool *pool, rn_error *err)
 {
-    return open_engine(out, graph, max_n, h, w, frozen, recompute, -1, pool, err);
+    return open_engine(out, graph, max_n, h, w, frozen, modes, -1, pool, err);
 }
 
 int rn_learn_open_for_value(rn_learn **out, const rn_graph *graph, int max_n, int h, int w, int node, rn_pool *pool, rn_error *err)
@@ -145,6 +170,7 @@ void rn_learn_close(rn_learn **engine)
     free(e->map_buffer);
     free(e->sizes);
     free(e->buffers);
+    free(e->kept);
     free(e->norm_memory);
     free(e->norm_doubles);
     free(e->hook_buffer);
@@ -200,14 +226,16 @@ static int tell(rn_learn *e, const rn_learn_step *s, const char *kind, const rn_
     return 0;
 }
 
-static const char *const forward_kinds[] = {"conv", "merge", "pool", "pool", "linear"};
-static const char *const backward_kinds[] = {"conv backward", "merge backward", "pool backward", "pool backward", "linear backward"};
+static const char *const forward_kinds[] = {"conv", "merge", "pool", "pool", "pool", "pad", "linear", "bn", "relu", "sigmoid", "squeeze", "pool"};
+static const char *const backward_kinds[] = {"conv backward", "merge backward", "pool backward", "pool backward", "pool backward", "pad backward",
+                                             "linear backward", "bn backward", "relu backward", "sigmoid backward", "squeeze backward", "pool backward"};
 
 static int forward_step(rn_learn *e, const rn_learn_step *s, rn_error *err)
 {
     double start = e->hook ? now() : 0;
     rn_learn_step_forward(e, s);
-    return e->hook ? tell(e, s, forward_kinds[s->kind], &(rn_view){.map = &e->maps[s->out]}, now() - start, err) : 0;
+    int viewed = s->kind == RN_LEARN_NORM && !s->written; /* what it makes is only a way to look at its input */
+    return e->hook && !viewed ? tell(e, s, forward_kinds[s->kind], &(rn_view){.map = &e->maps[s->out]}, now() - start, err) : 0;
 }
 
 static int backward_step(rn_learn *e, const rn_learn_step *s, rn_error *err)
@@ -244,7 +272,7 @@ int rn_learn_forward(rn_learn *e, int n, const float *x, float *logits, float *e
     rn_layer_input(&e->machine, n, x, &e->maps[0]);
     for (int t = 0; t < e->steps_count && !status; t++)
         status = forward_step(e, &e->steps[t], err);
-    if (logits)
+    if (logits && e->graph->logits >= 0)
         rn_layer_gather(n, &e->maps[e->graph->logits], logits);
     if (embedding && e->graph->embedding >= 0)
         rn_layer_gather(n, &e->maps[e->graph->embedding], embedding);
@@ -268,8 +296,10 @@ int rn_learn_backward(rn_learn *e, const float *dlogits, const float *dembedding
     unsigned state = rn_fp_enter();
     int status = 0;
     e->grads = grads;
-    if (e->values[e->graph->logits].gradient >= 0)
+    if (e->graph->logits >= 0 && e->values[e->graph->logits].gradient >= 0)
         rn_layer_scatter(e->n, dlogits, &e->values[e->graph->logits].dmap);
+    if (e->graph->logits < 0 && e->values[e->graph->embedding].gradient >= 0) /* nothing but the caller gives it one */
+        rn_layer_scatter(e->n, NULL, &e->values[e->graph->embedding].dmap);
     for (int t = e->steps_count - 1; t >= 0 && !status; t--) {
         if (dembedding && e->graph->embedding == e->steps[t].node && e->below[e->steps[t].out])
             add_embedding(e, dembedding);
@@ -289,7 +319,7 @@ int64_t rn_learn_traffic(const rn_learn *e, int n)
     int64_t floats = 0, weights = 0;
     for (int t = 0; t < e->steps_count; t++) {
         const rn_learn_step *s = &e->steps[t];
-        int64_t out = e->maps[s->out].sample, in = s->in >= 0 ? e->maps[e->values[s->in].map].sample : 0;
+        int64_t out = s->kind == RN_LEARN_NORM && !s->written ? 0 : e->maps[s->out].sample, in = s->in >= 0 ? e->maps[e->values[s->in].map].sample : 0;
         if (s->kind == RN_LEARN_CONV || s->kind == RN_LEARN_LINEAR) /* packed: written, read */
             weights += 2 * (s->again >= 0 ? 2 : 1) * rn_conv_forward_size(&s->conv) + (s->wants_dx ? 2 * rn_conv_backward_size(&s->conv) : 0);
         if (s->kind == RN_LEARN_CONV) /* forward in, out; dz, y, dy; x, x', dw's reads; dy, dx */
@@ -305,6 +335,8 @@ int64_t rn_learn_floor(const rn_learn *e, int n)
     int64_t floats = 0;
     for (int t = 0; t < e->steps_count; t++) {
         const rn_map *m = &e->maps[e->steps[t].out];
+        if (e->steps[t].kind == RN_LEARN_NORM && !e->steps[t].written)
+            continue;
         floats += 2 * (int64_t)m->channels * m->h * m->w;
     }
     return floats * n * (int64_t)sizeof(float);

@@ -11,13 +11,22 @@
 
 typedef struct rn_learn rn_learn;
 
+/* Modes of an engine, added up. */
+enum {
+    RN_LEARN_RECOMPUTE = 1, /* of a residual block only its output is kept, and its convolutions are computed again on the way back (Chen et al.
+                             * 2016): the same bits, less memory, a quarter more time */
+    RN_LEARN_DROP = 2       /* the function of each residual block is scaled for each sample, by rn_learn_keep's factors */
+};
+
 /* An arena for up to max_n samples of h x w. frozen: one flag per parameter (graph's order), or NULL: a frozen parameter's gradient
  * is not computed (its place in grads is set to 0); a BN whose weight is frozen uses its running statistics, which do not move; nothing is computed
- * below the lowest parameter that is trained. recompute: of a residual block only its output is kept, and its convolutions are
- * computed again on the way back (Chen et al. 2016): the same bits, less memory, a quarter more time. RN_ERR_SHAPE if a size is
- * impossible, RN_ERR_ARG if a BN would see one value per channel. */
-int rn_learn_open(rn_learn **engine, const rn_graph *graph, int max_n, int h, int w, const unsigned char *frozen, int recompute,
+ * below the lowest parameter that is trained. RN_ERR_SHAPE if a size is impossible, RN_ERR_ARG if a BN would see one value per channel. */
+int rn_learn_open(rn_learn **engine, const rn_graph *graph, int max_n, int h, int w, const unsigned char *frozen, int modes,
                   rn_pool *pool, rn_error *err);
+/* Residual blocks, in order; a plain net has none. */
+int rn_learn_blocks(const rn_learn *engine);
+/* Of an engine with RN_LEARN_DROP: what each sample's block is multiplied by in the next passes (0: dropped), factors [blocks][n]; all are 1 before. */
+void rn_learn_keep(rn_learn *engine, int n, const float *factors);
 /* An engine that trains nothing: running statistics everywhere, and a way back that ends at the value of `node`, the output of a ReLU or a
  * max pool, whose gradient is kept as it arrives there. */
 int rn_learn_open_for_value(rn_learn **engine, const rn_graph *graph, int max_n, int h, int w, int node, rn_pool *pool, rn_error *err);

@@ -8,6 +8,8 @@
 typedef struct receiving {
     const rn_learn *e;
     const rn_learn_step *s;
+    int node;                   /* whose gradient it is */
+    int last;                   /* nothing more comes: mask and sum */
     const rn_map *gate;         /* ReLU's mask comes from here; NULL: no ReLU */
     int norm[2], norms;         /* whose backward sums are taken */
 } receiving;
@@ -23,7 +25,8 @@ static int norms_of(const rn_learn *e, int node, int which[2])
     }
     for (int t = 0; t < e->steps_count; t++)
         if (e->steps[t].kind == RN_LEARN_MERGE && e->steps[t].out == node) {
-            which[count++] = e->steps[t].norm_a;
+            if (e->steps[t].norm_a >= 0 && !rn_learn_scaled(&e->steps[t]))
+                which[count++] = e->steps[t].norm_a;
             int shortcut = e->steps[t].shortcut;
             if (e->graph->nodes[shortcut].op == RN_OP_BN)
                 which[count++] = e->values[shortcut].norm;
@@ -31,23 +34,30 @@ static int norms_of(const rn_learn *e, int node, int which[2])
     return count;
 }
 
+static receiving receive_value(const rn_learn *e, const rn_learn_step *s, int node, int last)
+{
+    const rn_learn_value *v = &e->values[node];
+    receiving r = {.e = e, .s = s, .node = node};
+    if (node == e->target)
+        return r; /* as it comes */
+    r.norms = last ? norms_of(e, node, r.norm) : 0;
+    if (e->graph->nodes[node].op == RN_OP_RELU)
+        r.gate = &e->maps[v->map];
+    r.last = last && (r.gate || r.norms);
+    return r;
+}
+
+/* What a step gives to the value it reads. */
 static receiving receive(const rn_learn *e, const rn_learn_step *s)
 {
-    const rn_learn_value *v = &e->values[s->in];
-    receiving r = {.e = e, .s = s};
-    if (s->in == e->target)
-        return r; /* as it comes */
-    r.norms = s->last ? norms_of(e, s->in, r.norm) : 0;
-    if (e->graph->nodes[s->in].op == RN_OP_RELU)
-        r.gate = &e->maps[v->map];
-    return r;
+    return receive_value(e, s, s->in, s->last);
 }
 
 /* Masks and sums a row of the gradient in place. */
 static void receive_row(const receiving *r, int n, int block, int row, float *dz)
 {
     const rn_learn *e = r->e;
-    const rn_learn_value *v = &e->values[r->s->in];
+    const rn_learn_value *v = &e->values[r->node];
     rn_mask_row call = {.dz = dz, .pixels = v->dmap.w};
     if (r->gate) {
         call.gate = rn_map_at(r->gate, n, block, row);
@@ -58,7 +68,7 @@ static void receive_row(const receiving *r, int n, int block, int row, float *dz
     }
     for (int j = 0; j < r->norms; j++) {
         const rn_norm *norm = &e->norms[r->norm[j]];
-        const rn_map *y = &e->maps[norm->conv];
+        const rn_map *y = &e->maps[norm->map];
         call.y[j] = rn_map_at(y, n, block, row);
         call.mean[j] = norm->mean + block * RN_LANES;
         call.sums[j] = rn_learn_partial(e, j, y, n, row, block);
@@ -70,7 +80,7 @@ static void receive_row(const receiving *r, int n, int block, int row, float *dz
 static void place_row(const void *context, int n, int block, int row, float *dz)
 {
     const receiving *r = context;
-    if (r->s->last)
+    if (r->last)
         receive_row(r, n, block, row, dz);
 }
 
@@ -85,7 +95,7 @@ static void conv_row(const void *context, int n, int block, int row, float *dz)
         e->machine.kernels.add_row(&(rn_add_row){.a = dz, .b = rn_map_at(from, n, block, row / r->s->pad_stride), .dst = dz, .a_pixel = step, .b_pixel = RN_LANES,
             .dst_pixel = step, .pixels = from->w});
     }
-    if (r->s->last)
+    if (r->last)
         receive_row(r, n, block, row, dz);
 }
 
@@ -107,9 +117,15 @@ static void dy_task(void *context, int task, int thread)
 {
     const passing *p = context;
     const rn_learn *e = p->e;
-    const rn_norm *norm = &e->norms[p->s->norm];
+    const rn_norm *norm = p->s->norm < 0 ? NULL : &e->norms[p->s->norm];
     const rn_map *dz = &e->values[p->s->from].dmap, *y = &e->maps[p->s->node], *dy = &p->s->dy;
     int block = task % y->blocks, n = p->first + task / y->blocks;
+    for (int row = 0; !norm && row < y->h; row++) { /* without BN: a copy, for its halo */
+        memcpy(rn_map_at(dy, n, block, row), rn_map_at(dz, n, block, row), (size_t)y->w * RN_LANES * sizeof(float));
+        rn_map_zero_halo(dy, n, block, row);
+    }
+    if (!norm)
+        return;
     rn_bngrad_row call = {.a = norm->a + block * RN_LANES, .b = norm->b + block * RN_LANES, .c = norm->c + block * RN_LANES, .pixels = y->w};
     (void)thread;
     for (int row = 0; row < y->h; row++) {
@@ -172,7 +188,8 @@ static void conv_backward(rn_learn *e, const rn_learn_step *s)
     for (rn_part part = {.count = e->n}; part.first < e->n; part.first = part.last) {
         part.last = part.first + step < e->n ? part.first + step : e->n;
         p.first = part.first;
-        rn_pool_run(m->pool, (part.last - part.first) * e->maps[s->node].blocks, dy_task, &p);
+        if (s->norm >= 0 || s->dy_buffer >= 0)
+            rn_pool_run(m->pool, (part.last - part.first) * e->maps[s->node].blocks, dy_task, &p);
         if (s->trained)
             rn_conv_weights(m, &s->conv, part, &x, &s->dy, segments(e), room(e), dw);
         if (!s->wants_dx)
@@ -204,29 +221,105 @@ static void linear_backward(rn_learn *e, const rn_learn_step *s)
         rn_conv_backward(&e->machine, &s->conv, all, dy, &e->values[s->in].dmap, 0, packed_weights(e, s, 0), NULL, NULL);
 }
 
+/* One block of one sample through a BN that is a step: its sums where no reader has taken them, or dx, added to what is there. */
+static void norm_sums_task(void *context, int task, int thread)
+{
+    const receiving *r = context;
+    const rn_norm *norm = &r->e->norms[r->s->norm];
+    const rn_map *x = &r->e->maps[norm->map], *dz = &r->e->values[r->s->from].dmap;
+    int block = task % x->blocks, n = task / x->blocks;
+    (void)thread;
+    for (int row = 0; row < x->h; row++)
+        r->e->machine.kernels.mask_row(&(rn_mask_row){.dz = rn_map_at(dz, n, block, row), .y = {rn_map_at(x, n, block, row)}, .mean = {norm->mean + block * RN_LANES},
+            .sums = {rn_learn_partial(r->e, 0, x, n, row, block)}, .pixels = x->w});
+}
+
+static void norm_task(void *context, int task, int thread)
+{
+    const receiving *r = context;
+    const rn_learn *e = r->e;
+    const rn_norm *norm = &e->norms[r->s->norm];
+    const rn_map *x = &e->maps[norm->map], *dz = &e->values[r->s->from].dmap, *dx = &e->values[r->node].dmap;
+    int block = task % x->blocks, n = task / x->blocks;
+    float *line = e->machine.scratch + thread * e->machine.scratch_size;
+    for (int row = 0; row < x->h; row++) {
+        float *out = rn_map_at(dx, n, block, row), *made = r->s->meet == RN_MEET_ADD ? line : out;
+        e->machine.kernels.bngrad_row(&(rn_bngrad_row){.dz = rn_map_at(dz, n, block, row), .y = rn_map_at(x, n, block, row), .a = norm->a + block * RN_LANES,
+            .b = norm->b + block * RN_LANES, .c = norm->c + block * RN_LANES, .dst = made, .pixels = x->w});
+        if (made != out)
+            e->machine.kernels.add_row(&(rn_add_row){.a = made, .b = out, .dst = out, .a_pixel = RN_LANES, .b_pixel = RN_LANES, .dst_pixel = RN_LANES, .pixels = x->w});
+        if (r->last)
+            receive_row(r, n, block, row, out);
+    }
+}
+
+static void norm_step_backward(rn_learn *e, const rn_learn_step *s)
+{
+    rn_norm *norm = &e->norms[s->norm];
+    receiving r = s->wants_dx ? receive(e, s) : (receiving){.e = e, .s = s};
+    int tasks = e->n * e->maps[norm->map].blocks;
+    if (s->written) {
+        rn_pool_run(e->machine.pool, tasks, norm_sums_task, &r);
+        rn_norm_backward(e, norm, 0);
+    }
+    if (!s->wants_dx)
+        return;
+    rn_pool_run(e->machine.pool, tasks, norm_task, &r);
+    received(e, &r);
+}
+
+/* The gate's gradient; and the branch's where nothing else reaches it. What is not scaled has the merge's gradient: its readers masked and
+ * summed that. */
+static void merge_backward(rn_learn *e, const rn_learn_step *s)
+{
+    rn_view branch, shortcut;
+    rn_merge end = rn_learn_merge(e, s, &branch, &shortcut);
+    const rn_map *dz = &e->values[s->out].dmap;
+    if (s->gate >= 0 && e->below[s->gate])
+        rn_layer_gate_back(&e->machine, e->n, &end, dz, &e->values[s->gate].dmap);
+    if (s->gate >= 0 || s->drop < 0 || !e->below[s->branch])
+        return;
+    receiving r = receive_value(e, s, s->branch, 1);
+    rn_layer_branch_back(&e->machine, e->n, &end, dz, NULL, &e->values[s->branch].dmap, place_row, &r);
+    received(e, &r);
+}
+
+static void squeeze_backward(rn_learn *e, const rn_learn_step *s, const receiving *r)
+{
+    rn_view branch, shortcut;
+    const rn_learn_step *merge = &e->steps[s->merge];
+    rn_merge end = rn_learn_merge(e, merge, &branch, &shortcut);
+    rn_layer_branch_back(&e->machine, e->n, &end, &e->values[merge->out].dmap, &e->values[s->out].dmap, &e->values[s->in].dmap, place_row, r);
+}
+
 void rn_learn_step_backward(rn_learn *e, const rn_learn_step *s)
 {
     if (s->renews >= 0)
         rn_learn_block_again(e, &e->steps[s->renews]);
     if (!e->below[s->out])
         return;
-    const rn_learn_value *out = &e->values[s->out];
-    receiving r;
-    rn_view in;
     switch (s->kind) {
     case RN_LEARN_CONV: conv_backward(e, s); return;
     case RN_LEARN_LINEAR: linear_backward(e, s); return;
-    case RN_LEARN_MERGE: return; /* its readers masked and summed its gradient, and both its branches read that */
-    case RN_LEARN_MAXPOOL:
-    case RN_LEARN_AVGPOOL: break;
+    case RN_LEARN_MERGE: merge_backward(e, s); return;
+    case RN_LEARN_NORM: norm_step_backward(e, s); return;
+    default: break;
     }
     if (!s->wants_dx)
         return;
-    r = receive(e, s);
-    in = rn_learn_view(e, s->in);
-    if (s->kind == RN_LEARN_MAXPOOL)
-        rn_layer_maxpool_back(&e->machine, &e->graph->nodes[s->node], e->n, &in, &out->dmap, &e->values[s->in].dmap, place_row, &r);
-    else
-        rn_layer_avgpool_back(&e->machine, e->n, &out->dmap, &e->values[s->in].dmap, place_row, &r);
+    const rn_node *node = &e->graph->nodes[s->node];
+    const rn_map *dx = &e->values[s->in].dmap, *dy = &e->values[s->out].dmap, *out = &e->maps[s->out];
+    receiving r = receive(e, s);
+    rn_view in = rn_learn_view(e, s->in);
+    switch (s->kind) {
+    case RN_LEARN_MAXPOOL: rn_layer_maxpool_back(&e->machine, node, e->n, &in, dy, dx, place_row, &r); break;
+    case RN_LEARN_MEANPOOL: rn_layer_meanpool_back(&e->machine, e->n, dy, dx, place_row, &r); break;
+    case RN_LEARN_PAD: rn_layer_pad_back(&e->machine, node, e->n, dy, dx, place_row, &r); break;
+    case RN_LEARN_TSTP: rn_layer_tstp_back(&e->machine, node->eps, e->n, &in, dy, dx, place_row, &r); break;
+    case RN_LEARN_RELU: rn_layer_relu_back(e->n, out, dy, dx); break;
+    case RN_LEARN_SIGMOID: rn_layer_sigmoid_back(e->n, out, dy, dx); break;
+    case RN_LEARN_SQUEEZE: squeeze_backward(e, s, &r); break;
+    default: rn_layer_avgpool_back(&e->machine, e->n, dy, dx, place_row, &r); break;
+    }
     received(e, &r);
 }

@@ -28,12 +28,44 @@ static void bias_row(const void *context, int n, int block, int row, float *y)
     r->e->machine.kernels.finish_row(&(rn_finish_row){.sums = y, .y = y, .bias = lanes, .pixels = 1});
 }
 
+/* The same for a map that is normalised by itself: a task is one block of one sample. */
+static void sums_task(void *context, int task, int thread)
+{
+    const rows *r = context;
+    const rn_map *map = &r->e->maps[r->e->norms[r->s->norm].map];
+    int block = task % map->blocks, n = task / map->blocks;
+    (void)thread;
+    for (int row = 0; row < map->h; row++)
+        r->e->machine.kernels.sums_row(&(rn_sums_row){.y = rn_map_at(map, n, block, row), .mean = r->e->norms[r->s->norm].center + block * RN_LANES,
+            .pixels = map->w, .sums = rn_learn_partial(r->e, 0, map, n, row, block)});
+}
+
+static void norm_forward(rn_learn *e, const rn_learn_step *s)
+{
+    rows r = {e, s};
+    rn_norm *norm = &e->norms[s->norm];
+    const rn_map *map = &e->maps[norm->map];
+    if (!norm->frozen)
+        rn_pool_run(e->machine.pool, e->n * map->blocks, sums_task, &r);
+    rn_norm_forward(e, norm);
+    if (s->written)
+        rn_layer_affine(&e->machine, e->n, &(rn_view){.map = map, .scale = norm->scale, .shift = norm->shift}, &e->maps[s->out]);
+}
+
+rn_merge rn_learn_merge(const rn_learn *e, const rn_learn_step *s, rn_view *branch, rn_view *shortcut)
+{
+    *branch = rn_learn_view(e, s->branch);
+    *shortcut = rn_learn_view(e, s->shortcut);
+    return (rn_merge){.branch = branch, .shortcut = shortcut, .stride = s->stride, .relu = s->relu, .gate = s->gate < 0 ? NULL : &e->maps[s->gate],
+        .kept = s->drop < 0 ? NULL : e->kept + (int64_t)s->drop * e->max_n};
+}
+
 static void merge_task(void *context, int task, int thread)
 {
     const rows *r = context;
     const rn_learn *e = r->e;
     const rn_norm *norm = &e->norms[r->s->norm_a];
-    const rn_map *y = &e->maps[norm->conv], *out = &e->maps[r->s->out];
+    const rn_map *y = &e->maps[norm->map], *out = &e->maps[r->s->out];
     rn_view shortcut = rn_learn_view(e, r->s->shortcut);
     int block = task % out->blocks, n = task / out->blocks;
     rn_merge_row call = {.scale = norm->scale + block * RN_LANES, .shift = norm->shift + block * RN_LANES, .pixels = out->w};
@@ -75,10 +107,24 @@ void rn_learn_block_again(rn_learn *e, const rn_learn_step *merge)
 {
     for (int t = merge->block_first; t < merge->block_last; t++) {
         const rn_learn_step *s = &e->steps[t];
+        if (s->again < 0)
+            continue;
         rn_view in = rn_learn_view(e, s->in);
         place_map(e, s, s->again);
         rn_conv_forward(&e->machine, &s->conv, e->n, &in, &e->maps[s->out], packed_weights(e, s), &(rn_epilogue){0});
     }
+}
+
+static void merge_forward(rn_learn *e, const rn_learn_step *s)
+{
+    rows r = {e, s};
+    rn_view branch, shortcut;
+    if (s->relu && !rn_learn_scaled(s)) {
+        rn_pool_run(e->machine.pool, e->n * e->maps[s->out].blocks, merge_task, &r);
+        return;
+    }
+    rn_merge end = rn_learn_merge(e, s, &branch, &shortcut);
+    rn_layer_merge(&e->machine, e->n, &end, &e->maps[s->out]);
 }
 
 void rn_learn_step_forward(rn_learn *e, const rn_learn_step *s)
@@ -91,11 +137,19 @@ void rn_learn_step_forward(rn_learn *e, const rn_learn_step *s)
     switch (s->kind) {
     case RN_LEARN_CONV:
         rn_conv_forward(&e->machine, &s->conv, e->n, &in, out, packed_weights(e, s),
-                        &(rn_epilogue){.row = e->norms[s->norm].frozen ? NULL : sum_row, .context = &r});
-        rn_norm_forward(e, &e->norms[s->norm]);
+                        &(rn_epilogue){.row = s->norm < 0 || e->norms[s->norm].frozen ? NULL : sum_row, .context = &r});
+        if (s->norm >= 0)
+            rn_norm_forward(e, &e->norms[s->norm]);
         break;
-    case RN_LEARN_MERGE: rn_pool_run(e->machine.pool, e->n * out->blocks, merge_task, &r); break;
+    case RN_LEARN_MERGE: merge_forward(e, s); break;
+    case RN_LEARN_NORM: norm_forward(e, s); break;
+    case RN_LEARN_RELU: rn_layer_relu(e->n, in.map, out); break;
+    case RN_LEARN_SIGMOID: rn_layer_sigmoid(e->n, in.map, out); break;
+    case RN_LEARN_SQUEEZE: rn_layer_avgpool(&e->machine, e->n, &in, out); break;
+    case RN_LEARN_TSTP: rn_layer_tstp(&e->machine, e->graph->nodes[s->node].eps, e->n, &in, out); break;
     case RN_LEARN_MAXPOOL: rn_layer_maxpool(&e->machine, &e->graph->nodes[s->node], e->n, &in, out); break;
+    case RN_LEARN_MEANPOOL: rn_layer_meanpool(&e->machine, e->n, &in, out); break;
+    case RN_LEARN_PAD: rn_layer_pad(&e->machine, &e->graph->nodes[s->node], e->n, &in, out); break;
     case RN_LEARN_AVGPOOL: rn_layer_avgpool(&e->machine, e->n, &in, out); break;
     case RN_LEARN_LINEAR: rn_conv_forward(&e->machine, &s->conv, e->n, &in, out, packed_weights(e, s), &(rn_epilogue){.row = bias_row, .context = &r}); break;
     }

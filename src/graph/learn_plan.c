@@ -33,7 +33,7 @@ static void add_norm(rn_learn *e, int node)
 {
     const rn_node *bn = &e->graph->nodes[node];
     rn_norm *norm = &e->norms[e->norms_count++];
-    *norm = (rn_norm){.node = node, .conv = bn->a, .frozen = !e->trained[bn->weight], .gradient = e->below[node]};
+    *norm = (rn_norm){.node = node, .map = e->values[bn->a].map, .frozen = !e->trained[bn->weight < 0 ? bn->mean : bn->weight], .gradient = e->below[node]};
 }
 
 static int norm_of(const rn_learn *e, int node)
@@ -47,7 +47,7 @@ static int norm_of(const rn_learn *e, int node)
 static rn_learn_step *add_step(rn_learn *e, rn_learn_kind kind, int node, int in, int out)
 {
     rn_learn_step *s = &e->steps[e->steps_count++];
-    *s = (rn_learn_step){.kind = kind, .node = node, .in = in, .out = out, .norm = -1, .norm_a = -1, .shortcut = -1, .stride = 1, .from = -1,
+    *s = (rn_learn_step){.kind = kind, .node = node, .in = in, .out = out, .norm = -1, .norm_a = -1, .branch = -1, .shortcut = -1, .stride = 1, .gate = -1, .drop = -1, .from = -1,
         .dy_buffer = -1, .x_buffer = -1, .pad_from = -1, .again = -1, .renews = -1};
     s->wants_dx = in >= 0 && e->below[in];
     return s;
@@ -61,55 +61,116 @@ static void add_layer(rn_learn *e, int i, rn_learn_kind kind)
     s->trained = e->trained[e->graph->nodes[i].weight];
 }
 
-/* ReLU behind an addition: the block's end, the only place where a block's value is written. */
-static void add_merge(rn_learn *e, int relu)
+/* A block's end, the only place where a block's value is written: that of the ReLU behind the addition, or of the addition. */
+static void add_merge(rn_learn *e, int add, int out)
 {
     const rn_graph *g = e->graph;
-    const rn_node *add = &g->nodes[g->nodes[relu].a];
-    rn_learn_step *s = add_step(e, RN_LEARN_MERGE, g->nodes[relu].a, -1, relu);
-    s->norm_a = norm_of(e, add->a);
-    s->shortcut = add->b;
-    if (g->nodes[add->b].op == RN_OP_PADSHORT) {
-        s->shortcut = g->nodes[add->b].a;
-        s->stride = g->nodes[add->b].stride;
+    const rn_node *node = &g->nodes[add];
+    rn_learn_step *s = add_step(e, RN_LEARN_MERGE, add, -1, out);
+    s->relu = out != add;
+    s->branch = node->a;
+    if (g->nodes[node->a].op == RN_OP_SCALE) {
+        s->branch = g->nodes[node->a].a;
+        s->gate = g->nodes[node->a].b;
     }
+    s->norm_a = e->values[s->branch].norm;
+    s->shortcut = node->b;
+    if (rn_layer_pad_merges(g, node->b)) {
+        s->shortcut = g->nodes[node->b].a;
+        s->stride = g->nodes[node->b].stride;
+    }
+    s->drop = e->dropping ? e->merges : -1;
+    e->merges++;
+}
+
+/* BN is a way to look at a map, unless a layer reads it that takes no views. */
+static void add_bn(rn_learn *e, int i)
+{
+    const rn_node *n = &e->graph->nodes[i];
+    rn_learn_value *v = &e->values[i];
+    add_norm(e, i);
+    if (!rn_layer_folds(e->graph, i)) {
+        rn_learn_step *s = add_step(e, RN_LEARN_NORM, i, n->a, i);
+        s->norm = e->norms_count - 1;
+        s->written = rn_layer_reader(e->graph, i, RN_OP_RELU) < 0;
+        if (s->written)
+            return;
+    }
+    v->map = e->values[n->a].map;
+    v->norm = e->norms_count - 1;
+}
+
+static void add_relu(rn_learn *e, int i)
+{
+    const rn_graph *g = e->graph;
+    int in = g->nodes[i].a;
+    if (g->nodes[in].op == RN_OP_ADD) {
+        add_merge(e, in, i);
+    } else if (g->nodes[in].op == RN_OP_LINEAR) {
+        add_step(e, RN_LEARN_RELU, i, in, i);
+    } else {
+        e->values[i] = e->values[in];
+        e->values[i].relu = 1;
+    }
+}
+
+static void add_node(rn_learn *e, int i)
+{
+    const rn_graph *g = e->graph;
+    const rn_node *n = &g->nodes[i];
+    static const struct {
+        rn_op op;
+        rn_learn_kind kind;
+    } simple[] = {{RN_OP_MAXPOOL, RN_LEARN_MAXPOOL}, {RN_OP_MEANPOOL, RN_LEARN_MEANPOOL}, {RN_OP_AVGPOOL, RN_LEARN_AVGPOOL}, {RN_OP_PADSHORT, RN_LEARN_PAD},
+        {RN_OP_SQUEEZE, RN_LEARN_SQUEEZE}, {RN_OP_SIGMOID, RN_LEARN_SIGMOID}, {RN_OP_TSTP, RN_LEARN_TSTP}};
+    rn_learn_value *v = &e->values[i];
+    *v = (rn_learn_value){.map = i, .norm = -1, .gradient = -1};
+    switch (n->op) {
+    case RN_OP_INPUT: return;
+    case RN_OP_CONV: add_layer(e, i, RN_LEARN_CONV); return;
+    case RN_OP_LINEAR: add_layer(e, i, RN_LEARN_LINEAR); return;
+    case RN_OP_BN: add_bn(e, i); return;
+    case RN_OP_RELU: add_relu(e, i); return;
+    default: break;
+    }
+    if (n->op == RN_OP_ADD && rn_layer_end(g, i) < 0)
+        add_merge(e, i, i);
+    else if (n->op == RN_OP_ADD || n->op == RN_OP_SCALE || rn_layer_pad_merges(g, i))
+        v->map = -1; /* a part of the merge */
+    for (size_t k = 0; v->map >= 0 && k < sizeof simple / sizeof *simple; k++)
+        if (simple[k].op == n->op)
+            add_step(e, simple[k].kind, i, n->a, i);
+}
+
+/* The node whose gradient a BN's way back begins with: the merge's, the ReLU's behind it, or its own where it is scaled. */
+static int gradient_from(const rn_learn *e, int bn)
+{
+    for (int t = 0; t < e->steps_count; t++) {
+        const rn_learn_step *s = &e->steps[t];
+        if (s->kind == RN_LEARN_MERGE && (s->shortcut == bn || (s->branch == bn && !rn_learn_scaled(s))))
+            return s->out;
+    }
+    int relu = rn_layer_reader(e->graph, bn, RN_OP_RELU);
+    return relu >= 0 ? relu : bn;
 }
 
 static void list_steps(rn_learn *e)
 {
     const rn_graph *g = e->graph;
-    for (int i = 0; i < g->nodes_count; i++) {
-        const rn_node *n = &g->nodes[i];
-        rn_learn_value *v = &e->values[i];
-        *v = (rn_learn_value){.map = i, .norm = -1, .gradient = -1};
-        switch (n->op) {
-        case RN_OP_CONV: add_layer(e, i, RN_LEARN_CONV); break;
-        case RN_OP_LINEAR: add_layer(e, i, RN_LEARN_LINEAR); break;
-        case RN_OP_MAXPOOL: add_step(e, RN_LEARN_MAXPOOL, i, n->a, i); break;
-        case RN_OP_AVGPOOL: add_step(e, RN_LEARN_AVGPOOL, i, n->a, i); break;
-        case RN_OP_BN:
-            add_norm(e, i);
-            v->map = n->a;
-            v->norm = e->norms_count - 1;
-            break;
-        case RN_OP_RELU:
-            if (g->nodes[n->a].op == RN_OP_ADD) {
-                add_merge(e, i);
-            } else {
-                *v = e->values[n->a];
-                v->relu = 1;
-            }
-            break;
-        default: v->map = n->op == RN_OP_INPUT ? i : -1; break; /* additions and option A's shortcut are part of the merge */
-        }
-    }
+    for (int i = 0; i < g->nodes_count; i++)
+        add_node(e, i);
     for (int t = 0; t < e->steps_count; t++) {
         rn_learn_step *s = &e->steps[t];
-        if (s->kind != RN_LEARN_CONV)
-            continue;
-        int bn = rn_layer_reader(g, s->node, RN_OP_BN), relu = rn_layer_reader(g, bn, RN_OP_RELU), add = rn_layer_reader(g, bn, RN_OP_ADD);
-        s->norm = norm_of(e, bn);
-        s->from = add < 0 ? relu : rn_layer_reader(g, add, RN_OP_RELU);
+        int bn = s->kind == RN_LEARN_CONV ? rn_layer_reader(g, s->node, RN_OP_BN) : -1;
+        if (bn >= 0 && rn_layer_folds(g, bn))
+            s->norm = norm_of(e, bn);
+        if (s->kind == RN_LEARN_CONV)
+            s->from = s->norm >= 0 ? gradient_from(e, bn) : s->node;
+        if (s->kind == RN_LEARN_NORM)
+            s->from = gradient_from(e, s->node);
+        for (int m = 0; s->kind == RN_LEARN_SQUEEZE && m < e->steps_count; m++)
+            if (e->steps[m].kind == RN_LEARN_MERGE && e->steps[m].gate >= 0 && e->steps[m].branch == s->in)
+                s->merge = m;
     }
 }
 
@@ -154,6 +215,17 @@ static int first_reader(const rn_learn *e, int node)
     return -1;
 }
 
+/* What a shortcut reads. */
+static int block_input(const rn_graph *g, int shortcut)
+{
+    int node = shortcut;
+    if (g->nodes[node].op == RN_OP_BN)
+        node = g->nodes[node].a;
+    if (g->nodes[node].op == RN_OP_CONV && rn_layer_readers(g, node) == 1) /* a projection, not the stem */
+        node = g->nodes[node].a;
+    return g->nodes[node].op == RN_OP_MEANPOOL || g->nodes[node].op == RN_OP_PADSHORT ? g->nodes[node].a : node;
+}
+
 /* Which convolutions a block computes again, and before which step's way back. A stem with a pool is such a block; its y is needed by the pool's
  * own way back. */
 static void mark_blocks(rn_learn *e)
@@ -161,17 +233,14 @@ static void mark_blocks(rn_learn *e)
     for (int t = 0; e->recompute && t < e->steps_count; t++) {
         rn_learn_step *merge = &e->steps[t];
         if (merge->kind == RN_LEARN_MAXPOOL && e->below[merge->in]) {
-            merge->block_first = maker_of(e, merge->in);
-            merge->block_last = merge->renews = t;
+            merge->block_last = merge->renews = t; /* everything before the pool */
         }
         if (merge->kind != RN_LEARN_MERGE || !e->below[merge->out])
             continue;
-        int source = merge->shortcut; /* the block's input, behind a projection */
-        if (e->graph->nodes[source].op == RN_OP_BN)
-            source = e->graph->nodes[e->graph->nodes[source].a].a;
+        int source = block_input(e->graph, merge->shortcut);
         merge->block_first = maker_of(e, source) + 1;
         merge->block_last = t;
-        e->steps[first_reader(e, merge->out)].renews = t;
+        e->steps[merge->relu ? first_reader(e, merge->out) : t].renews = t; /* without ReLU there is nothing to mask and to sum */
     }
 }
 
@@ -183,9 +252,14 @@ static void renewed_maps(rn_learn *e)
         const rn_learn_step *merge = e->steps[r].renews < 0 ? NULL : &e->steps[e->steps[r].renews];
         for (int t = merge ? merge->block_first : 0; merge && t < merge->block_last; t++) {
             rn_learn_step *s = &e->steps[t];
+            if (s->kind != RN_LEARN_CONV)
+                continue;
             rn_buffer *y = &e->buffers[e->map_buffer[s->out]];
             y->last = merge->block_last; /* the merge is the last to read it */
             s->again = add_buffer(e, y->size, end - 1 - r, end - 1 - t);
+            int maker = maker_of(e, s->in);
+            if (maker >= 0 && e->steps[maker].again < 0) /* what comes from outside of the block must still be there */
+                extend(e, e->map_buffer[e->values[s->in].map], end - 1 - r);
         }
     }
 }
@@ -200,12 +274,15 @@ static int forward_maps(rn_learn *e, int h, int w, rn_error *err)
     e->map_buffer[0] = add_buffer(e, e->maps[0].sample * e->max_n, 0, end);
     for (int t = 0; t < e->steps_count; t++) {
         const rn_learn_step *s = &e->steps[t];
+        if (s->kind == RN_LEARN_NORM && !s->written)
+            continue; /* a view */
         int halo = e->values[s->out].norm < 0 && s->kind != RN_LEARN_CONV ? halo_wanted(e, s->out) : 0; /* a raw y is read through a view */
         e->maps[s->out] = rn_map_shape(g->nodes[s->out].channels, e->sizes[s->out][0], e->sizes[s->out][1], halo);
         if (e->maps[s->out].sample > INT32_MAX)
             return rn_error_set(err, RN_ERR_SHAPE, "%s: one sample of %d x %d needs %lld floats in this layer, above 2^31: use shorter crops",
                                 g->nodes[s->node].name, h, w, (long long)e->maps[s->out].sample);
-        int last = e->below[s->out] ? end - 1 - t : t; /* its own way back is the last to need it */
+        int normed = s->kind == RN_LEARN_CONV && s->norm >= 0 && e->norms[s->norm].gradient;
+        int last = e->below[s->out] || normed ? end - 1 - t : t; /* its own way back is the last to need it */
         e->map_buffer[s->out] = add_buffer(e, e->maps[s->out].sample * e->max_n, t, last);
     }
     /* A map that nothing needs on the way back still lives until its last reader forwards. */
@@ -215,8 +292,12 @@ static int forward_maps(rn_learn *e, int h, int w, rn_error *err)
             extend(e, e->map_buffer[e->values[s->in].map], t);
         if (s->shortcut >= 0)
             extend(e, e->map_buffer[e->values[s->shortcut].map], t);
-        if (s->norm_a >= 0)
-            extend(e, e->map_buffer[e->norms[s->norm_a].conv], t);
+        if (s->branch >= 0)
+            extend(e, e->map_buffer[e->values[s->branch].map], s->gate >= 0 && e->below[s->gate] ? end - 1 - t : t);
+        if (s->gate >= 0)
+            extend(e, e->map_buffer[s->gate], t);
+        if (s->kind == RN_LEARN_NORM && e->below[s->out])
+            extend(e, e->map_buffer[e->norms[s->norm].map], end - 1 - t);
         if (s->trained && s->in >= 0)
             extend(e, e->map_buffer[e->values[s->in].map], end - 1 - t);
     }
@@ -251,9 +332,16 @@ static int dy_halo(const rn_learn *e, const rn_learn_step *s)
 static const rn_learn_step *conv_behind(const rn_learn *e, int view)
 {
     for (int t = 0; t < e->steps_count; t++)
-        if (e->steps[t].kind == RN_LEARN_CONV && e->steps[t].node == e->values[view].map)
+        if (e->steps[t].kind == RN_LEARN_CONV && e->steps[t].norm >= 0 && e->steps[t].node == e->values[view].map)
             return &e->steps[t];
     return NULL;
+}
+
+/* Halo of the gradient of a value, so that dy can take its place. */
+static int own_halo(const rn_learn *e, int node)
+{
+    const rn_learn_step *conv = e->values[node].norm >= 0 ? conv_behind(e, node) : NULL;
+    return conv ? dy_halo(e, conv) : 0;
 }
 
 static int contributions(const rn_learn *e, int node)
@@ -280,11 +368,10 @@ static int give(rn_learn *e, rn_learn_step *s, int time, rn_error *err)
         s->meet = RN_MEET_PADSHORT;
         extend(e, e->values[s->pad_from].gradient, time);
     }
-    if (s->meet != RN_MEET_WRITE && (!s->last || s->kind != RN_LEARN_CONV))
+    if (s->meet != RN_MEET_WRITE && (!s->last || (s->kind != RN_LEARN_CONV && s->kind != RN_LEARN_NORM)))
         return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: its input is read in an order that training does not support: the first convolution of a block must come before its shortcut",
                             e->graph->nodes[s->node].name);
-    int halo = v->norm >= 0 && conv_behind(e, s->in) ? dy_halo(e, conv_behind(e, s->in)) : 0;
-    gradient_of(e, s->in, halo, time);
+    gradient_of(e, s->in, own_halo(e, s->in), time);
     return 0;
 }
 
@@ -298,19 +385,36 @@ static void give_padshort(rn_learn *e, const rn_learn_step *merge)
         }
 }
 
+/* The gradient of a block's function: that of the merge itself unless it is scaled. */
+static void back_branch(rn_learn *e, const rn_learn_step *s, int time)
+{
+    rn_learn_value *out = &e->values[s->out], *branch = &e->values[s->branch];
+    if (s->gate >= 0 && e->below[s->gate])
+        gradient_of(e, s->gate, 0, time);
+    if (!e->below[s->branch])
+        return;
+    if (s->gate < 0 && s->drop >= 0) {
+        gradient_of(e, s->branch, own_halo(e, s->branch), time);
+    } else if (s->gate < 0 && branch->norm < 0) {
+        branch->gradient = out->gradient;
+        branch->dmap = out->dmap;
+    }
+}
+
 static void back_merge(rn_learn *e, rn_learn_step *s, int time)
 {
     rn_learn_value *out = &e->values[s->out], *in = &e->values[s->shortcut];
     if (!e->below[s->out])
         return;
     extend(e, out->gradient, time);
+    back_branch(e, s, time);
     int projection = e->graph->nodes[s->shortcut].op == RN_OP_BN; /* reads the merge's gradient by itself */
     if (projection || !e->below[s->shortcut])
         return;
     if (in->readers == 0)
         in->readers = contributions(e, s->shortcut);
     in->readers--;
-    if (s->stride > 1 || e->graph->nodes[e->graph->nodes[s->node].b].op == RN_OP_PADSHORT) {
+    if (rn_layer_pad_merges(e->graph, e->graph->nodes[s->node].b)) {
         give_padshort(e, s);
     } else { /* identity: the block's input has the same gradient to begin with, in the same place */
         in->gradient = out->gradient;
@@ -324,10 +428,10 @@ static int back_conv(rn_learn *e, rn_learn_step *s, int time, rn_error *err)
     rn_learn_value *from = &e->values[s->from];
     if (!e->below[s->out] || (!s->trained && !s->wants_dx))
         return 0;
-    int halo = dy_halo(e, s), view = e->graph->nodes[s->from].op == RN_OP_RELU && from->map == s->node;
+    int halo = dy_halo(e, s), own = s->norm < 0 ? halo == 0 : from->map == s->node && from->dmap.halo >= halo;
     extend(e, from->gradient, time);
     s->dy = rn_map_shape(y->channels, y->h, y->w, halo);
-    if (!view || from->dmap.halo < halo)
+    if (!own)
         s->dy_buffer = add_buffer(e, s->dy.sample * e->max_n, time, time);
     if (s->trained && e->values[s->in].norm >= 0 && s->conv.weights == RN_DIRECT) {
         s->x = rn_map_shape(x->channels, x->h, x->w, s->conv.pad);
@@ -347,8 +451,16 @@ static int back_steps(rn_learn *e, rn_error *err)
             back_merge(e, s, time);
         else if (s->kind == RN_LEARN_CONV)
             status = back_conv(e, s, time, err);
+        else if (s->kind == RN_LEARN_NORM && e->below[s->out]) {
+            extend(e, e->values[s->from].gradient, time);
+            status = give(e, s, time, err);
+        }
         else if (e->below[s->out]) {
             extend(e, e->values[s->out].gradient, time);
+            if (s->kind == RN_LEARN_SQUEEZE) {
+                extend(e, e->values[e->steps[s->merge].out].gradient, time);
+                extend(e, e->map_buffer[e->steps[s->merge].gate], time);
+            }
             status = give(e, s, time, err);
         }
         if (status)
@@ -365,7 +477,7 @@ enum { PART_FLOATS = 2 << 20 }; /* a thread's share of the last cache: 8 MB */
 int rn_learn_part(const rn_learn *e, const rn_learn_step *s, int n)
 {
     const rn_conv *c = &s->conv;
-    if (c->weights != RN_WINOGRAD || c->backward != RN_WINOGRAD)
+    if (c->groups > 1 || c->weights != RN_WINOGRAD || c->backward != RN_WINOGRAD)
         return n;
     int64_t sample = 3 * e->maps[s->node].sample + 2 * e->maps[e->values[s->in].map].sample;
     int64_t fit = PART_FLOATS * (int64_t)rn_pool_threads(e->machine.pool) / sample;
@@ -393,7 +505,8 @@ static void shared_buffers(rn_learn *e)
     for (int t = 0; t < e->steps_count; t++) {
         const rn_learn_step *s = &e->steps[t];
         const rn_map *out = &e->maps[s->out];
-        if (s->kind == RN_LEARN_CONV && (want = (int64_t)e->max_n * out->h * out->blocks * 2 * RN_LANES) > sums)
+        const rn_map *summed = s->kind == RN_LEARN_CONV ? out : s->kind == RN_LEARN_NORM ? &e->maps[e->norms[s->norm].map] : NULL;
+        if (summed && (want = (int64_t)e->max_n * summed->h * summed->blocks * 2 * RN_LANES) > sums)
             sums = want;
         if (s->kind == RN_LEARN_CONV || s->kind == RN_LEARN_LINEAR) {
             if ((want = rn_conv_segments(&s->conv, out, e->max_n)) > segments)
@@ -403,7 +516,9 @@ static void shared_buffers(rn_learn *e)
             if ((want = rn_conv_scratch(&s->conv, &e->maps[e->values[s->in].map], out)) > scratch)
                 scratch = want;
         }
-        if ((s->kind == RN_LEARN_MAXPOOL || s->kind == RN_LEARN_AVGPOOL) && (want = rn_layer_pool_scratch(&e->maps[e->values[s->in].map])) > scratch)
+        if (s->branch >= 0 && (want = rn_layer_pool_scratch(&e->maps[e->values[s->branch].map])) > scratch)
+            scratch = want;
+        if (s->in >= 0 && s->kind != RN_LEARN_CONV && s->kind != RN_LEARN_LINEAR && (want = rn_layer_pool_scratch(&e->maps[e->values[s->in].map])) > scratch)
             scratch = want;
     }
     int end = 2 * e->steps_count;
@@ -426,6 +541,8 @@ static void resolve(rn_learn *e)
     for (int t = 0; t < e->steps_count; t++) {
         rn_learn_step *s = &e->steps[t];
         rn_map *m = &e->maps[s->out];
+        if (s->kind == RN_LEARN_NORM && !s->written)
+            continue;
         m->data = at(e, e->map_buffer[s->out]) + rn_map_origin(m);
     }
     for (int i = 0; i < e->graph->nodes_count; i++)

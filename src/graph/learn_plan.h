@@ -9,11 +9,24 @@
 #include "graph/layers.h"
 #include "graph/learn.h"
 
-typedef enum rn_learn_kind { RN_LEARN_CONV, RN_LEARN_MERGE, RN_LEARN_MAXPOOL, RN_LEARN_AVGPOOL, RN_LEARN_LINEAR } rn_learn_kind;
+typedef enum rn_learn_kind {
+    RN_LEARN_CONV,
+    RN_LEARN_MERGE,
+    RN_LEARN_MAXPOOL,
+    RN_LEARN_MEANPOOL,
+    RN_LEARN_AVGPOOL,
+    RN_LEARN_PAD,
+    RN_LEARN_LINEAR,
+    RN_LEARN_NORM,    /* BN of a map that no convolution made for it alone */
+    RN_LEARN_RELU,    /* of one pixel */
+    RN_LEARN_SIGMOID,
+    RN_LEARN_SQUEEZE, /* its way back gives a scaled branch its whole gradient */
+    RN_LEARN_TSTP
+} rn_learn_kind;
 
-/* Batch normalisation of one convolution's output. Arrays hold [blocks * 16] floats, zero in the lanes behind the last channel. */
+/* Batch normalisation of one map. Arrays hold [blocks * 16] floats, zero in the lanes behind the last channel. */
 typedef struct rn_norm {
-    int node, conv;             /* the BN node, and the convolution whose map it normalises */
+    int node, map;              /* the BN node, and the node whose map it normalises */
     int frozen;                 /* running statistics, which do not move */
     int gradient;               /* gamma or beta is trained, or something below it */
     float *scale, *shift;       /* forward: fma(y, scale, shift) */
@@ -39,12 +52,16 @@ typedef struct rn_learn_step {
     rn_learn_kind kind;
     int node, in, out;          /* in and out: nodes whose values it reads and makes */
     rn_conv conv;
-    int norm;                   /* of a convolution */
+    int norm;                   /* of a convolution (-1: none) or a NORM */
+    int written;                /* NORM: out is a map of its own, not a view */
     int shortcut, stride;       /* merge: the shortcut's value; option A's stride, else 1 */
-    int norm_a;                 /* merge: the norm of the block's function */
+    int branch, norm_a;         /* merge: the value of the block's function, and its norm; -1: none */
+    int relu;                   /* merge: ReLU follows */
+    int gate, merge;            /* merge: the value that scales the branch; -1: none. SQUEEZE: its merge */
+    int drop;                   /* merge: which of the factors of rn_learn_keep; -1: none */
     int trained;                /* its own weight is */
     int wants_dx;               /* something below is trained */
-    int from;                   /* convolution: the node whose gradient is dz (the view's, or the merge's) */
+    int from;                   /* convolution, NORM: the node whose gradient is dz (the view's, its own, or the merge's) */
     int dy_buffer, x_buffer;    /* dy where it is not made in place; the activated input for dw; -1: none */
     rn_map dy, x;
     rn_meet meet;
@@ -77,6 +94,9 @@ struct rn_learn {
     const float *weights, *stats; /* as loaded */
     int target;                 /* the node whose value's gradient is all that is wanted; -1: parameters are trained */
     int recompute;              /* blocks keep their outputs only */
+    int dropping;               /* branches of blocks are scaled by `kept` */
+    int merges;
+    float *kept;                /* [merges][max_n] */
     int max_n, n;               /* n of the last forward; 0: none */
     double *batch_stats;
     float *grads;
@@ -91,6 +111,13 @@ struct rn_learn {
 int rn_learn_plan(rn_learn *e, int h, int w, rn_error *err);
 
 rn_view rn_learn_view(const rn_learn *e, int node);
+/* 1 where a merge's branch is scaled, so that its gradient is another than the merge's. */
+static inline int rn_learn_scaled(const rn_learn_step *merge)
+{
+    return merge->gate >= 0 || merge->drop >= 0;
+}
+/* The merge as rn_layer_merge takes it; views are the caller's. */
+rn_merge rn_learn_merge(const rn_learn *e, const rn_learn_step *s, rn_view *branch, rn_view *shortcut);
 
 /* Sums of a row of 16 channels behind a kernel: [n][row][block][32] of the map's shape. */
 static inline float *rn_learn_partial(const rn_learn *e, int which, const rn_map *m, int n, int row, int block)

@@ -27,15 +27,16 @@ static void add_rows(const rn_learn *e, const rn_map *y, int which, int block, d
         }
 }
 
-static const float *parameter(const float *base, const rn_graph *g, int param)
+/* The parameter's value of a channel, or what stands for it where the BN has none. */
+static double parameter(const float *base, const rn_graph *g, int param, int channel, double otherwise)
 {
-    return base + g->params[param].offset;
+    return param < 0 ? otherwise : (double)base[g->params[param].offset + channel];
 }
 
 static void set_scale(rn_learn *e, rn_norm *norm, int channel, double mean, double var)
 {
     const rn_node *bn = &e->graph->nodes[norm->node];
-    double gamma = (double)parameter(e->weights, e->graph, bn->weight)[channel], beta = (double)parameter(e->weights, e->graph, bn->bias)[channel];
+    double gamma = parameter(e->weights, e->graph, bn->weight, channel, 1), beta = parameter(e->weights, e->graph, bn->bias, channel, 0);
     double deviation = sqrt(var + bn->eps), scale = gamma / deviation;
     norm->inverse[channel] = 1 / deviation;
     norm->mean[channel] = (float)mean;
@@ -47,7 +48,7 @@ static void forward_block(void *context, int block, int thread)
 {
     const reduction *r = context;
     rn_learn *e = r->e;
-    const rn_map *y = &e->maps[r->norm->conv];
+    const rn_map *y = &e->maps[r->norm->map];
     const rn_node *bn = &e->graph->nodes[r->norm->node];
     double sums[2 * RN_LANES], count = (double)e->n * y->h * y->w;
     (void)thread;
@@ -55,7 +56,7 @@ static void forward_block(void *context, int block, int thread)
         add_rows(e, y, 0, block, sums);
     for (int k = 0; k < RN_LANES && block * RN_LANES + k < y->channels; k++) {
         int channel = block * RN_LANES + k;
-        double mean = (double)parameter(e->stats, e->graph, bn->mean)[channel], var = (double)parameter(e->stats, e->graph, bn->var)[channel], unbiased = var;
+        double mean = parameter(e->stats, e->graph, bn->mean, channel, 0), var = parameter(e->stats, e->graph, bn->var, channel, 1), unbiased = var;
         if (!r->norm->frozen) {
             double d = sums[k] / count;
             var = sums[RN_LANES + k] / count - d * d;
@@ -74,7 +75,7 @@ static void forward_block(void *context, int block, int thread)
 void rn_norm_forward(rn_learn *e, rn_norm *norm)
 {
     reduction r = {e, norm, 0};
-    rn_pool_run(e->machine.pool, e->maps[norm->conv].blocks, forward_block, &r);
+    rn_pool_run(e->machine.pool, e->maps[norm->map].blocks, forward_block, &r);
 }
 
 static void backward_block(void *context, int block, int thread)
@@ -82,7 +83,7 @@ static void backward_block(void *context, int block, int thread)
     const reduction *r = context;
     rn_learn *e = r->e;
     rn_norm *norm = r->norm;
-    const rn_map *y = &e->maps[norm->conv];
+    const rn_map *y = &e->maps[norm->map];
     const rn_node *bn = &e->graph->nodes[norm->node];
     double sums[2 * RN_LANES] = {0}, count = (double)e->n * y->h * y->w;
     (void)thread;
@@ -90,12 +91,12 @@ static void backward_block(void *context, int block, int thread)
         add_rows(e, y, r->which, block, sums);
     for (int k = 0; k < RN_LANES && block * RN_LANES + k < y->channels; k++) {
         int channel = block * RN_LANES + k;
-        double gamma = (double)parameter(e->weights, e->graph, bn->weight)[channel], i = norm->inverse[channel], s1 = sums[k], s2 = sums[RN_LANES + k];
+        double gamma = parameter(e->weights, e->graph, bn->weight, channel, 1), i = norm->inverse[channel], s1 = sums[k], s2 = sums[RN_LANES + k];
         double a = gamma * i, b = -a * i * i * s2 / count, mean = (double)norm->mean[channel];
         norm->a[channel] = (float)a;
         norm->b[channel] = norm->frozen ? 0 : (float)b;
         norm->c[channel] = norm->frozen ? 0 : (float)(-a * s1 / count - b * mean);
-        if (!e->grads)
+        if (!e->grads || bn->weight < 0)
             continue;
         e->grads[e->graph->params[bn->weight].offset + channel] = (float)(s2 * i);
         e->grads[e->graph->params[bn->bias].offset + channel] = (float)s1;
@@ -105,5 +106,5 @@ static void backward_block(void *context, int block, int thread)
 void rn_norm_backward(rn_learn *e, rn_norm *norm, int which)
 {
     reduction r = {e, norm, which};
-    rn_pool_run(e->machine.pool, e->maps[norm->conv].blocks, backward_block, &r);
+    rn_pool_run(e->machine.pool, e->maps[norm->map].blocks, backward_block, &r);
 }

@@ -1,8 +1,11 @@
 /* Packing of convolution weights for the row kernels: from PyTorch's [K][C][R][S] to blocks of 16 x 16. */
+#include "graph/grouped.h"
 #include "graph/winograd.h"
 
 int64_t rn_conv_forward_size(const rn_conv *c)
 {
+    if (c->groups > 1)
+        return rn_grouped_forward_size(c);
     if (c->forward == RN_WINOGRAD)
         return rn_winograd_size(c);
     int64_t taps = (int64_t)c->kernel_h * c->kernel_w * RN_LANES;
@@ -11,6 +14,8 @@ int64_t rn_conv_forward_size(const rn_conv *c)
 
 int64_t rn_conv_backward_size(const rn_conv *c)
 {
+    if (c->groups > 1)
+        return rn_grouped_backward_size(c);
     if (c->backward == RN_WINOGRAD)
         return rn_winograd_size(c);
     return (int64_t)c->blocks_out * c->blocks_in * c->kernel_h * c->kernel_w * RN_LANES * RN_LANES;
@@ -77,6 +82,10 @@ static void pack_forward(void *context, int kb, int thread)
 
 void rn_conv_pack_forward(const rn_machine *m, const rn_conv *c, const float *w, const double *scale, float *packed)
 {
+    if (c->groups > 1) {
+        rn_grouped_pack_forward(m, c, w, scale, packed);
+        return;
+    }
     if (c->forward == RN_WINOGRAD) {
         rn_winograd_pack_forward(m, c, w, scale, packed);
         return;
@@ -124,6 +133,10 @@ static void pack_backward(void *context, int cb, int thread)
 
 void rn_conv_pack_backward(const rn_machine *m, const rn_conv *c, const float *w, float *packed)
 {
+    if (c->groups > 1) {
+        rn_grouped_pack_backward(m, c, w, packed);
+        return;
+    }
     if (c->backward == RN_WINOGRAD) {
         rn_winograd_pack_backward(m, c, w, packed);
         return;

@@ -29,43 +29,84 @@ static void resolve_shortcut(const rn_graph *g, int node, rn_step *s)
 {
     s->shortcut = node;
     s->shortcut_stride = 1;
-    if (g->nodes[node].op == RN_OP_PADSHORT) {
+    if (rn_layer_pad_merges(g, node)) {
         s->shortcut = g->nodes[node].a;
         s->shortcut_stride = g->nodes[node].stride;
     }
+}
+
+/* A convolution with the BN behind it. */
+static int conv_step(const rn_graph *g, int conv, int bn, rn_step *s)
+{
+    s->kind = RN_STEP_CONV;
+    s->node = conv;
+    s->bn = bn;
+    s->in = g->nodes[conv].a;
+    return 1;
+}
+
+/* An addition; its function is a convolution with or without BN, or scaled. */
+static int addition(const rn_graph *g, int add, rn_step *s)
+{
+    int last = g->nodes[add].a;
+    resolve_shortcut(g, g->nodes[add].b, s);
+    if (g->nodes[last].op == RN_OP_BN)
+        return conv_step(g, g->nodes[last].a, last, s);
+    if (g->nodes[last].op == RN_OP_CONV)
+        return conv_step(g, last, -1, s);
+    s->kind = RN_STEP_MERGE;
+    s->node = add;
+    s->in = g->nodes[last].a;
+    s->gate = g->nodes[last].b;
+    return 1;
+}
+
+static int ending_in_relu(const rn_graph *g, int relu, rn_step *s)
+{
+    int in = g->nodes[relu].a;
+    s->relu = 1;
+    if (g->nodes[in].op == RN_OP_ADD)
+        return addition(g, in, s);
+    if (g->nodes[in].op == RN_OP_BN && rn_layer_folds(g, in))
+        return conv_step(g, g->nodes[in].a, in, s);
+    s->kind = g->nodes[in].op == RN_OP_BN ? RN_STEP_BN : RN_STEP_LINEAR;
+    s->node = in;
+    s->in = g->nodes[in].a;
+    return 1;
 }
 
 /* The step that ends in `node`; returns 0 where the node is covered by a later step. */
 static int step_ending(const rn_graph *g, int node, rn_step *s)
 {
     const rn_node *n = &g->nodes[node];
-    *s = (rn_step){.node = node, .in = n->a, .out = node, .shortcut = -1};
+    int add;
+    *s = (rn_step){.node = node, .bn = -1, .in = n->a, .out = node, .shortcut = -1, .gate = -1};
     switch (n->op) {
     case RN_OP_MAXPOOL: s->kind = RN_STEP_MAXPOOL; return 1;
+    case RN_OP_MEANPOOL: s->kind = RN_STEP_MEANPOOL; return 1;
+    case RN_OP_SQUEEZE:
     case RN_OP_AVGPOOL: s->kind = RN_STEP_AVGPOOL; return 1;
-    case RN_OP_LINEAR: s->kind = RN_STEP_LINEAR; return 1;
-    case RN_OP_BN: { /* a projection ends here; others go on to ReLU */
-        int add = rn_layer_reader(g, node, RN_OP_ADD);
-        if (add < 0 || g->nodes[add].b != node)
-            return 0;
-        s->node = n->a;
-        break;
-    }
-    case RN_OP_RELU: {
-        int bn = n->a;
-        s->relu = 1;
-        if (g->nodes[bn].op == RN_OP_ADD) {
-            resolve_shortcut(g, g->nodes[bn].b, s);
-            bn = g->nodes[bn].a;
+    case RN_OP_TSTP: s->kind = RN_STEP_TSTP; return 1;
+    case RN_OP_SIGMOID: s->kind = RN_STEP_SIGMOID; return 1;
+    case RN_OP_PADSHORT: s->kind = RN_STEP_PAD; return !rn_layer_pad_merges(g, node);
+    case RN_OP_LINEAR: s->kind = RN_STEP_LINEAR; return rn_layer_reader(g, node, RN_OP_RELU) < 0;
+    case RN_OP_RELU: return ending_in_relu(g, node, s);
+    case RN_OP_ADD: return rn_layer_end(g, node) < 0 && addition(g, node, s);
+    case RN_OP_BN: /* a projection ends here, and what is scaled; others go on to ReLU or their addition */
+        add = rn_layer_reader(g, node, RN_OP_ADD);
+        if (!rn_layer_folds(g, node)) {
+            s->kind = RN_STEP_BN;
+            return rn_layer_reader(g, node, RN_OP_RELU) < 0;
         }
-        s->node = g->nodes[bn].a;
-        break;
+        return ((add >= 0 && g->nodes[add].b == node) || rn_layer_reader(g, node, RN_OP_SQUEEZE) >= 0) && conv_step(g, n->a, node, s);
+    case RN_OP_CONV: { /* with pre-activation: a projection, or what is read more than once or by a pool */
+        int bn = rn_layer_reader(g, node, RN_OP_BN);
+        add = rn_layer_reader(g, node, RN_OP_ADD);
+        int covered = rn_layer_readers(g, node) == 1 && (bn >= 0 || (add >= 0 && g->nodes[add].a == node));
+        return !covered && conv_step(g, node, -1, s);
     }
     default: return 0;
     }
-    s->kind = RN_STEP_CONV;
-    s->in = g->nodes[s->node].a;
-    return 1;
 }
 
 static void list_steps(rn_packed *p)
@@ -75,11 +116,11 @@ static void list_steps(rn_packed *p)
         rn_step s;
         if (!step_ending(g, i, &s))
             continue;
-        if (s.kind == RN_STEP_CONV || s.kind == RN_STEP_LINEAR) {
+        if (s.kind == RN_STEP_CONV || s.kind == RN_STEP_LINEAR)
             s.conv = rn_layer_conv(g, s.node);
-            s.bias = p->biases_size;
-            p->biases_size += (int64_t)s.conv.blocks_out * RN_LANES;
-        }
+        s.bias = p->biases_size;
+        if (s.kind == RN_STEP_CONV || s.kind == RN_STEP_LINEAR || s.kind == RN_STEP_BN)
+            p->biases_size += (int64_t)rn_blocks(g->nodes[s.node].channels) * RN_LANES * (s.kind == RN_STEP_BN ? 2 : 1);
         p->steps[p->steps_count++] = s;
     }
 }
@@ -97,26 +138,39 @@ const float *rn_packed_bias(const rn_packed *p, const rn_step *step)
 
 /* --- weights ------------------------------------------------------------------------------------------------------------------ */
 
-/* scale of BN behind a convolution, and what is left of it as a bias, unless NULL. */
-static void fold(rn_packed *p, const rn_step *s, float *bias)
+/* Into p->scale the scale of a BN, and what is left of it as a bias, unless NULL. */
+static void fold(rn_packed *p, int node, float *bias)
 {
     const rn_graph *g = p->graph;
-    const rn_node *bn = &g->nodes[rn_layer_reader(g, s->node, RN_OP_BN)];
-    const float *gamma = p->weights + g->params[bn->weight].offset, *beta = p->weights + g->params[bn->bias].offset;
+    const rn_node *bn = &g->nodes[node];
+    const float *gamma = bn->weight < 0 ? NULL : p->weights + g->params[bn->weight].offset, *beta = bn->bias < 0 ? NULL : p->weights + g->params[bn->bias].offset;
     const float *mean = p->stats + g->params[bn->mean].offset, *var = p->stats + g->params[bn->var].offset;
-    for (int k = 0; k < s->conv.channels_out; k++) {
-        p->scale[k] = (double)gamma[k] / sqrt((double)var[k] + bn->eps);
+    for (int k = 0; k < bn->channels; k++) {
+        p->scale[k] = (gamma ? (double)gamma[k] : 1) / sqrt((double)var[k] + bn->eps);
         if (bias)
-            bias[k] = (float)((double)beta[k] - (double)mean[k] * p->scale[k]);
+            bias[k] = (float)((beta ? (double)beta[k] : 0) - (double)mean[k] * p->scale[k]);
     }
 }
 
 static void pack(rn_packed *p, const rn_step *s, const rn_conv *c, float *out, const rn_machine *m)
 {
     const rn_node *node = &p->graph->nodes[s->node];
-    if (s->kind == RN_STEP_CONV)
-        fold(p, s, NULL); /* the biases stand, and other sessions may be reading them */
-    rn_conv_pack_forward(m, c, p->weights + p->graph->params[node->weight].offset, s->kind == RN_STEP_CONV ? p->scale : NULL, out);
+    if (s->bn >= 0)
+        fold(p, s->bn, NULL); /* the biases stand, and other sessions may be reading them */
+    rn_conv_pack_forward(m, c, p->weights + p->graph->params[node->weight].offset, s->bn >= 0 ? p->scale : NULL, out);
+}
+
+/* The biases of a step: BN's, a linear layer's, or zeros. */
+static void set_biases(rn_packed *p, const rn_step *s)
+{
+    const rn_node *node = &p->graph->nodes[s->node];
+    float *bias = p->biases + s->bias, *scale = bias + (int64_t)rn_blocks(node->channels) * RN_LANES;
+    if (s->kind == RN_STEP_LINEAR)
+        memcpy(bias, p->weights + p->graph->params[node->bias].offset, (size_t)node->channels * sizeof *bias);
+    else if (s->kind == RN_STEP_BN || s->bn >= 0)
+        fold(p, s->kind == RN_STEP_BN ? s->node : s->bn, bias);
+    for (int k = 0; s->kind == RN_STEP_BN && k < node->channels; k++)
+        scale[k] = (float)p->scale[k];
 }
 
 void rn_packed_load(rn_packed *p, const float *weights, const float *stats, const rn_machine *m)
@@ -127,10 +181,7 @@ void rn_packed_load(rn_packed *p, const float *weights, const float *stats, cons
     for (int t = 0; t < p->steps_count; t++) {
         const rn_step *s = &p->steps[t];
         rn_conv c = s->conv;
-        if (s->kind == RN_STEP_CONV)
-            fold(p, s, p->biases + s->bias);
-        if (s->kind == RN_STEP_LINEAR)
-            memcpy(p->biases + s->bias, weights + p->graph->params[p->graph->nodes[s->node].bias].offset, (size_t)c.channels_out * sizeof *weights);
+        set_biases(p, s);
         for (c.forward = RN_DIRECT; c.forward < RN_ALGORITHMS; c.forward++)
             if (p->memory[t][c.forward].memory)
                 pack(p, s, &c, p->memory[t][c.forward].memory, m);

@@ -6,15 +6,17 @@
 #include "graph/infer.h"
 #include "graph/layers.h"
 
-typedef enum rn_step_kind { RN_STEP_CONV, RN_STEP_MAXPOOL, RN_STEP_AVGPOOL, RN_STEP_LINEAR } rn_step_kind;
+typedef enum rn_step_kind { RN_STEP_CONV, RN_STEP_MAXPOOL, RN_STEP_MEANPOOL, RN_STEP_AVGPOOL, RN_STEP_PAD, RN_STEP_LINEAR, RN_STEP_BN, RN_STEP_SIGMOID, RN_STEP_MERGE, RN_STEP_TSTP } rn_step_kind;
 
 typedef struct rn_step {
     rn_step_kind kind;
-    int node;                /* the convolution, pool or linear layer */
+    int node;                /* the convolution, pool or linear layer; the addition of a merge */
+    int bn;                  /* that is folded; -1: none */
     int in, out, shortcut;   /* values: indices into maps; shortcut -1 where there is none */
+    int gate;                /* of a merge */
     int shortcut_stride, relu;
     rn_conv conv;            /* without algorithms: those depend on the size */
-    int64_t bias;            /* offset into the biases */
+    int64_t bias;            /* offset into the biases; of RN_STEP_BN the shift, with the scale behind it */
 } rn_step;
 
 /* Fixed by the graph, like the weights that they point into. */

@@ -8,6 +8,7 @@
  * for all of them, and adds its chunks as they come. Where there are few, a task is one chunk of a pair, and its sums are kept until a
  * second loop adds them in order: cutting by taps instead reads x and dy nine times from memory (training step of spec18, width 16,
  * batch 32, one thread of a Zen 3: 687 ms against 645). */
+#include "graph/grouped.h"
 #include "graph/winograd.h"
 
 enum { CHUNK = 4096, GROUP = 256, PLAIN_ROWS = 24, MAX_TAPS = 1024, MANY_PAIRS = 32, K_GROUP = 8, TASKS_A_THREAD = 4 };
@@ -44,6 +45,8 @@ static int64_t pixels_of(const rn_conv *c, const rn_map *dy, int n)
 
 int64_t rn_conv_kept(const rn_conv *c, const rn_map *dy, int n)
 {
+    if (c->groups > 1)
+        return rn_grouped_kept(c, dy, n);
     if (c->weights == RN_WINOGRAD)
         return rn_winograd_room(c, dy, n);
     int64_t chunks = (pixels_of(c, dy, n) + CHUNK - 1) / CHUNK;
@@ -220,6 +223,10 @@ void rn_conv_weights(const rn_machine *m, const rn_conv *c, rn_part part, const 
 {
     const rn_map *x = view->map;
     int n = part.count;
+    if (c->groups > 1) {
+        rn_grouped_weights(m, c, n, view, dy, segments, kept, dw);
+        return;
+    }
     if (c->weights == RN_WINOGRAD) {
         rn_winograd_weights(m, c, part, view, dy, kept, dw);
         return;

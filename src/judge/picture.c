@@ -75,6 +75,16 @@ void rn_heat_colour(double heat, unsigned char pixel[4])
     put_pixel(pixel, rgba);
 }
 
+void rn_image_pixel(const rn_image *image, int row, int column, unsigned char pixel[4])
+{
+    const unsigned char *from = image->pixels + ((size_t)row * (size_t)image->width + (size_t)column) * (size_t)image->channels;
+    int colours = image->channels == 3;
+    pixel[0] = from[colours ? 2 : 0];
+    pixel[1] = from[colours ? 1 : 0];
+    pixel[2] = from[0];
+    pixel[3] = 255;
+}
+
 /* NULL without memory. */
 static cairo_surface_t *surface_of(const rn_picture *p, int heat, float low, float high)
 {
@@ -88,9 +98,13 @@ static cairo_surface_t *surface_of(const rn_picture *p, int heat, float low, flo
     for (int r = 0; r < p->h; r++)
         for (int c = 0; c < p->w; c++) {
             double rgba[4] = {0, 0, 0, 1}, v = (double)(heat ? p->heat : p->input)[(long)r * p->w + c];
-            unsigned char *pixel = data + (long)(p->h - 1 - r) * stride + 4L * c;
+            unsigned char *pixel = data + (long)(p->image ? r : p->h - 1 - r) * stride + 4L * c;
             if (heat) {
                 rn_heat_colour(v, pixel);
+                continue;
+            }
+            if (p->image) {
+                rn_image_pixel(p->image, r, c, pixel);
                 continue;
             }
             rgba[0] = rgba[1] = rgba[2] = high > low ? 1 - within((v - (double)low) / ((double)high - (double)low)) : 1;
@@ -246,10 +260,21 @@ static void colour_bar(cairo_t *cr, const panel *beside, const char *what)
 
 /* --- the picture --------------------------------------------------------------------------------------------------------------------------- */
 
+/* Two panels of the picture's shape, as large as the page allows. */
+static void side_by_side(const rn_picture *p, panel *left, panel *right)
+{
+    double most_w = (WIDTH - LEFT - RIGHT - GAP) / 2.0, most_h = HEIGHT - TOP - BOTTOM, scale = most_w / p->w < most_h / p->h ? most_w / p->w : most_h / p->h;
+    *left = (panel){LEFT, TOP, scale * p->w, scale * p->h};
+    *right = *left;
+    right->x += left->w + GAP;
+}
+
 static void draw(cairo_t *cr, const rn_picture *p, cairo_surface_t *input, cairo_surface_t *heat)
 {
     double h = (HEIGHT - TOP - BOTTOM - GAP) / 2.0;
     panel upper = {LEFT, TOP, WIDTH - LEFT - RIGHT, h}, lower = {LEFT, TOP + h + GAP, WIDTH - LEFT - RIGHT, h};
+    if (p->image)
+        side_by_side(p, &upper, &lower);
     cairo_set_source_rgb(cr, 1, 1, 1);
     cairo_paint(cr);
     cairo_set_line_width(cr, 1);
@@ -266,9 +291,11 @@ static void draw(cairo_t *cr, const rn_picture *p, cairo_surface_t *input, cairo
     draw_surface(cr, heat, &lower, p->w, p->h, CAIRO_FILTER_BILINEAR);
     frame(cr, &upper);
     frame(cr, &lower);
-    row_axis(cr, &upper, p);
-    row_axis(cr, &lower, p);
-    time_axis(cr, &lower, p);
+    if (!p->image) {
+        row_axis(cr, &upper, p);
+        row_axis(cr, &lower, p);
+        time_axis(cr, &lower, p);
+    }
     colour_bar(cr, &lower, p->bar);
 }
 

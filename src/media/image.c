@@ -13,6 +13,8 @@
 
 #define RN_IMAGE_FILE_MAX ((size_t)1 << 30)
 
+enum { HEADER_READ = 1 }; /* what ends a decoder that was asked for the header alone */
+
 int rn_image_new(rn_image *image, int height, int width, int channels, rn_error *err)
 {
     memset(image, 0, sizeof *image);
@@ -40,17 +42,24 @@ int rn_decoding_broken(const rn_decoding *d, const char *kind, const char *why)
     return rn_error_set(d->err, RN_ERR_FORMAT, "%s: broken %s (%s). Remove it, or train with --skip-bad", d->name, kind, why);
 }
 
-int rn_decoding_begin(rn_decoding *d, int64_t width, int64_t height)
+int rn_decoding_begin(rn_decoding *d, int64_t width, int64_t height, int grey)
 {
     if (width < 1 || height < 1)
         return rn_decoding_broken(d, "picture", "a side of 0 pixels");
     if (width > INT_MAX / 4 || height > INT_MAX / 4 || width > d->most_pixels / height)
-        return rn_error_set(d->err, RN_ERR_UNSUPPORTED, "%s: %lld x %lld pixels, at most %lld are read. Remove it, or make it smaller",
-                            d->name, (long long)width, (long long)height, (long long)d->most_pixels);
+        return rn_error_set(d->err, RN_ERR_UNSUPPORTED,
+                            "%s: %lld x %lld pixels, at most %lld are read. Remove it, make it smaller, or raise --max-pixels", d->name,
+                            (long long)width, (long long)height, (long long)d->most_pixels);
+    if (d->header_only) {
+        d->out->height = (int)height;
+        d->out->width = (int)width;
+        d->grey = grey;
+        return HEADER_READ;
+    }
     return rn_image_new(d->out, (int)height, (int)width, d->channels, d->err);
 }
 
-static unsigned char grey_of(const unsigned char *rgb)
+unsigned char rn_image_grey(const unsigned char rgb[3])
 {
     return (unsigned char)((rgb[0] * 19595 + rgb[1] * 38470 + rgb[2] * 7471 + 0x8000) >> 16);
 }
@@ -82,7 +91,7 @@ void rn_decoding_row(const rn_decoding *d, int y, rn_row kind, const unsigned ch
             from = rgb;
         }
         if (channels == 1)
-            *out = grey_of(from);
+            *out = rn_image_grey(from);
         else
             memcpy(out, from, 3);
     }
@@ -180,4 +189,33 @@ int rn_image_read(const char *path, const rn_image_options *options, rn_image *o
         status = rn_image_read_memory(path, data, size, options, out, err);
     free(data);
     return status;
+}
+
+int rn_image_probe_memory(const char *name, const void *data, size_t size, int64_t most_pixels, rn_image_info *info, rn_error *err)
+{
+    rn_image out = {0};
+    rn_decoding d = {.name = name,
+                     .data = data,
+                     .size = size,
+                     .channels = 3,
+                     .most_pixels = most_pixels > 0 ? most_pixels : RN_IMAGE_PIXELS,
+                     .header_only = 1,
+                     .out = &out,
+                     .err = err};
+    memset(info, 0, sizeof *info);
+    int status = decode(&d);
+    if (status != HEADER_READ)
+        return status;
+    *info = (rn_image_info){out.height, out.width, d.grey};
+    return 0;
+}
+
+int rn_image_known(const char *path)
+{
+    static const char *const extensions[] = {"jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp", "ppm", "pgm", "pbm", "pnm", "bmp", "dib"};
+    const char *extension = rn_path_extension(path);
+    for (size_t i = 0; i < sizeof extensions / sizeof *extensions; i++)
+        if (rn_same_word(extension, extensions[i]))
+            return 1;
+    return 0;
 }

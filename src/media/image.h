@@ -26,6 +26,15 @@ typedef struct rn_image_options {
 int rn_image_read(const char *path, const rn_image_options *options, rn_image *out, rn_error *err);
 int rn_image_read_memory(const char *name, const void *data, size_t size, const rn_image_options *options, rn_image *out, rn_error *err);
 
+/* What the header says, without decoding: a file's size before EXIF turns it, and whether its own format has no colours. */
+typedef struct rn_image_info {
+    int height, width, grey;
+} rn_image_info;
+int rn_image_probe_memory(const char *name, const void *data, size_t size, int64_t most_pixels, rn_image_info *info, rn_error *err);
+int rn_image_known(const char *path); /* 1 if the extension is that of a kind that is read */
+
+unsigned char rn_image_grey(const unsigned char rgb[3]); /* as a picture of one channel has it */
+
 /* Room for a picture, pixels not set. RN_ERR_ARG unless 1 or 3 channels and 1 to 2^31-1 bytes a row. */
 int rn_image_new(rn_image *image, int height, int width, int channels, rn_error *err);
 void rn_image_free(rn_image *image);

@@ -122,7 +122,7 @@ int rn_decode_bmp(rn_decoding *d)
     if (b.width > 0 && b.height > 0 && b.width <= d->most_pixels / b.height &&
         (b.pixels > d->size || (uint64_t)b.height > (d->size - b.pixels) / b.stride))
         return rn_decoding_broken(d, "BMP", "it ends early");
-    if ((status = rn_decoding_begin(d, b.width, b.height)))
+    if ((status = rn_decoding_begin(d, b.width, b.height, 0)))
         return status;
     unsigned char *row = malloc((size_t)b.width * 3);
     if (!row)

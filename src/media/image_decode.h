@@ -20,14 +20,15 @@ typedef struct rn_decoding {
     size_t size;
     int channels, orient;
     int64_t most_pixels;
+    int header_only, grey; /* stop at rn_decoding_begin, which then fills grey */
     unsigned char palette[256][3]; /* black until set */
     int orientation;               /* EXIF's 1..8; 0: none found. Read only if `orient` */
     rn_image *out;
     rn_error *err;
 } rn_decoding;
 
-/* The header is known: refuses too many pixels, or takes room for them. */
-int rn_decoding_begin(rn_decoding *d, int64_t width, int64_t height);
+/* The header is known: refuses too many pixels, or takes room for them. grey: the file's own format has no colours. */
+int rn_decoding_begin(rn_decoding *d, int64_t width, int64_t height, int grey);
 void rn_decoding_row(const rn_decoding *d, int y, rn_row kind, const unsigned char *row);
 
 /* "NAME: broken KIND (WHY). Remove it, or train with --skip-bad"; returns RN_ERR_FORMAT. */

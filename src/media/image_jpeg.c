@@ -94,7 +94,7 @@ static int read_picture(rn_decoding *d, jpeg *j)
         return rn_decoding_broken(d, "JPEG", "its components are none of 1, 3 and 4");
     find_orientation(d, j->codec.marker_list);
     j->codec.out_color_space = kinds[kind].space;
-    int status = rn_decoding_begin(d, j->codec.image_width, j->codec.image_height);
+    int status = rn_decoding_begin(d, j->codec.image_width, j->codec.image_height, kinds[kind].components == 1);
     if (status)
         return status;
     j->row = malloc((size_t)j->codec.image_width * (size_t)kinds[kind].components);

@@ -85,7 +85,9 @@ static int read_picture(rn_decoding *d, reader *r)
     png_set_keep_unknown_chunks(r->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1); /* no text, no profile is unpacked */
     png_set_read_fn(r->png, r, give);
     png_read_info(r->png, r->info);
-    int height = (int)png_get_image_height(r->png, r->info), status = rn_decoding_begin(d, png_get_image_width(r->png, r->info), height);
+    int height = (int)png_get_image_height(r->png, r->info);
+    int status =
+        rn_decoding_begin(d, png_get_image_width(r->png, r->info), height, !(png_get_color_type(r->png, r->info) & PNG_COLOR_MASK_COLOR));
     if (status)
         return status;
     rn_row kind = choose(d, r);

@@ -129,6 +129,6 @@ int rn_decode_pnm(rn_decoding *d)
     uint64_t row = magic == '4' ? (samples + 7) / 8 : samples * (magic == '1' ? 1 : magic <= '3' || largest > 255 ? 2 : 1);
     if (row && (uint64_t)height > ((uint64_t)(t.end - t.at) + 1) / row && width <= d->most_pixels / (height ? height : 1))
         return rn_decoding_broken(d, "PNM", "it ends early");
-    int status = rn_decoding_begin(d, width, height);
+    int status = rn_decoding_begin(d, width, height, magic != '3' && magic != '6');
     return status ? status : read_rows(d, &t, magic, largest);
 }

@@ -35,7 +35,7 @@ int rn_decode_webp(rn_decoding *d)
     WebPData data = {d->data, d->size};
     if (WebPGetFeatures(d->data, d->size, &features) != VP8_STATUS_OK)
         return rn_decoding_broken(d, "WebP", "its header");
-    int status = rn_decoding_begin(d, features.width, features.height);
+    int status = rn_decoding_begin(d, features.width, features.height, 0);
     if (status)
         return status;
     WebPAnimDecoder *decoder = WebPAnimDecoderNew(&data, NULL); /* RGBA */

@@ -1,4 +1,4 @@
-/* Resizing, cropping and normalising a picture, to the bits of Pillow and torchvision.
+/* Resizing and cropping a picture, to the bits of Pillow and torchvision.
  *
  * A pass along one axis gives pixel i the weighted mean of the pixels around its centre c = (i + 1/2) in/out:
  *
@@ -255,16 +255,4 @@ int rn_image_crop_centre(const rn_image *in, int height, int width, rn_image *ou
             memcpy(out->pixels + ((size_t)y * (size_t)width + (size_t)to) * channels,
                    in->pixels + ((size_t)(top + y) * (size_t)in->width + (size_t)from) * channels, (size_t)count * channels);
     return 0;
-}
-
-void rn_image_normalise(const rn_image *in, const float *mean, const float *std, float *out)
-{
-    size_t count = (size_t)in->height * (size_t)in->width, channels = (size_t)in->channels;
-    float value[256];
-    for (size_t c = 0; c < channels; c++) {
-        for (int x = 0; x < 256; x++)
-            value[x] = ((float)x / 255.0f - mean[c]) / std[c];
-        for (size_t i = 0; i < count; i++)
-            out[c * count + i] = value[in->pixels[i * channels + c]];
-    }
 }

@@ -1,4 +1,4 @@
-/* From a picture to a network's input: another size as Pillow makes it, the middle and the numbers as torchvision makes them; see resize.c. */
+/* From a picture to a network's input: another size as Pillow makes it, the middle as torchvision takes it; see resize.c. */
 #ifndef RN_MEDIA_RESIZE_H
 #define RN_MEDIA_RESIZE_H
 
@@ -20,8 +20,5 @@ int rn_image_resize_shorter(const rn_image *in, int size, rn_resize filter, rn_i
 /* torchvision's CenterCrop((height, width)): the middle, half a pixel rounded to even; a side that is too short gets black on both ends first,
  * the odd pixel right or below. */
 int rn_image_crop_centre(const rn_image *in, int height, int width, rn_image *out, rn_error *err);
-
-/* torchvision's ToTensor and Normalize: (x / 255 - mean) / std in float, in this order. mean, std [channels]; out [channels][height][width]. */
-void rn_image_normalise(const rn_image *in, const float *mean, const float *std, float *out);
 
 #endif

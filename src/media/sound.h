@@ -23,6 +23,8 @@ typedef struct rn_sound_options {
     rn_raw raw;  /* headerless input; .gsm files are recognised by their extension */
     int raw_rate, raw_channels;
     double start_s, end_s; /* a part of the file; end_s 0: to its end */
+    int64_t offset, bytes; /* bytes > 0: the encoded file is this part of the one named (a member of a tar), */
+    const char *name;      /* and is called this in messages; NULL: as the one named */
 } rn_sound_options;
 
 typedef struct rn_sound {

@@ -25,7 +25,7 @@
 struct rn_source {
     char *name;
     int fd; /* ours to close unless it is standard input; -1 for memory */
-    int64_t bytes;
+    int64_t base, bytes; /* where in the descriptor's file it begins */
     /* libsndfile */
     SNDFILE *file;
     SF_INFO info;
@@ -63,7 +63,7 @@ static sf_count_t source_read(void *to, sf_count_t count, void *user)
         got = take;
     }
     while (got < take) {
-        ssize_t n = pread(s->fd, (char *)to + got, (size_t)(take - got), (off_t)(s->at + got));
+        ssize_t n = pread(s->fd, (char *)to + got, (size_t)(take - got), (off_t)(s->base + s->at + got));
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
@@ -242,7 +242,8 @@ int rn_source_open(rn_source **source, const char *path, const rn_sound_options 
     rn_source *s = NULL;
     struct stat st;
     int standard = !strcmp(path, "-");
-    int status = new_source(&s, standard ? "standard input" : path, err);
+    int part = options && options->bytes > 0;
+    int status = new_source(&s, standard ? "standard input" : part && options->name ? options->name : path, err);
     if (status)
         goto fail;
     s->fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -251,7 +252,14 @@ int rn_source_open(rn_source **source, const char *path, const rn_sound_options 
         goto fail;
     }
     s->bytes = (int64_t)st.st_size;
-    if (S_ISDIR(st.st_mode))
+    if (part) {
+        s->base = options->offset;
+        s->bytes = options->bytes;
+    }
+    if (part && (!S_ISREG(st.st_mode) || s->base < 0 || s->bytes > st.st_size || s->base > st.st_size - s->bytes))
+        status = rn_error_set(err, RN_ERR_DATA, "%s: %.300s ends before it (at %lld bytes, %lld are wanted); has it changed?", s->name, path,
+                              (long long)st.st_size, (long long)s->base + (long long)s->bytes);
+    else if (S_ISDIR(st.st_mode))
         status = rn_error_set(err, RN_ERR_IO, "%s: %s, a sound file is wanted", path, rn_errno_text(EISDIR));
     else if (S_ISREG(st.st_mode))
         status = open_sndfile(s, options, err);

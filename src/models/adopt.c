@@ -1,4 +1,8 @@
-/* Weights of one model for another: what fits by name and shape is kept, what does not is drawn anew, and each such tensor is named. */
+/* Weights of one model for another: what fits by name and shape is kept, what does not is drawn anew, and each such tensor is named.
+ *
+ * The first convolution also fits another number of channels: from three to one its weights are added over the channels, ((w0 + w1) + w2), so that a
+ * grey picture is answered as one whose channels are equal (timm does so); from one to three each gets a third of them.
+ */
 #include "models/model.h"
 
 #include <stdio.h>
@@ -28,6 +32,25 @@ static void shape_text(const rn_param *p, char *text, size_t size)
     }
 }
 
+/* Of 3 channels for 1, or the reverse, and else alike? */
+static int is_other_stem(const rn_model *model, const rn_param *p, const rn_param *q)
+{
+    return p->kind == RN_PARAM_CONV && q->kind == RN_PARAM_CONV && model->graph->nodes[p->node].a == 0 && p->shape[0] == q->shape[0] &&
+           p->shape[2] == q->shape[2] && p->shape[3] == q->shape[3] &&
+           ((p->shape[1] == 1 && q->shape[1] == 3) || (p->shape[1] == 3 && q->shape[1] == 1));
+}
+
+static void copy_stem(const rn_param *p, float *to, const rn_param *q, const float *from)
+{
+    int size = p->shape[2] * p->shape[3];
+    for (int k = 0; k < p->shape[0]; k++, to += p->shape[1] * size, from += q->shape[1] * size)
+        for (int i = 0; i < size; i++)
+            if (p->shape[1] == 1)
+                to[i] = (from[i] + from[size + i]) + from[2 * size + i];
+            else
+                to[i] = to[size + i] = to[2 * size + i] = from[i] / 3;
+}
+
 /* The parameter of `from` that may be copied into p, or NULL with the reason in `why`. */
 static const rn_param *source_of(const rn_model *model, const rn_param *p, const rn_model *from, int labels, char *why, size_t size)
 {
@@ -37,6 +60,8 @@ static const rn_param *source_of(const rn_model *model, const rn_param *p, const
         snprintf(why, size, "the given model has none");
         return NULL;
     }
+    if (is_other_stem(model, p, q))
+        return q;
     if (q->kind != p->kind || q->dims != p->dims || memcmp(q->shape, p->shape, (size_t)p->dims * sizeof *p->shape) != 0) {
         char have[64], want[64];
         shape_text(q, have, sizeof have);
@@ -63,7 +88,13 @@ int rn_model_adopt(rn_model *model, const rn_model *from, uint64_t seed, rn_text
     rn_arch_init(model->graph, RN_INIT_PYTORCH, 0, seed, model->weights, model->stats);
     for (int i = 0; i < model->graph->params_count; i++) {
         const rn_param *p = &model->graph->params[i], *q = source_of(model, p, from, labels, why, sizeof why);
-        if (q) {
+        if (q && is_other_stem(model, p, q)) {
+            copy_stem(p, values(model, p), q, values(from, q));
+            snprintf(line, sizeof line, "%s: from %d channels to %d (%s)", p->name, q->shape[1], p->shape[1],
+                     p->shape[1] == 1 ? "added over the channels" : "a third each");
+            if (report)
+                report(context, line);
+        } else if (q) {
             memcpy(values(model, p), values(from, q), (size_t)p->count * sizeof(float));
         } else if (report) {
             snprintf(line, sizeof line, "%s: new (%s)", p->name, why);

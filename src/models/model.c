@@ -13,7 +13,10 @@
 #include "base/maths.h"
 #include "base/cpu.h"
 #include "formats/json.h"
+#include "formats/onnx.h"
 #include "models/config.h"
+#include "models/onnx.h"
+#include "models/foreign.h"
 
 enum { MANY_WEIGHTS = 1 << 21 }; /* from here on, reading them is shared between threads */
 
@@ -64,6 +67,15 @@ int rn_model_packed(const rn_model *model, const rn_packed **packed, rn_error *e
 json_t *rn_model_section(const rn_model *model, const char *name)
 {
     return json_object_get(model->config, name);
+}
+
+int rn_model_wants_classes(const rn_model *m, const char *name, rn_error *err)
+{
+    if (m->arch.classes)
+        return 0;
+    return rn_error_set(err, RN_ERR_UNSUPPORTED,
+                        "%s: the network has no classes, only an embedding of %d numbers: `resnet embed` writes it, `resnet train --init` adds classes",
+                        name, m->arch.embedding);
 }
 
 static int allocate(rn_model *m, rn_error *err)
@@ -152,7 +164,7 @@ static int check_tensor(const rn_param *p, const rn_tensor *t, const char *netwo
         if (strcmp(p->name, "conv1.weight") == 0 && t->dims == 4 && t->shape[0] != want[0])
             snprintf(hint, sizeof hint, ": try --width %lld", (long long)t->shape[0]);
         return rn_error_set(err, RN_ERR_SHAPE, "%s: %s is %s, %s wants %s%s", name, p->name, text_of_shape(t->dims, t->shape).text, network,
-            text_of_shape(p->dims, want).text, hint);
+                            text_of_shape(p->dims, want).text, hint);
     }
     if (t->dtype != RN_F32 && t->dtype != RN_F16 && t->dtype != RN_BF16 && t->dtype != RN_F64)
         return rn_error_set(err, RN_ERR_FORMAT, "%s: %s has dtype %s, a floating-point type is wanted", name, p->name,
@@ -172,16 +184,16 @@ static int numbers_are_fine(const rn_param *p, const float *x)
 }
 
 /* A value that is not finite, or a variance below zero, would reach every answer. */
-static int check_numbers(const rn_param *p, const float *x, const char *name, rn_error *err)
+static int check_numbers(const rn_param *p, const float *x, int64_t first, const char *name, rn_error *err)
 {
     if (numbers_are_fine(p, x)) /* else which one; a variance of -0 is none */
         return 0;
     for (int64_t i = 0; i < p->count; i++) {
         if (!isfinite(x[i]))
             return rn_error_set(err, RN_ERR_NUMBER, "%s: %s has a value that is not finite (%s at %lld)", name, p->name,
-                isnan(x[i]) ? "NaN" : "an infinity", (long long)i);
+                                isnan(x[i]) ? "NaN" : "an infinity", (long long)(first + i));
         if (p->kind == RN_PARAM_BN_VAR && x[i] < 0)
-            return rn_error_set(err, RN_ERR_NUMBER, "%s: %s has a negative variance (at %lld)", name, p->name, (long long)i);
+            return rn_error_set(err, RN_ERR_NUMBER, "%s: %s has a negative variance (at %lld)", name, p->name, (long long)(first + i));
     }
     return 0;
 }
@@ -237,7 +249,7 @@ static int check_all_numbers(const rn_graph *graph, float *weights, float *stats
 {
     int status = 0;
     for (int i = 0; !status && i < graph->params_count; i++)
-        status = check_numbers(&graph->params[i], place(&graph->params[i], weights, stats), name, err);
+        status = check_numbers(&graph->params[i], place(&graph->params[i], weights, stats), 0, name, err);
     return status;
 }
 
@@ -287,23 +299,65 @@ static int sort_tensors(const rn_graph *graph, const char *network, const char *
     return 0;
 }
 
-static int read_config(const char *name, const rn_tensors *tensors, json_t **config, rn_error *err)
+/* The numbers of a tensor, a piece at a time. */
+static int check_tensor_numbers(const rn_param *p, const rn_tensor *t, const char *name, rn_error *err)
 {
-    const char *text = rn_tensors_metadata(tensors, RN_MODEL_CONFIG);
-    json_error_t why;
-    if (!text)
-        return rn_error_set(err, RN_ERR_UNSUPPORTED,
-                            "%s: there is no " RN_MODEL_CONFIG " in its metadata, so its network, labels and features are unknown; "
-                            "a file that resnet train wrote has it",
-                            name);
-    *config = json_loads(text, JSON_REJECT_DUPLICATES, &why);
-    if (!*config && json_error_code(&why) == json_error_out_of_memory)
-        return rn_error_memory(err, "a model's description", strlen(text));
-    if (!*config)
-        return rn_error_set(err, RN_ERR_FORMAT, "%s: its " RN_MODEL_CONFIG " is not valid JSON: %.100s", name, why.text);
-    if (!json_is_object(*config))
-        return rn_error_set(err, RN_ERR_FORMAT, "%s: its " RN_MODEL_CONFIG " is not a JSON object", name);
-    return 0;
+    float x[4096];
+    rn_param part = *p;
+    rn_tensor piece = *t;
+    int status = 0;
+    for (int64_t at = 0; !status && at < t->count; at += part.count) {
+        part.count = piece.count = t->count - at < 4096 ? t->count - at : 4096;
+        piece.data = (const unsigned char *)t->data + (size_t)at * rn_dtype_size(t->dtype);
+        rn_tensor_floats(&piece, x);
+        status = check_numbers(&part, x, at, name, err);
+    }
+    return status;
+}
+
+typedef struct looking {
+    const rn_graph *graph;
+    const rn_tensors *tensors;
+    const char *name;
+    _Atomic int bad; /* a tensor has a number that may not be */
+} looking;
+
+static void look_task(void *context, int i, int thread)
+{
+    looking *l = context;
+    const rn_param *p = &l->graph->params[i];
+    (void)thread;
+    if (check_tensor_numbers(p, rn_tensors_find(l->tensors, p->name), l->name, NULL))
+        l->bad = 1;
+}
+
+/* All tensors, by all processors where they are large; then the first that is wrong, for its sentence. */
+static int check_all_tensors(const rn_graph *graph, const rn_tensors *tensors, const char *name, rn_error *err)
+{
+    looking l = {graph, tensors, name, 0};
+    rn_pool *pool = NULL;
+    int status = 0;
+    if (graph->weights_count >= MANY_WEIGHTS)
+        rn_pool_open(&pool, 0, NULL); /* without it, here */
+    rn_pool_run(pool, graph->params_count, look_task, &l);
+    rn_pool_close(&pool);
+    for (int i = 0; l.bad && !status && i < graph->params_count; i++)
+        status = check_tensor_numbers(&graph->params[i], rn_tensors_find(tensors, graph->params[i].name), name, err);
+    return status;
+}
+
+int rn_model_check(const rn_graph *graph, const char *network, const char *name, const rn_tensors *tensors, rn_error *err)
+{
+    int averaged, count = 0, status = sort_tensors(graph, network, name, tensors, &averaged, err);
+    if (!status)
+        status = check_tensors(graph, network, name, tensors, "", err);
+    if (!status)
+        status = check_all_tensors(graph, tensors, name, err);
+    for (int i = 0; !status && i < tensors->count; i++)
+        count += rn_graph_param(graph, tensors->items[i].name) >= 0;
+    if (!status && count != graph->params_count)
+        status = rn_error_set(err, RN_ERR_FORMAT, "%s: a tensor of %s is in it twice, by two names", name, network);
+    return status;
 }
 
 static int read_temperature(rn_model *m, const char *name, rn_error *err)
@@ -313,7 +367,9 @@ static int read_temperature(rn_model *m, const char *name, rn_error *err)
         return 0;
     m->temperature = json_number_value(value);
     if (!(m->temperature >= 1e-3 && m->temperature <= 1e3))
-        return rn_error_set(err, RN_ERR_FORMAT, "%s: its calibration has no temperature between 0.001 and 1000; `resnet eval --calibrate` writes it anew", name);
+        return rn_error_set(err, RN_ERR_FORMAT,
+                            "%s: its calibration has no temperature between 0.001 and 1000; `resnet eval --calibrate` writes it anew",
+                            name);
     return 0;
 }
 
@@ -366,9 +422,8 @@ static int from_tensors(rn_model **model, const char *name, const rn_tensors *te
         rn_model_close(&m);
         return rn_error_memory(err, "a model", sizeof *m);
     }
-    if ((status = read_config(name, tensors, &m->config, err)) ||
-        (status = rn_arch_from_json(&m->arch, name, json_object_get(m->config, "arch"), err)) ||
-        (status = read_temperature(m, name, err)))
+    if ((status = rn_config_read(name, tensors, &m->config, err)) ||
+        (status = rn_arch_from_json(&m->arch, name, json_object_get(m->config, "arch"), err)) || (status = read_temperature(m, name, err)))
         goto fail;
     if ((status = rn_arch_graph(&m->arch, &m->graph, &why))) {
         status = rn_error_set(err, status == RN_ERR_ARG ? RN_ERR_FORMAT : status, "%s: %s", name, why.text);
@@ -404,17 +459,46 @@ int rn_model_from_tensors_unchecked(rn_model **model, const char *name, const rn
     return status;
 }
 
-int rn_model_load(rn_model **model, const char *path, rn_error *err)
+/* From tensors of any origin. */
+static int from_any(rn_model **model, const char *name, rn_tensors *tensors, const rn_foreign_given *given, rn_error *err)
+{
+    rn_foreign *foreign = NULL;
+    int status;
+    if (!rn_foreign_is(tensors))
+        return rn_model_from_tensors(model, name, tensors, err);
+    if ((status = rn_foreign_open(&foreign, name, tensors, given, err)))
+        return status;
+    if (foreign->why.code)
+        status = rn_error_set(err, foreign->why.code, "%s", foreign->why.text);
+    else
+        status = rn_model_from_tensors(model, name, &foreign->ours, err);
+    rn_foreign_close(&foreign);
+    return status;
+}
+
+static int load(rn_model **model, const char *path, const rn_foreign_given *given, rn_error *err)
 {
     rn_tensors tensors = {0};
+    if (rn_onnx_is_file(path))
+        return rn_onnx_load(model, path, NULL, NULL, err);
     unsigned state = rn_fp_enter();
     *model = NULL;
-    int status = rn_safetensors_read(path, &tensors, err);
+    int status = rn_tensors_read(path, &tensors, err);
     if (!status)
-        status = rn_model_from_tensors(model, path, &tensors, err);
+        status = from_any(model, path, &tensors, given, err);
     rn_tensors_free(&tensors);
     rn_fp_leave(state);
     return status;
+}
+
+int rn_model_load(rn_model **model, const char *path, rn_error *err)
+{
+    return load(model, path, &(rn_foreign_given){.folder = 1}, err);
+}
+
+int rn_model_load_weights(rn_model **model, const char *path, rn_error *err)
+{
+    return load(model, path, &(rn_foreign_given){.weights = 1, .folder = 1}, err);
 }
 
 int rn_model_parse(rn_model **model, const char *name, const void *data, size_t size, rn_error *err)
@@ -424,7 +508,7 @@ int rn_model_parse(rn_model **model, const char *name, const void *data, size_t 
     *model = NULL;
     int status = rn_safetensors_parse(name, data, size, &tensors, err);
     if (!status)
-        status = rn_model_from_tensors(model, name, &tensors, err);
+        status = from_any(model, name, &tensors, NULL, err);
     rn_tensors_free(&tensors);
     rn_fp_leave(state);
     return status;
@@ -492,7 +576,7 @@ int rn_model_rewrite(const char *path, const char *section, json_t *value, rn_er
     char *text = NULL;
     int status = value ? rn_safetensors_read(path, &tensors, err) : rn_error_memory(err, "a model's description", 1);
     if (!status)
-        status = read_config(path, &tensors, &config, err);
+        status = rn_config_read(path, &tensors, &config, err);
     if (!status && json_object_set(config, section, value))
         status = rn_error_memory(err, "a model's description", 1);
     if (!status && !(status = rn_json_dump(config, JSON_COMPACT | JSON_SORT_KEYS, &text, err)) &&

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/maths.h"
+#include "data/reading.h"
 #include "judge/explain.h"
 #include "media/mp3.h"
 #include "report/several.h"
@@ -169,7 +170,7 @@ static int explain(const rn_report *r, const float *x, int h, int w, int label, 
                  : rn_error_memory(err, "an explanation", (size_t)pixels * sizeof *map);
     if (!status) {
         rn_map_stretch(map, pixels);
-        status = rn_thumbnail_heat(map, shape[1], shape[2], png, err);
+        status = rn_thumbnail_heat(map, shape[1], shape[2], rn_dataset_kind(r->dataset) == RN_PICTURES, png, err);
     }
     free(value);
     free(gradient);
@@ -181,11 +182,12 @@ static int explain(const rn_report *r, const float *x, int h, int w, int label, 
 static void put_sound(rn_page *p, const rn_report *r, int item, double start_s, double end_s, const rn_items *items)
 {
     const rn_item *it = &r->dataset->items[item];
-    rn_sound_options options = r->dataset->sound;
+    rn_sound_options options;
     const json_t *channel = json_object_get(rn_model_section(r->model, "features"), "channel");
     rn_sound sound = {0};
     unsigned char *data;
     size_t size;
+    rn_reading_options(r->dataset, item, &options);
     options.rate = RN_MP3_RATE;
     options.channel = (int)json_integer_value(channel); /* what the network hears */
     options.start_s = start_s;
@@ -210,6 +212,18 @@ static void put_image(rn_page *p, const char *class_name, const rn_png *png, con
     rn_page_put(p, "\">");
 }
 
+/* The picture as the network sees it. */
+static int draw_picture(const rn_report *r, const float *x, int h, int w, rn_png *png, rn_error *err)
+{
+    rn_pictures pictures;
+    rn_image image = {0};
+    int status = rn_pictures_from_json(&pictures, rn_model_section(r->model, "pictures"), "the model", err);
+    if (!status && !(status = rn_pictures_image(&pictures, x, h, w, &image, err)))
+        status = rn_thumbnail_picture(&image, png, err);
+    rn_image_free(&image);
+    return status;
+}
+
 static int put_pictures(rn_page *p, const rn_report *r, const rn_items *items, int i, rn_error *err)
 {
     const rn_answers *a = r->answers;
@@ -221,13 +235,16 @@ static int put_pictures(rn_page *p, const rn_report *r, const rn_items *items, i
     int window = best_window(r, i, answer);
     window = window < views.windows ? window : 0;
     const float *x = views.x + (int64_t)window * views.c * views.h * views.w;
-    if (!(status = rn_thumbnail_grey(x, views.h, views.w, &grey, err)) && !(status = explain(r, x, views.h, views.w, answer, &heat, err))) {
-        rn_page_put(p, "<figure><div class=\"look\">");
-        put_image(p, "grey", &grey, r->check ? "spectrogram" : "input", "");
+    rn_kind kind = rn_dataset_kind(r->dataset);
+    if (!(status = kind == RN_PICTURES ? draw_picture(r, x, views.h, views.w, &grey, err)
+                                       : rn_thumbnail_grey(x, views.h, views.w, &grey, err)) &&
+        !(status = explain(r, x, views.h, views.w, answer, &heat, err))) {
+        rn_page_put(p, "<figure><div class=\"look%s\">", kind == RN_PICTURES ? " picture" : "");
+        put_image(p, "grey", &grey, kind == RN_SOUND ? "spectrogram" : kind == RN_PICTURES ? "picture" : "input", "");
         if (heat.size)
             put_image(p, "heat", &heat, "evidence for ", r->model->labels[answer]);
         rn_page_put(p, "</div>");
-        if (r->check) {
+        if (kind == RN_SOUND) {
             rn_page_put(p, "<figcaption>%.2f to %.2f&#160;s</figcaption>", views.start_s[window], views.end_s[window]);
             put_sound(p, r, a->item[i], views.start_s[window], views.end_s[window], items);
         }

@@ -121,21 +121,22 @@ static void advise(rn_page *p, const rn_report *r)
 {
     const rn_judgement *j = r->judgement;
     const rn_check *check = r->check;
+    int sound = rn_dataset_kind(r->dataset) == RN_SOUND;
     rn_page_put(p, "<h2 id=\"next\">What to look at</h2>\n<ul>\n");
     if (r->metrics->several)
         rn_several_advise(p, r);
     else
         advise_class(p, r);
     if (check && check->level_items && check->level_accuracy > 0.7 * r->metrics->accuracy)
-        rn_page_put(p,
-                    "<li>The background level alone tells the classes apart in %.1f&#160;%% of cases: the model may have learnt the rooms "
-                    "or the equipment. Record the classes under "
-                    "equal conditions.</li>\n",
-                    100 * check->level_accuracy);
+        rn_page_put(p, "<li>The %s alone tells the classes apart in %.1f&#160;%% of cases: the model may have learnt %s.</li>\n",
+                    sound ? "background level" : "brightness", 100 * check->level_accuracy,
+                    sound ? "the rooms or the equipment. Record the classes under equal conditions"
+                          : "the light or the camera. Take the classes' pictures under equal conditions");
     if (r->trained_on < 0)
         rn_page_put(p, "<li>Which items the model was trained on is not known: on those its accuracy says nothing.</li>\n");
     if (j->suspects_count)
-        rn_page_put(p, "<li>%d labels are <a href=\"#labels\">likely wrong</a>: listen to them first.</li>\n", j->suspects_count);
+        rn_page_put(p, "<li>%d labels are <a href=\"#labels\">likely wrong</a>: %s them first.</li>\n", j->suspects_count,
+                    sound ? "listen to" : "look at");
     rn_page_put(p, "<li>Its probabilities are off by %.1f&#160;%% on average (<a href=\"#calibration\">calibration</a>)%s.</li>\n",
                 100 * j->reliability.ece, j->scaled.ece < j->reliability.ece - 0.01 ? "; a temperature would mend that" : "");
     rn_page_put(p, "</ul>\n");
@@ -276,9 +277,10 @@ static void suspects(rn_page *p, const rn_report *r)
         return;
     }
     rn_page_put(p,
-                "<p>%d items are confidently in a class other than their label (confident learning, Northcutt et al. 2021)%s. Listen: "
+                "<p>%d items are confidently in a class other than their label (confident learning, Northcutt et al. 2021)%s. %s: "
                 "either the label is wrong, or the model is.</p>\n",
-                j->suspects_count, j->suspects_count > LIST_MOST ? "; those with the least probability of their label" : "");
+                j->suspects_count, j->suspects_count > LIST_MOST ? "; those with the least probability of their label" : "",
+                rn_dataset_kind(r->dataset) == RN_SOUND ? "Listen" : "Look");
     list_begin(p, "probability of the label");
     for (int k = 0; k < j->suspects_count && k < LIST_MOST; k++)
         list_row(p, r, j->suspects[k].index, j->suspects[k].likely, j->suspects[k].self_confidence);
@@ -361,8 +363,9 @@ static int all_items(rn_page *p, const rn_report *r, const rn_items *items, rn_e
                 r->metrics->several ? ", items with a mistake by their worst: a class that is missed is taken for nothing, nothing for one "
                                       "that is not there"
                                     : "",
-                r->check ? ", sound" : "", items->cards == RN_CARDS ? "; so many of them that a page can hold" : "");
-    if (r->check && items->clip_s < 5)
+                rn_dataset_kind(r->dataset) == RN_SOUND ? ", sound" : "",
+                items->cards == RN_CARDS ? "; so many of them that a page can hold" : "");
+    if (rn_dataset_kind(r->dataset) == RN_SOUND && items->clip_s < 5)
         rn_page_put(p, "<p class=\"quiet\">Pieces of sound are cut to %.1f&#160;s so that the page stays small.</p>\n", items->clip_s);
     return rn_items_write(p, r, items, err);
 }

@@ -46,7 +46,8 @@ void rn_table_baselines(rn_page *p, const rn_report *r)
                    "<th scope=\"col\">macro</th><th scope=\"col\"><span class=\"unseen\">drawn</span></th></tr></thead><tbody>\n");
     baseline(p, "this model", m->accuracy, m->wilson_low, m->wilson_high, m->macro_accuracy);
     if (r->check && r->check->level_items)
-        baseline(p, "background level alone", r->check->level_accuracy, 0, 0, r->check->level_macro);
+        baseline(p, rn_dataset_kind(r->dataset) == RN_PICTURES ? "brightness alone" : "background level alone", r->check->level_accuracy, 0,
+                 0, r->check->level_macro);
     baseline(p, "always the largest class", (double)largest / m->items, 0, 0, present ? 1.0 / present : NAN);
     baseline(p, "a guess", 1.0 / m->classes, 0, 0, 1.0 / m->classes);
     rn_page_put(p, "</tbody></table></div>\n");
@@ -288,7 +289,11 @@ int rn_table_slices(rn_page *p, const rn_report *r, rn_error *err)
 {
     static const double durations[] = {-INFINITY, 0.5, 1, 2, 5, 10, 30, 60, 600, INFINITY};
     static const double levels[] = {-INFINITY, -90, -80, -70, -60, -50, -40, -30, -20, -10, INFINITY};
-    if (r->check) {
+    static const double brightness[] = {-INFINITY, 32, 64, 96, 128, 160, 192, 224, INFINITY};
+    if (rn_dataset_kind(r->dataset) == RN_PICTURES) {
+        rn_page_put(p, "<h3>By brightness</h3><p>The mean of a picture's values, from 0 (black) to 255.</p>\n");
+        bins(p, r, "brightness", brightness, (int)(sizeof brightness / sizeof *brightness), r->check->level_db);
+    } else if (r->check) {
         rn_page_put(p, "<h3>By duration</h3>\n");
         bins(p, r, "seconds", durations, (int)(sizeof durations / sizeof *durations), r->check->seconds);
         rn_page_put(p, "<h3>By background level</h3><p>The 5th percentile of the level of 20&#160;ms frames, in dB of full scale.</p>\n");
@@ -330,7 +335,7 @@ static void command_line(rn_page *p, const char *what, const char *command)
 
 void rn_table_training(rn_page *p, const rn_report *r)
 {
-    static const char *const sections[] = {"arch", "training", "features", "split", "bn_statistics", "calibration"};
+    static const char *const sections[] = {"arch", "training", "features", "pictures", "split", "bn_statistics", "calibration"};
     const json_t *events = json_object_get(r->run, "events"),
                  *last = json_array_get(events, json_array_size(events) ? json_array_size(events) - 1 : 0);
     const char *trained = json_string_value(json_object_get(last, "command"));

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "judge/picture.h"
+#include "media/resize.h"
 
 static cairo_status_t append(void *context, const unsigned char *data, unsigned int size)
 {
@@ -76,12 +77,34 @@ int rn_thumbnail_grey(const float *x, int h, int w, rn_png *png, rn_error *err)
     return status ? status : encode(surface, png, err);
 }
 
-int rn_thumbnail_heat(const float *map, int h, int w, rn_png *png, rn_error *err)
+int rn_thumbnail_picture(const rn_image *image, rn_png *png, rn_error *err)
+{
+    rn_image small = {0};
+    int longer = image->height > image->width ? image->height : image->width, status = 0;
+    memset(png, 0, sizeof *png);
+    if (longer > RN_THUMBNAIL_H) {
+        int h = (int)((int64_t)image->height * RN_THUMBNAIL_H / longer), w = (int)((int64_t)image->width * RN_THUMBNAIL_H / longer);
+        if ((status = rn_image_resize(image, h ? h : 1, w ? w : 1, RN_RESIZE_BILINEAR, &small, err)))
+            return status;
+        image = &small;
+    }
+    cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, image->width, image->height);
+    unsigned char *data = cairo_surface_status(surface) ? NULL : cairo_image_surface_get_data(surface);
+    for (int r = 0; data && r < image->height; r++)
+        for (int c = 0; c < image->width; c++)
+            rn_image_pixel(image, r, c, data + (int64_t)r * cairo_image_surface_get_stride(surface) + 4L * c);
+    status = encode(surface, png, err);
+    rn_image_free(&small);
+    return status;
+}
+
+int rn_thumbnail_heat(const float *map, int h, int w, int downwards, rn_png *png, rn_error *err)
 {
     cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_ARGB32, w, h);
     unsigned char *data = cairo_surface_status(surface) ? NULL : cairo_image_surface_get_data(surface);
     for (int r = 0; data && r < h; r++)
         for (int c = 0; c < w; c++)
-            rn_heat_colour(map[(int64_t)r * w + c], data + (int64_t)(h - 1 - r) * cairo_image_surface_get_stride(surface) + 4L * c);
+            rn_heat_colour(map[(int64_t)r * w + c],
+                           data + (int64_t)(downwards ? r : h - 1 - r) * cairo_image_surface_get_stride(surface) + 4L * c);
     return encode(surface, png, err);
 }

@@ -32,11 +32,11 @@ static int set_section(rn_model *model, const char *name, json_t *section)
 }
 
 /* The options without what may differ between equal runs: paths, threads, watching. */
-static json_t *record_options(const rn_train_options *options)
+static json_t *record_options(const rn_train_options *options, rn_kind kind)
 {
-    static const char *const left_out[] = {"init",    "split_file",     "checkpoint_minutes", "cache_mb",
-                                           "threads", "loader_threads", "log_steps",          "arch", "recompute_blocks"};
-    json_t *all = rn_train_options_to_json(options, 0);
+    static const char *const left_out[] = {"init",      "split_file", "checkpoint_minutes", "cache_mb", "threads", "loader_threads",
+                                           "log_steps", "arch",       "recompute_blocks",   "features", "pictures"};
+    json_t *all = rn_train_options_to_json(options, kind);
     for (size_t i = 0; all && i < sizeof left_out / sizeof *left_out; i++)
         json_object_del(all, left_out[i]);
     json_object_del(json_object_get(all, "augment"), "noise_folder");
@@ -56,7 +56,7 @@ static int describe(rn_trainer *t, int epoch, int64_t steps, int best, const rn_
     for (int i = 0; i < d->count; i++)
         used += d->items[i].part == RN_PART_TRAIN && !d->items[i].bad;
     json_t *training = json_pack("{s:i, s:i, s:I, s:i, s:o}", "epoch", epoch, "epochs", t->options.epochs, "steps", (json_int_t)steps,
-                                 "items", used, "options", record_options(&t->options));
+                                 "items", used, "options", record_options(&t->options, t->kind));
     int failed = !training;
     if (best && isfinite(t->best.macro))
         failed = failed || json_object_set_new(training, "validation",
@@ -72,8 +72,10 @@ static int describe(rn_trainer *t, int epoch, int64_t steps, int best, const rn_
              set_section(t->model, "split",
                          json_pack("{s:s, s:i, s:i, s:i}", "digest", t->digest, "train", train, "validation", validation, "test", tested));
     failed = failed || set_section(t->model, "input", json_pack("[i,i,i]", t->c, t->h, t->w));
-    if (!t->tensors)
+    if (t->kind == RN_SOUND)
         failed = failed || set_section(t->model, "features", rn_features_to_json(&t->options.features));
+    if (t->kind == RN_PICTURES)
+        failed = failed || set_section(t->model, "pictures", rn_pictures_to_json(&t->options.pictures));
     return failed ? rn_error_memory(err, "the model's training record", 1) : 0;
 }
 
@@ -152,7 +154,7 @@ static int state_text(rn_trainer *t, char **text, rn_error *err)
     json_t *best = json_pack("{s:i, s:o, s:o, s:o}", "epoch", t->best.epoch, "macro", rn_json_number(t->best.macro), "loss",
                              rn_json_number(t->best.loss), "accuracy", rn_json_number(t->best.accuracy));
     json_t *state = json_pack("{s:i, s:o, s:s, s:i, s:I, s:I, s:o, s:o, s:o, s:I, s:o, s:I}", "arithmetic", RN_ARITHMETIC, "config",
-                              rn_train_options_to_json(&t->options, !t->tensors), "digest", t->digest, "epoch", t->epoch, "step",
+                              rn_train_options_to_json(&t->options, t->kind), "digest", t->digest, "epoch", t->epoch, "step",
                               (json_int_t)t->step, "done", (json_int_t)t->done, "sums", sums_json(&t->sums), "last", sums_json(&t->last),
                               "best", best, "log_bytes", (json_int_t)t->log.bytes, "events", rn_json_text(slash ? slash + 1 : events),
                               "events_bytes", (json_int_t)(t->log.events ? rn_events_bytes(t->log.events) : 0));
@@ -270,7 +272,7 @@ static char *option_text(const json_t *config, const char *key)
 static int refuse_option(const rn_checkpoint *c, const rn_trainer *t, const char *key, rn_error *err)
 {
     char option[128];
-    json_t *now = rn_train_options_to_json(&t->options, !t->tensors);
+    json_t *now = rn_train_options_to_json(&t->options, t->kind);
     char *before = option_text(json_object_get(c->state, "config"), key), *after = option_text(now, key);
     int status =
         rn_error_set(err, RN_ERR_MISMATCH,
@@ -304,7 +306,7 @@ int rn_checkpoint_check(const rn_checkpoint *c, const rn_trainer *t, rn_resume r
         return rn_error_memory(err, "options", sizeof *before);
     rn_train_options_default(before);
     int status = rn_train_options_from_json(before, json_object_get(c->state, "config"), c->path, err);
-    if (!status && rn_train_options_differ(&t->options, before, !t->tensors, key))
+    if (!status && rn_train_options_differ(&t->options, before, t->kind, key))
         status = refuse_option(c, t, key, err);
     free(before);
     return status;

@@ -1,6 +1,6 @@
 /* One optimiser step: a batch cut into ghost batches, each forward and backward by itself, their gradients added as a tree.
  *
- *   1. mixup inside each ghost batch; then the loss's denominator, over the whole batch
+ *   1. mixup or CutMix inside each ghost batch; then the loss's denominator, over the whole batch
  *   2. for each ghost batch in order: forward, loss (summed in double in item order), backward, tree
  *   3. the norm of the sum; if loss and norm are finite: clipping, optimiser, running statistics, averages
  *
@@ -11,6 +11,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/random.h"
 #include "train/schedule.h"
 
 #define STATS_MOMENTUM 0.1
@@ -18,6 +19,11 @@
 int rn_ghost_count(const rn_trainer *t, int n)
 {
     return (n + t->options.ghost_batch - 1) / t->options.ghost_batch;
+}
+
+int rn_trainer_mixes(const rn_trainer *t)
+{
+    return t->options.augment.mixup > 0 || (t->kind == RN_PICTURES && t->options.picture_augment.cutmix > 0);
 }
 
 /* With several labels: 1 where an item has the class. */
@@ -50,8 +56,14 @@ static void mix(rn_trainer *t, rn_batch *batch, int ghosts)
     for (int g = 0; g < ghosts; g++) {
         int first, n;
         rn_ghost_cut(batch->n, ghosts, g, &first, &n);
-        double lambda = rn_augment_mixup(&t->options.augment, t->options.seed, (uint32_t)t->epoch, batch->positions[first], n, size,
-                                         batch->x + first * size, t->pair);
+        const rn_train_options *o = &t->options;
+        float *x = batch->x + first * size;
+        uint64_t position = batch->positions[first];
+        double lambda;
+        if (t->kind == RN_PICTURES && rn_picture_cuts(&o->picture_augment, o->augment.mixup > 0, o->seed, (uint32_t)t->epoch, position))
+            lambda = rn_picture_cutmix(&o->picture_augment, o->seed, (uint32_t)t->epoch, position, n, t->c, t->h, t->w, x, t->pair);
+        else
+            lambda = rn_augment_mixup(&o->augment, o->seed, (uint32_t)t->epoch, position, n, size, x, t->pair);
         for (int i = 0; i < n; i++) {
             t->share[first + i] = lambda;
             t->labels2[first + i] = t->targets ? batch->items[first + t->pair[i]] : batch->labels[first + t->pair[i]];
@@ -61,10 +73,29 @@ static void mix(rn_trainer *t, rn_batch *batch, int ghosts)
     }
 }
 
+/* Stochastic depth (Huang et al. 2016), for each sample: block b of n is left out with probability rate * b / (n - 1), and scaled by one over the
+ * probability that it is kept, as timm does. The numbers are the stream (seed, DROP, epoch, position of the item), one for each block in order. */
+void rn_trainer_drop(rn_trainer *t, const rn_batch *batch, int first, int n)
+{
+    int blocks = rn_learn_blocks(t->learn);
+    if (!t->kept)
+        return;
+    for (int i = 0; i < n; i++) {
+        rn_random r;
+        rn_random_start(&r, t->options.seed, RN_PURPOSE_DROP, (uint32_t)t->epoch, batch->positions[first + i]);
+        for (int b = 0; b < blocks; b++) {
+            double drop = blocks > 1 ? t->options.drop_path * b / (blocks - 1) : t->options.drop_path;
+            t->kept[(int64_t)b * n + i] = rn_random_double(&r) < drop ? 0 : (float)(1 / (1 - drop));
+        }
+    }
+    rn_learn_keep(t->learn, n, t->kept);
+}
+
 static int one_ghost(rn_trainer *t, const rn_batch *batch, const rn_loss_options *loss, rn_targets targets, int first, int n,
                      double denominator, rn_loss *sum, rn_error *err)
 {
     int64_t size = (int64_t)t->c * t->h * t->w, stats = t->model->graph->stats_count;
+    rn_trainer_drop(t, batch, first, n);
     int status = rn_learn_forward(t->learn, n, batch->x + first * size, t->logits, NULL, t->batch_stats, err);
     if (status)
         return status;
@@ -84,7 +115,7 @@ static int one_ghost(rn_trainer *t, const rn_batch *batch, const rn_loss_options
 
 int rn_trainer_gradients(rn_trainer *t, rn_batch *batch, rn_step *out, rn_error *err)
 {
-    int ghosts = rn_ghost_count(t, batch->n), mixed = t->options.augment.mixup > 0;
+    int ghosts = rn_ghost_count(t, batch->n), mixed = rn_trainer_mixes(t);
     rn_loss_options loss = {t->model->arch.classes, t->class_weights, t->options.label_smoothing};
     if (t->targets)
         set_targets(t, batch);
@@ -131,7 +162,8 @@ static void move_stats(rn_trainer *t)
         const rn_param *p = &graph->params[i];
         if (p->kind != RN_PARAM_BN_MEAN && p->kind != RN_PARAM_BN_VAR)
             continue;
-        if (t->frozen && t->frozen[graph->nodes[p->node].weight])
+        int weight = graph->nodes[p->node].weight;
+        if (t->frozen && t->frozen[weight < 0 ? i : weight])
             continue;
         for (int64_t j = p->offset; j < p->offset + p->count; j++)
             t->stats[j] = (float)((1 - STATS_MOMENTUM) * (double)t->stats[j] + STATS_MOMENTUM * t->stats_sum[j]);

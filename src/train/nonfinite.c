@@ -59,6 +59,7 @@ static int search_ghost(rn_trainer *t, const rn_batch *batch, int first, int n, 
         return 0;
     }
     f->direction = "forward";
+    rn_trainer_drop(t, batch, first, n);
     int status = rn_learn_forward(t->learn, n, x, t->logits, NULL, NULL, err);
     if (status || f->found)
         return status;

@@ -1,7 +1,7 @@
 /* Options of a run: one table of fields carries defaults' ranges, JSON keys and the comparison for resuming.
  *
- * A key is written "lr" or "arch.width" (an object with one level). The sections "features" and "augment" belong to media, which reads and
- * writes them whole; here they are merged key by key with what the options hold. Doubles travel through JSON with 17 digits: exactly. */
+ * A key is written "lr" or "arch.width" (an object with one level). The sections that belong to media are
+ * in sections.c. Doubles travel through JSON with 17 digits: exactly. */
 #include "train/options.h"
 
 #include <math.h>
@@ -11,9 +11,11 @@
 
 #include "base/file.h"
 #include "formats/json.h"
+#include "models/model.h"
 #include "train/recipes.h"
+#include "train/sections.h"
 
-typedef enum field_kind { F_INT, F_BOOL, F_SEED, F_REAL, F_TEXT, F_CHOICE, F_LETTER, F_POOL } field_kind;
+typedef enum field_kind { F_INT, F_BOOL, F_SEED, F_REAL, F_TEXT, F_CHOICE, F_ARCH } field_kind;
 
 typedef struct field {
     const char *key;
@@ -30,13 +32,27 @@ typedef struct field {
 /* What other values are derived from stands before them, so that a difference is reported by its cause. */
 static const field fields[] = {
     {"arch.name", F_TEXT, AT(arch.name)},
-    {"arch.width", F_INT, AT(arch.width), 1, 4096},
-    {"arch.in_channels", F_INT, AT(arch.in_channels), 0, 4096},
-    {"arch.classes", F_INT, AT(arch.classes), 0, 1000000},
-    {"arch.embedding", F_INT, AT(arch.embedding), 0, 65536},
-    {"arch.shortcut", F_LETTER, AT(arch.shortcut), 0, 0, "A|B"},
-    {"arch.pool", F_POOL, AT(arch.pool_h)},
-    {"arch.stem", F_CHOICE, AT(arch.stem), 0, 0, "3x3|7x7"},
+    {"arch.block", F_ARCH}, /* these by rn_arch_fields */
+    {"arch.blocks", F_ARCH},
+    {"arch.preact", F_ARCH},
+    {"arch.width", F_ARCH},
+    {"arch.stem_width", F_ARCH},
+    {"arch.groups", F_ARCH},
+    {"arch.group_width", F_ARCH},
+    {"arch.se", F_ARCH},
+    {"arch.stem", F_ARCH},
+    {"arch.stem_pool", F_ARCH},
+    {"arch.shortcut", F_ARCH},
+    {"arch.shortcut_pool", F_ARCH},
+    {"arch.stride_at", F_ARCH},
+    {"arch.pool", F_ARCH},
+    {"arch.pool_rows", F_ARCH},
+    {"arch.pool_eps", F_ARCH},
+    {"arch.embedding", F_ARCH},
+    {"arch.embedding2", F_ARCH},
+    {"arch.classes", F_ARCH},
+    {"arch.in_channels", F_ARCH},
+    {"arch.bn_eps", F_ARCH},
     {"init_weights", F_CHOICE, AT(init_weights), 0, 0, "pytorch|he"},
     {"zero_last", F_BOOL, AT(zero_last)},
     {"init", F_TEXT, AT(init_path)},
@@ -70,6 +86,7 @@ static const field fields[] = {
     {"warmup_steps", F_INT, AT(warmup_steps), 0, BIG},
     {"warmup_epochs", F_REAL, AT(warmup_epochs), -1, 1e6},
     {"label_smoothing", F_REAL, AT(label_smoothing), 0, 1},
+    {"drop_path", F_REAL, AT(drop_path), 0, 0.9},
     {"clip", F_REAL, AT(clip), 0, 1e30},
     {"ema", F_REAL, AT(ema), 0, 0.9999999},
     {"bn_recompute", F_BOOL, AT(bn_recompute)},
@@ -83,7 +100,7 @@ static const field fields[] = {
 };
 #define FIELDS (sizeof fields / sizeof *fields)
 
-static const char *const sections[] = {"arch", "split", "features", "augment"};
+static const char *const sections[] = {"arch", "split", "features", "augment", "pictures"}; /* from the third on: sections.c */
 
 void rn_train_options_default(rn_train_options *o)
 {
@@ -94,6 +111,8 @@ void rn_train_options_default(rn_train_options *o)
     o->features.rate = 0;
     o->features.seconds = 0;
     rn_augment_default(&o->augment);
+    rn_pictures_default(&o->pictures);
+    rn_picture_augment_default(&o->picture_augment);
     rn_split_default(&o->split);
     o->min_seconds = 0.1;
     o->momentum = 0.9;
@@ -115,6 +134,7 @@ void rn_train_options_default(rn_train_options *o)
 /* Keys whose last word would be taken for something else, or says less than the command line does. */
 static const char *const renamed[][2] = {{"arch.name", "--arch"},
                                          {"features.window", "--fft-window"},
+                                         {"pictures.preset", "--preprocessing"},
                                          {"split_file", "--split"},
                                          {"augment.shift_s", "--shift"},
                                          {"augment.noise_probability", "--noise"},
@@ -180,7 +200,6 @@ static const field *find_field(const char *key)
 static json_t *field_json(const field *f, const rn_train_options *o)
 {
     const char *at = (const char *)o + f->offset;
-    char text[32];
     switch (f->kind) {
     case F_INT:
         return json_integer(*(const int *)at);
@@ -194,11 +213,8 @@ static json_t *field_json(const field *f, const rn_train_options *o)
         return json_string(at);
     case F_CHOICE:
         return choice_json(f->choices, *(const int *)at);
-    case F_LETTER:
-        return json_stringn(at, 1);
-    case F_POOL:
-        snprintf(text, sizeof text, "%dx%d", o->arch.pool_h, o->arch.pool_w);
-        return json_string(text);
+    case F_ARCH:
+        return rn_arch_member(&o->arch, strchr(f->key, '.') + 1);
     }
     return NULL;
 }
@@ -222,7 +238,7 @@ static int put(json_t *root, const char *key, json_t *value)
     return json_object_set_new(section, dot + 1, value);
 }
 
-json_t *rn_train_options_to_json(const rn_train_options *o, int features)
+json_t *rn_train_options_to_json(const rn_train_options *o, rn_kind kind)
 {
     json_t *root = json_object(), *freeze = json_array(), *weights = json_array(), *milestones = json_array();
     int failed = !root || !freeze || !weights || !milestones;
@@ -236,9 +252,11 @@ json_t *rn_train_options_to_json(const rn_train_options *o, int features)
         failed = json_array_append_new(milestones, json_real(o->milestones[i])) != 0;
     failed = failed || json_object_set(root, "freeze", freeze) || json_object_set(root, "class_weights", weights) ||
              json_object_set(root, "milestones", milestones);
-    failed = failed || json_object_set_new(root, "augment", rn_augment_to_json(&o->augment));
-    if (features)
+    failed = failed || json_object_set_new(root, "augment", rn_section_augment(o, kind));
+    if (kind == RN_SOUND)
         failed = failed || json_object_set_new(root, "features", rn_features_to_json(&o->features));
+    if (kind == RN_PICTURES)
+        failed = failed || json_object_set_new(root, "pictures", rn_pictures_to_json(&o->pictures));
     json_decref(freeze);
     json_decref(weights);
     json_decref(milestones);
@@ -258,27 +276,10 @@ static int refuse(rn_error *err, const char *file, const char *key, const char *
     return rn_error_set(err, RN_ERR_ARG, "%s wants %s", rn_train_option_name(key, name), want);
 }
 
-/* Text that stands for a number or a truth value becomes one; anything else stays. New reference. */
-static json_t *typed(const json_t *value)
-{
-    const char *text = json_string_value(value);
-    if (!text)
-        return json_incref((json_t *)(uintptr_t)value);
-    if (strcmp(text, "yes") == 0 || strcmp(text, "on") == 0)
-        return json_true();
-    if (strcmp(text, "no") == 0 || strcmp(text, "off") == 0)
-        return json_false();
-    char number[64];
-    /* JSON wants a digit before the point; people write .5. */
-    snprintf(number, sizeof number, "%s%s", text[0] == '.' ? "0" : "", text[0] == '+' ? text + 1 : text);
-    json_t *parsed = json_loads(number, JSON_DECODE_ANY, NULL);
-    return parsed ? parsed : json_incref((json_t *)(uintptr_t)value);
-}
-
 static int set_number(const field *f, char *at, const json_t *value, const char *file, rn_error *err)
 {
     char want[96];
-    json_t *v = typed(value);
+    json_t *v = rn_option_typed(value);
     int status = 0;
     if (f->kind == F_BOOL) {
         if (json_is_boolean(v) || (json_is_integer(v) && (json_integer_value(v) == 0 || json_integer_value(v) == 1)))
@@ -307,28 +308,20 @@ static int set_number(const field *f, char *at, const json_t *value, const char 
     return status;
 }
 
-/* "4x1" */
-static int parse_pool(const char *text, int *h, int *w)
+static int set_arch(rn_train_options *o, const field *f, const json_t *value, const char *file, rn_error *err)
 {
-    int *out[2] = {h, w};
-    for (int i = 0; i < 2; i++) {
-        int value = 0, digits = 0;
-        for (; *text >= '0' && *text <= '9' && digits < 5; text++, digits++)
-            value = value * 10 + (*text - '0');
-        if (!digits || value < 1 || value > 1024)
-            return -1;
-        *out[i] = value;
-        if (*text++ != (i == 0 ? 'x' : 0))
-            return -1;
-    }
-    return 0;
+    char want[RN_ARCH_WANT];
+    json_t *v = rn_option_typed(value);
+    int wrong = rn_arch_set_member(&o->arch, strchr(f->key, '.') + 1, v, want);
+    json_decref(v);
+    return wrong ? refuse(err, file, f->key, want) : 0;
 }
 
 static int set_field(rn_train_options *o, const field *f, const json_t *value, const char *file, rn_error *err)
 {
     char *at = (char *)o + f->offset, want[200];
     const char *text = json_string_value(value);
-    int index, h, w;
+    int index;
     switch (f->kind) {
     case F_INT:
     case F_BOOL:
@@ -343,7 +336,6 @@ static int set_field(rn_train_options *o, const field *f, const json_t *value, c
         memcpy(at, text, strlen(text));
         return 0;
     case F_CHOICE:
-    case F_LETTER:
         snprintf(want, sizeof want, "one of %s", f->choices);
         for (char *p = want + 7; *p; p++)
             if (*p == '|')
@@ -351,17 +343,10 @@ static int set_field(rn_train_options *o, const field *f, const json_t *value, c
         index = text ? choice_index(f->choices, text) : -1;
         if (index < 0)
             return refuse(err, file, f->key, want);
-        if (f->kind == F_LETTER)
-            *at = text[0];
-        else
-            *(int *)at = index;
+        *(int *)at = index;
         return 0;
-    case F_POOL:
-        if (!text || parse_pool(text, &h, &w))
-            return refuse(err, file, f->key, "a size such as 4x1, each side from 1 to 1024");
-        o->arch.pool_h = h;
-        o->arch.pool_w = w;
-        return 0;
+    case F_ARCH:
+        return set_arch(o, f, value, file, err);
     }
     return 0;
 }
@@ -400,7 +385,7 @@ static int add_freeze(rn_train_options *o, const json_t *value)
 
 static int add_class_weight(rn_train_options *o, const json_t *value)
 {
-    json_t *v = typed(value);
+    json_t *v = rn_option_typed(value);
     double w = json_is_number(v) ? json_number_value(v) : -1;
     json_decref(v);
     if (!(w >= 0 && w <= 1e6) || o->class_weights_count >= RN_TRAIN_CLASSES_MAX)
@@ -411,7 +396,7 @@ static int add_class_weight(rn_train_options *o, const json_t *value)
 
 static int add_milestone(rn_train_options *o, const json_t *value)
 {
-    json_t *v = typed(value);
+    json_t *v = rn_option_typed(value);
     double epoch = json_is_number(v) ? json_number_value(v) : -1;
     json_decref(v);
     double before = o->milestones_count ? o->milestones[o->milestones_count - 1] : 0;
@@ -421,85 +406,17 @@ static int add_milestone(rn_train_options *o, const json_t *value)
     return 0;
 }
 
-/* ---- Sections that media owns ---- */
-
-/* `current` with the keys of `section` put over it; text becomes a number or a truth value where the current value is one. */
-static int merge(json_t *current, const json_t *section, const char *name, const char *file, rn_error *err)
-{
-    const char *key;
-    json_t *value;
-    char full[200];
-    json_object_foreach((json_t *)(uintptr_t)section, key, value)
-    {
-        char plain[96];
-        snprintf(plain, sizeof plain, "%s", key);
-        for (char *p = plain; *p; p++)
-            if (*p == '-')
-                *p = '_';
-        json_t *old = json_object_get(current, plain);
-        if (!old) {
-            snprintf(full, sizeof full, "%s.%s", name, key);
-            return rn_error_set(err, RN_ERR_ARG, "%s%s\"%s\" is no option of training", file ? file : "", file ? ": " : "", full);
-        }
-        json_t *fit = json_is_string(old) ? json_incref(value) : typed(value);
-        if (fit && json_is_boolean(old) && json_is_integer(fit)) {
-            int truth = json_integer_value(fit) != 0;
-            json_decref(fit);
-            fit = json_boolean(truth);
-        } else if (fit && json_is_integer(old) && json_is_boolean(fit)) {
-            int truth = json_is_true(fit);
-            json_decref(fit);
-            fit = json_integer(truth);
-        } else if (fit && json_is_real(old) && json_is_integer(fit)) {
-            double real = json_number_value(fit);
-            json_decref(fit);
-            fit = json_real(real);
-        }
-        if (json_object_set_new(current, plain, fit))
-            return rn_error_memory(err, "options", sizeof *current);
-    }
-    return 0;
-}
-
-/* Another convention brings its own defaults, and the other keys go over them. Rate 0, seconds 0 and what the rate decides stand for
- * "from the data" until rn_resolve_options. */
-static int set_features(rn_train_options *o, const json_t *section, const char *file, rn_error *err)
-{
-    rn_features f = o->features;
-    const char *name = json_string_value(json_object_get(section, "convention"));
-    int convention = name ? rn_convention_find(name) : -1;
-    if (convention >= 0 && convention != (int)f.convention) {
-        rn_features_default(&f, (rn_convention)convention, 0);
-        f.rate = o->features.rate;
-        f.channel = o->features.channel;
-        f.seconds = o->features.seconds;
-    }
-    json_t *current = rn_features_to_json(&f);
-    int status = current ? merge(current, section, "features", file, err) : rn_error_memory(err, "options", sizeof f);
-    if (!status)
-        status = rn_features_from_open_json(&f, current, file ? file : "options", err);
-    json_decref(current);
-    if (!status)
-        o->features = f;
-    return status;
-}
-
-static int set_augment(rn_train_options *o, const json_t *section, const char *file, rn_error *err)
-{
-    rn_augment a = o->augment;
-    json_t *current = rn_augment_to_json(&a);
-    int status = current ? merge(current, section, "augment", file, err) : rn_error_memory(err, "options", sizeof a);
-    if (!status)
-        status = rn_augment_from_json(&a, current, err);
-    json_decref(current);
-    if (!status)
-        o->augment = a;
-    return status;
-}
-
 /* ---- Keys ---- */
 
 static int set_one(rn_train_options *o, const char *key, const json_t *value, const char *file, rn_error *err);
+
+static int section_index(const char *key)
+{
+    for (int i = 0; i < (int)(sizeof sections / sizeof *sections); i++)
+        if (strcmp(sections[i], key) == 0)
+            return i;
+    return -1;
+}
 
 static int set_section(rn_train_options *o, const char *name, const json_t *section, const char *file, rn_error *err)
 {
@@ -508,10 +425,8 @@ static int set_section(rn_train_options *o, const char *name, const json_t *sect
     int status = 0;
     if (!json_is_object(section))
         return refuse(err, file, name, "an object");
-    if (strcmp(name, "features") == 0)
-        return set_features(o, section, file, err);
-    if (strcmp(name, "augment") == 0)
-        return set_augment(o, section, file, err);
+    if (section_index(name) >= 2)
+        return rn_section_set(o, name, section, file, err);
     const char *arch = strcmp(name, "arch") == 0 ? json_string_value(json_object_get(section, "name")) : NULL;
     if (arch && strcmp(arch, o->arch.name) != 0) {
         int classes = o->arch.classes;
@@ -544,14 +459,6 @@ static int set_recipe(rn_train_options *o, const json_t *value, const char *file
         json_decref(text);
     }
     return status;
-}
-
-static int section_index(const char *key)
-{
-    for (int i = 0; i < (int)(sizeof sections / sizeof *sections); i++)
-        if (strcmp(sections[i], key) == 0)
-            return i;
-    return -1;
 }
 
 static int set_one(rn_train_options *o, const char *key, const json_t *value, const char *file, rn_error *err)
@@ -622,17 +529,19 @@ int rn_train_options_from_json(rn_train_options *options, const json_t *section,
     json_t *value;
     if (!json_is_object(section))
         return rn_error_set(err, RN_ERR_FORMAT, "%s: an object with options is wanted", file ? file : "options");
-    /* A network's name, a convention and a recipe set other options, so they go first wherever they stand. */
+    /* A network's name, a convention, a preset and a recipe set other options, so they go first wherever they stand. */
     json_t *name = json_object_get(section, "arch.name"), *convention = json_object_get(section, "features.convention"),
-           *recipe = json_object_get(section, "recipe");
+           *preset = json_object_get(section, "pictures.preset"), *recipe = json_object_get(section, "recipe");
     int status = name ? set_one(&copy, "arch.name", name, file, err) : 0;
     if (recipe && !status)
         status = set_recipe(&copy, recipe, file, err);
     if (convention && !status)
         status = set_one(&copy, "features.convention", convention, file, err);
+    if (preset && !status)
+        status = set_one(&copy, "pictures.preset", preset, file, err);
     json_object_foreach((json_t *)(uintptr_t)section, key, value)
     {
-        if (!status && value != recipe)
+        if (!status && value != recipe && value != preset) /* a preset would undo what stands beside it */
             status = set_one(&copy, key, value, file, err);
     }
     if (!status)
@@ -668,14 +577,15 @@ int rn_train_options_known(const char *key)
         return 1;
     rn_train_options options;
     rn_train_options_default(&options);
-    json_t *all = rn_train_options_to_json(&options, 1);
     char *dot = strchr(plain, '.');
-    int known = 0;
-    if (dot) {
+    int known = strcmp(plain, "pictures.preset") == 0;
+    if (dot)
         *dot = 0;
+    for (int kind = RN_SOUND; dot && kind <= RN_PICTURES && !known; kind++) {
+        json_t *all = rn_train_options_to_json(&options, (rn_kind)kind);
         known = json_object_get(json_object_get(all, plain), dot + 1) != NULL;
+        json_decref(all);
     }
-    json_decref(all);
     return known;
 }
 
@@ -698,10 +608,10 @@ int rn_train_options_load(rn_train_options *options, const char *path, rn_error 
     return status;
 }
 
-int rn_train_options_save(const rn_train_options *options, int features, const char *path, rn_error *err)
+int rn_train_options_save(const rn_train_options *options, rn_kind kind, const char *path, rn_error *err)
 {
     rn_save save;
-    json_t *root = rn_train_options_to_json(options, features);
+    json_t *root = rn_train_options_to_json(options, kind);
     char *text = NULL;
     int status = rn_json_dump(root, JSON_INDENT(2), &text, err);
     json_decref(root);
@@ -742,9 +652,9 @@ static const char *first_difference(const json_t *a, const json_t *b, const char
     return NULL;
 }
 
-const char *rn_train_options_differ(const rn_train_options *a, const rn_train_options *b, int features, char buffer[96])
+const char *rn_train_options_differ(const rn_train_options *a, const rn_train_options *b, rn_kind kind, char buffer[96])
 {
-    json_t *left = rn_train_options_to_json(a, features), *right = rn_train_options_to_json(b, features);
+    json_t *left = rn_train_options_to_json(a, kind), *right = rn_train_options_to_json(b, kind);
     const char *key = first_difference(left, right, "", buffer);
     json_decref(left);
     json_decref(right);

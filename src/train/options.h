@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include "data/split.h"
 #include "media/augment.h"
+#include "media/augment_picture.h"
 #include "media/features.h"
 #include "models/arch.h"
 
@@ -29,9 +30,11 @@ typedef struct rn_train_options {
     int freeze_count;     /* key "freeze": layer prefixes, "layer1" covers layer1.0.conv1.weight ... */
     char freeze[RN_TRAIN_FREEZE_MAX][96];
 
-    /* data: keys "features", "augment", "split" (objects), "split_file", ... */
-    rn_features features; /* rate 0, seconds 0: auto; not used for tensors */
-    rn_augment augment;   /* with mixup */
+    /* data: keys "features" or "pictures", "augment", "split" (objects), "split_file", ... */
+    rn_features features; /* rate 0, seconds 0: auto; of recordings */
+    rn_augment augment;   /* of recordings; mixup is everybody's */
+    rn_pictures pictures; /* RN_OPEN, channels 0: auto. A key "preset" names one of rn_pictures_preset */
+    rn_picture_augment picture_augment;
     rn_split_options split;
     char split_path[1024];   /* key "split_file": a split to take instead of making one */
     int no_validation;       /* no validation part; the last epoch is the best */
@@ -59,6 +62,7 @@ typedef struct rn_train_options {
     int warmup_steps;             /* linear from lr / warmup_steps; 0: take warmup_epochs */
     double warmup_epochs;         /* -1: auto (5 % of the run, one epoch at most) */
     double label_smoothing;       /* 0 */
+    double drop_path;             /* share of samples that leave the last block out in a step; falls linearly to 0 at the first; 0 */
     double clip;                  /* largest gradient norm; 0: none */
     double ema;                   /* decay of averaged weights; 0: none */
     int bn_recompute;             /* 1: the best model gets BN statistics by true average over the training part (population.h); 0 */
@@ -82,8 +86,8 @@ void rn_train_options_default(rn_train_options *options);
 /* Ranges and contradictions; each message names the option as the command line writes it ("--label-smoothing 1.5: ..."). */
 int rn_train_options_check(const rn_train_options *options, rn_error *err);
 
-/* Complete; new reference, NULL without memory. features = 0 leaves the section out (tensors). */
-json_t *rn_train_options_to_json(const rn_train_options *options, int features);
+/* Complete; new reference, NULL without memory. With the sections of this kind of data. */
+json_t *rn_train_options_to_json(const rn_train_options *options, rn_kind kind);
 
 /* Sets what `section` has and leaves the rest; unknown keys and wrong types are refused by name. `file` stands in messages.
  * A new "arch": {"name": ...} takes that network's defaults before its other keys; "recipe": "he-cifar" (recipes.h) sets its options before
@@ -92,7 +96,7 @@ int rn_train_options_from_json(rn_train_options *options, const json_t *section,
 
 /* A file of such an object (--config FILE.json, RUN/config.json). */
 int rn_train_options_load(rn_train_options *options, const char *path, rn_error *err);
-int rn_train_options_save(const rn_train_options *options, int features, const char *path, rn_error *err);
+int rn_train_options_save(const rn_train_options *options, rn_kind kind, const char *path, rn_error *err);
 
 /* The option as the command line writes it: "--label-smoothing", "--mixup" for "augment.mixup", "--fft-window" for "features.window". */
 const char *rn_train_option_name(const char *key, char out[128]);
@@ -105,6 +109,6 @@ int rn_train_options_set(rn_train_options *options, const char *key, const char 
 int rn_train_options_known(const char *key);
 
 /* The first key whose values differ where that changes the result, or NULL: "lr", "augment.mixup". `buffer` holds the name. */
-const char *rn_train_options_differ(const rn_train_options *a, const rn_train_options *b, int features, char buffer[96]);
+const char *rn_train_options_differ(const rn_train_options *a, const rn_train_options *b, rn_kind kind, char buffer[96]);
 
 #endif

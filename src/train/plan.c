@@ -54,7 +54,7 @@ int rn_trainer_plan(rn_trainer *t, rn_train_plan *plan, rn_error *err)
             plan->per_class[labels[k] * RN_PARTS + item->part]++;
     }
     plan->options = t->options;
-    plan->tensors = t->tensors;
+    plan->kind = t->kind;
     plan->classes = t->dataset->classes;
     plan->bad = t->bad;
     plan->c = t->c;
@@ -66,7 +66,7 @@ int rn_trainer_plan(rn_trainer *t, rn_train_plan *plan, rn_error *err)
     plan->left_out = t->left_out;
     plan->bytes_engine = rn_learn_bytes(t->learn) + rn_infer_bytes(t->infer);
     plan->bytes_weights = weight_bytes(t);
-    plan->bytes_cache = t->tensors ? 0 : (int64_t)t->options.cache_mb << 20;
+    plan->bytes_cache = t->kind == RN_ARRAYS ? 0 : (int64_t)t->options.cache_mb << 20;
     plan->total_seconds = t->total_seconds;
     plan->step_seconds = t->step_seconds;
     if (t->step_seconds > 0)
@@ -134,7 +134,8 @@ static int measure(rn_trainer *t, rn_error *err)
     }
     t->step_seconds = seconds * t->options.batch / n;
     /* A whole recording is longer than a crop. */
-    double longer = t->tensors || !(t->total_seconds > 0) ? 1 : t->total_seconds / (t->dataset->count * t->options.features.seconds);
+    double longer =
+        t->kind != RN_SOUND || !(t->total_seconds > 0) ? 1 : t->total_seconds / (t->dataset->count * t->options.features.seconds);
     t->validation_seconds = judged * (longer > 1 ? longer : 1) * rn_split_count(t->dataset, RN_PART_VALIDATION, -1);
     free_batch(&batch);
     free(logits);

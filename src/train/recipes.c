@@ -9,8 +9,8 @@
  * torchvision: the defaults of references/classification/train.py as its README runs ResNets, on eight GPUs with 32 each; 90 epochs, a tenth
  * every 30. https://github.com/pytorch/vision/tree/main/references/classification
  *
- * Their augmentation (4 pixels of padding and a random crop, a random crop of random size, mirror images) belongs into these rows too where
- * DATA are pictures. */
+ * Augmentation of pictures: 4 pixels of padding and a random crop (CIFAR), a random crop of random size (ImageNet as torchvision and most have it since;
+ * the paper drew the scale of the shorter side and shifted colours along their principal axes), mirror images. Other data pass it over. */
 #include "train/recipes.h"
 
 #include <stddef.h>
@@ -38,6 +38,9 @@ static const rn_recipe recipes[] = {
       {"schedule", "step"},
       {"milestones", "82,123"},
       {"step_factor", "0.1"},
+      {"augment.pad", "4"},
+      {"augment.resized_crop", "0"},
+      {"augment.flip", "0.5"},
       PLAIN}},
     {"he-imagenet",
      "He et al. (2015), section 3.4",
@@ -49,6 +52,9 @@ static const rn_recipe recipes[] = {
       {"schedule", "step"},
       {"milestones", "30,60,90"},
       {"step_factor", "0.1"},
+      {"augment.resized_crop", "0.08"},
+      {"augment.pad", "0"},
+      {"augment.flip", "0.5"},
       PLAIN}},
     {"torchvision",
      "torchvision, references/classification",
@@ -60,6 +66,9 @@ static const rn_recipe recipes[] = {
       {"schedule", "step"},
       {"milestones", "30,60"},
       {"step_factor", "0.1"},
+      {"augment.resized_crop", "0.08"},
+      {"augment.pad", "0"},
+      {"augment.flip", "0.5"},
       PLAIN}},
 };
 

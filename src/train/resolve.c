@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/reading.h"
 #include "media/sound.h"
 
 typedef struct probe {
@@ -27,10 +28,12 @@ static void probe_item(void *context, int i, int thread)
     probe *p = context;
     const rn_item *item = &p->dataset->items[i];
     rn_sound_info info = {0};
+    rn_sound_options options;
     rn_error ignored;
+    rn_reading_options(p->dataset, i, &options);
     (void)thread;
     /* Files that can't be read are found, and named, when everything is decoded. */
-    if (rn_sound_probe(item->path, &p->dataset->sound, &info, &ignored))
+    if (rn_sound_probe(item->path, &options, &info, &ignored))
         return;
     double end = item->end_s > 0 && (item->end_s < info.seconds || info.seconds <= 0) ? item->end_s : info.seconds;
     p->rates[i] = info.rate;
@@ -152,13 +155,19 @@ int rn_resolve_options(rn_trainer *t, rn_error *err)
     rn_train_options *o = &t->options;
     rn_dataset *d = t->dataset;
     int status;
-    if (!t->tensors && (status = resolve_sound(t, err)))
+    if ((t->kind == RN_SOUND && (status = resolve_sound(t, err))) || (t->kind == RN_PICTURES && (status = rn_resolve_pictures(t, err))))
         return status;
-    int channels = t->tensors ? d->c : 1;
+    int channels = t->kind == RN_ARRAYS ? d->c : t->kind == RN_PICTURES ? o->pictures.channels : 1;
     if (!o->arch.in_channels)
         o->arch.in_channels = channels;
     if (!o->arch.classes)
         o->arch.classes = d->classes;
+    if (o->arch.pooling == RN_POOLING_TSTP) {
+        int height = t->kind == RN_SOUND ? o->features.bins : d->h, width;
+        if (t->kind == RN_PICTURES)
+            rn_pictures_size(&o->pictures, &height, &width);
+        o->arch.pool_rows = rn_arch_rows(&o->arch, height);
+    }
     if (o->arch.in_channels != channels)
         return rn_error_set(err, RN_ERR_SHAPE, "--in-channels %d: the items of %s have %d; leave the option out", o->arch.in_channels,
                             t->data_name, channels);
@@ -167,9 +176,13 @@ int rn_resolve_options(rn_trainer *t, rn_error *err)
     if (o->class_weights_count && o->class_weights_count != d->classes)
         return rn_error_set(err, RN_ERR_ARG, "--class-weights has %d numbers, %s has %d classes", o->class_weights_count, t->data_name,
                             d->classes);
+    if (o->drop_path > 0 && o->arch.shortcut == RN_SHORTCUT_NONE)
+        return rn_error_set(err, RN_ERR_ARG, "--drop-path: a plain net has no blocks that could be left out; take another --shortcut");
     if (d->several && o->balance == RN_BALANCE_SAMPLING)
         return rn_error_set(err, RN_ERR_ARG, "--balance sampling draws classes, and items of %s have several: use --balance weights",
                             t->data_name);
+    if (o->zero_last && (o->arch.preact || o->arch.shortcut == RN_SHORTCUT_NONE))
+        return rn_error_set(err, RN_ERR_ARG, "--zero-last: no block of this network ends in a batch normalisation before its addition; leave it out");
     int items = rn_split_count(d, RN_PART_TRAIN, -1);
     if (items < 2)
         return rn_error_set(err, RN_ERR_DATA, "%s: %d items to train on; add recordings, or a split with more in its train part",

@@ -86,7 +86,8 @@ static void sweep(const char *folder, int afresh)
         int ours = begins(name, "model.safetensors") || begins(name, "last.safetensors") || begins(name, "config.json") ||
                    begins(name, "run.json") || begins(name, "split.csv") || begins(name, "progress.json") ||
                    begins(name, "sample.safetensors");
-        int old = afresh && (begins(name, "events.out.tfevents.") || strcmp(name, "log.jsonl") == 0 || strcmp(name, "sample.safetensors") == 0);
+        int old =
+            afresh && (begins(name, "events.out.tfevents.") || strcmp(name, "log.jsonl") == 0 || strcmp(name, "sample.safetensors") == 0);
         if (!(temporary && ours) && !old)
             continue;
         char *path = rn_folder_path(folder, name);
@@ -111,7 +112,7 @@ int rn_folder_open(rn_trainer *t, int afresh, rn_error *err)
     sweep(t->folder, afresh);
     if (afresh && (status = rn_split_write(t->dataset, split, err)))
         goto fail;
-    status = rn_train_options_save(&t->options, !t->tensors, config, err);
+    status = rn_train_options_save(&t->options, t->kind, config, err);
 fail:
     free(config);
     free(split);
@@ -301,11 +302,11 @@ int rn_runlog_epoch(rn_trainer *t, const rn_train_progress *p, const rn_metrics 
                    {"train/items_per_second", p->items_per_second}};
     if (!t->folder)
         return 0;
-    json_t *line = json_pack("{s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "kind", "epoch", "epoch", p->epoch, "step",
-                             (json_int_t)t->done, "loss", rn_json_number(p->loss), "accuracy", rn_json_number(p->accuracy),
-                             "validation_loss", rn_json_number(p->validation_loss), "validation_accuracy",
-                             rn_json_number(p->validation_accuracy), "validation_macro", rn_json_number(p->validation_macro), "lr",
-                             rn_json_number(p->lr), "best", p->best);
+    json_t *line =
+        json_pack("{s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "kind", "epoch", "epoch", p->epoch, "step", (json_int_t)t->done,
+                  "loss", rn_json_number(p->loss), "accuracy", rn_json_number(p->accuracy), "validation_loss",
+                  rn_json_number(p->validation_loss), "validation_accuracy", rn_json_number(p->validation_accuracy), "validation_macro",
+                  rn_json_number(p->validation_macro), "lr", rn_json_number(p->lr), "best", p->best);
     if (line && validation && validation->confusion && validation->classes <= RN_CONFUSION_CLASSES &&
         json_object_set_new(line, "confusion", rn_metrics_confusion(validation))) {
         json_decref(line);

@@ -40,8 +40,10 @@ static int open_loader(rn_trainer *t, rn_error *err)
                                  .cache_mb = o->cache_mb,
                                  .balance = o->balance == RN_BALANCE_SAMPLING,
                                  .skip_bad = o->skip_bad,
-                                 .min_seconds = o->min_seconds};
-    int status = rn_loader_open(&t->loader, t->dataset, t->tensors ? NULL : &o->features, &o->augment, &options, err);
+                                 .min_seconds = o->min_seconds,
+                                 .pictures = &o->pictures,
+                                 .picture_augment = &o->picture_augment};
+    int status = rn_loader_open(&t->loader, t->dataset, t->kind == RN_SOUND ? &o->features : NULL, &o->augment, &options, err);
     if (status)
         return status;
     rn_loader_shape(t->loader, &t->c, &t->h, &t->w);
@@ -49,7 +51,8 @@ static int open_loader(rn_trainer *t, rn_error *err)
         return status;
     t->bad += t->unreadable;
     if (t->bad)
-        rn_trainer_note(t, "%d items are left out: they can't be read or decoded, are silent, or shorter than %g s", t->bad, o->min_seconds);
+        rn_trainer_note(t, "%d items are left out: they can't be read or decoded, are silent, or shorter than %g s", t->bad,
+                        o->min_seconds);
     t->steps = rn_loader_steps(t->loader, &t->left_out);
     if (t->steps < 1)
         return rn_error_set(err, RN_ERR_DATA, "%s: too few items to train on for one batch of %d; add recordings or lower --batch",
@@ -138,7 +141,7 @@ static int open_model(rn_trainer *t, rn_checkpoint *checkpoint, rn_error *err)
     if (status || !o->init_path[0])
         return status;
     rn_model *from = NULL;
-    status = rn_model_load(&from, o->init_path, err);
+    status = rn_model_load_weights(&from, o->init_path, err);
     if (!status)
         status = rn_model_adopt(t->model, from, o->seed, t->watch.note, t->watch.context, err);
     rn_model_close(&from);
@@ -190,7 +193,10 @@ static int open_engines(rn_trainer *t, rn_error *err)
 {
     const rn_graph *graph = t->model->graph;
     int ghost = t->options.ghost_batch < t->options.batch ? t->options.ghost_batch : t->options.batch;
-    int status = rn_learn_open(&t->learn, graph, ghost, t->h, t->w, t->frozen, t->options.recompute_blocks, t->pool, err);
+    int modes = (t->options.recompute_blocks ? RN_LEARN_RECOMPUTE : 0) | (t->options.drop_path > 0 ? RN_LEARN_DROP : 0);
+    int status = rn_learn_open(&t->learn, graph, ghost, t->h, t->w, t->frozen, modes, t->pool, err);
+    if (!status && t->options.drop_path > 0 && !(t->kept = array((size_t)rn_learn_blocks(t->learn) * (size_t)ghost, sizeof *t->kept)))
+        status = rn_error_memory(err, "the factors of blocks", (unsigned long long)ghost * sizeof *t->kept);
     if (!status)
         status = rn_infer_open(&t->infer, graph, t->model->weights, t->model->stats, t->pool, err);
     if (!status)
@@ -235,7 +241,7 @@ static int copy_arguments(rn_trainer *t, rn_dataset *dataset, const rn_train_opt
 {
     t->dataset = dataset;
     t->options = *options;
-    t->tensors = dataset->c > 0;
+    t->kind = rn_dataset_kind(dataset);
     if (watch)
         t->watch = *watch;
     t->data_name = strdup(t->watch.data_name ? t->watch.data_name : dataset->path ? dataset->path : "DATA");
@@ -353,6 +359,7 @@ void rn_trainer_close(rn_trainer **trainer)
     free(t->stage_of);
     free(t->batch_stats);
     free(t->stats_sum);
+    free(t->kept);
     free(t->logits);
     free(t->dlogits);
     free(t->labels2);

@@ -112,13 +112,13 @@ static int add_item(rn_trainer *t, const rn_batch *batch, int i, rn_tensors *out
     snprintf(name, sizeof name, "%d.x", i);
     int status = rn_tensors_add(out, name, RN_F32, 3, shape, batch->x + i * size, err);
     /* A sample whose file cannot be read any more is shown without its sound. */
-    if (!status && !t->tensors && !rn_loader_sound(t->loader, batch->items[i], batch->positions[i], SOUND_MOST, sound, NULL)) {
+    if (!status && t->kind == RN_SOUND && !rn_loader_sound(t->loader, batch->items[i], batch->positions[i], SOUND_MOST, sound, NULL)) {
         snprintf(name, sizeof name, "%d.sound", i);
         status = rn_tensors_add(out, name, RN_F32, 1, &sound->count, sound->samples, err);
     }
     json_t *item =
         json_pack("{s:o, s:o}", "label", label_json(d, &d->items[batch->items[i]]), "name", rn_json_text(d->items[batch->items[i]].name));
-    if (item && t->options.augment.mixup > 0) {
+    if (item && rn_trainer_mixes(t)) {
         json_object_set_new(item, "mixed_with",
                             d->several ? label_json(d, &d->items[t->labels2[i]]) : rn_json_text(d->labels[t->labels2[i]]));
         json_object_set_new(item, "share", json_real(t->share[i]));
@@ -139,7 +139,9 @@ static int write_sample(rn_trainer *t, const rn_batch *batch, rn_error *err)
     int status = root && path ? 0 : rn_error_memory(err, "a sample", 1);
     for (int i = 0; i < batch->n && i < ITEMS && !status; i++)
         status = add_item(t, batch, i, &tensors, &sounds[i], items, err);
-    if (!status && !t->tensors) {
+    if (!status && t->kind == RN_PICTURES)
+        json_object_set_new(root, "pictures", json_true());
+    if (!status && t->kind == RN_SOUND) {
         json_object_set_new(root, "rate_hz", json_integer(f->rate));
         json_object_set_new(root, "hop_ms", json_real(f->hop_ms));
     }

@@ -50,7 +50,7 @@ typedef struct rn_runlog {
     rn_events *events;
 } rn_runlog;
 
-#define RN_STAGES 6           /* stem, layer1 to layer4, head */
+#define RN_STAGES 6              /* stem, layer1 to layer4, head */
 #define RN_CONFUSION_CLASSES 100 /* the log has the confusion matrix of up to so many classes */
 
 /* What a step says of itself. */
@@ -65,11 +65,12 @@ struct rn_trainer {
     rn_train_watch watch;
     char *folder; /* NULL: nothing is written */
     char *data_name;
-    int tensors, dry;
+    rn_kind kind;
+    int dry;
     rn_item *before;      /* [items] the data set's parts and bad marks as they were; the rest of an item is not used */
     int given_batch;      /* before it was made smaller; for the message */
     double total_seconds; /* of recordings */
-    int bad, unreadable; /* bad counts both those that can't be read and those that can't be used */
+    int bad, unreadable;  /* bad counts both those that can't be read and those that can't be used */
 
     rn_pool *pool;
     rn_loader *loader;
@@ -89,6 +90,7 @@ struct rn_trainer {
     rn_tree tree;
     double *batch_stats, *stats_sum; /* [stats_count] */
     float *logits, *dlogits;         /* [ghost][classes] */
+    float *kept;                     /* [blocks][ghost] with drop_path, else NULL */
     int *labels2, *pair;             /* [batch] with mixup; labels2: the partner's class, with several labels the partner */
     double *share;                   /* [batch] */
     float *targets;                  /* [batch][classes] with several labels, else NULL */
@@ -121,6 +123,7 @@ const char *rn_trainer_resume_line(const rn_trainer *t, char out[600]);
 
 /* resolve.c: what the data says */
 int rn_resolve_options(rn_trainer *t, rn_error *err);
+int rn_resolve_pictures(rn_trainer *t, rn_error *err); /* resolve_pictures.c */
 int rn_resolve_split(rn_trainer *t, int resumed, rn_error *err);
 
 /* setup.c */
@@ -129,8 +132,10 @@ int rn_trainer_open_dry(rn_trainer **trainer, rn_dataset *dataset, const rn_trai
 int rn_trainer_frozen(rn_trainer *t, rn_error *err);
 
 /* ghost.c: one optimiser step on a batch; weights move only if loss and norm are finite, which rn_step tells */
+void rn_trainer_drop(rn_trainer *t, const rn_batch *batch, int first, int n);
 int rn_trainer_gradients(rn_trainer *t, rn_batch *batch, rn_step *out, rn_error *err);
 void rn_trainer_apply(rn_trainer *t, rn_step *step);
+int rn_trainer_mixes(const rn_trainer *t); /* samples carry a second label */
 int rn_ghost_count(const rn_trainer *t, int n);
 
 /* nonfinite.c: the sentence that names step, layer and files */
@@ -164,7 +169,7 @@ int rn_runlog_open(rn_trainer *t, int64_t bytes, const char *events, int64_t eve
 void rn_runlog_close(rn_runlog *log);
 int rn_runlog_line(rn_trainer *t, json_t *object, rn_error *err);     /* takes the object; NULL is "no memory" */
 int rn_runlog_failed(rn_trainer *t, const char *path, rn_error *err); /* the sentence of a full disk; reads errno */
-int rn_runlog_start(rn_trainer *t, rn_error *err); /* the first line: what the run is */
+int rn_runlog_start(rn_trainer *t, rn_error *err);                    /* the first line: what the run is */
 int rn_runlog_step(rn_trainer *t, const rn_step *step, rn_error *err);
 int rn_runlog_epoch(rn_trainer *t, const rn_train_progress *p, const rn_metrics *validation, rn_error *err); /* NULL: none */
 int rn_runlog_test(rn_trainer *t, const rn_metrics *m, rn_error *err);
@@ -175,7 +180,7 @@ int rn_runlog_host(rn_trainer *t, const char *event, rn_error *err); /* run.json
 void rn_show_progress(rn_trainer *t, const rn_train_progress *p);
 void rn_show_end(rn_trainer *t, int status, const rn_error *err);
 void rn_show_sample(rn_trainer *t, const rn_batch *batch);
-int rn_stage_of(const char *parameter);     /* 0 .. RN_STAGES - 1 */
+int rn_stage_of(const char *parameter); /* 0 .. RN_STAGES - 1 */
 const char *rn_stage_name(int stage);
 
 #endif

@@ -105,7 +105,7 @@ rn_model *rn_trainer_take_model(rn_trainer *trainer);
 /* What a run would be: for `train --dry-run` and the lines printed before the first epoch. */
 typedef struct rn_train_plan {
     rn_train_options options; /* resolved */
-    int tensors;              /* 1: tensor or .npy items, no features */
+    rn_kind kind;
     int classes;
     int parts[RN_PARTS]; /* items; bad ones are not counted */
     int bad;

@@ -4,8 +4,8 @@
 #     run.sh PROGRAM SYNTH CASES            RN_UPDATE=1 writes CASES anew, to be read before it is believed
 #
 # A case is a line "$ COMMAND", what it prints (standard output and error together, in the order of arrival), and "= STATUS" where the
-# status is not 0. Comment lines begin with "#". Commands run in a folder of their own: `data` (3 classes of 20 short recordings) and
-# `run` (a network trained on them for one epoch) are there; $tmp is the folder.
+# status is not 0. Comment lines begin with "#". Commands run in a folder of their own: `data` (3 classes of 20 short recordings),
+# `run` (a network trained on them for one epoch) and `pictures` (3 classes of 12 drawn shapes) are there; $tmp is the folder.
 set -u
 LC_ALL=C
 export LC_ALL
@@ -20,6 +20,7 @@ ln -s "$program" "$tmp/bin/resnet"
 PATH=$tmp/bin:$PATH
 cd "$tmp/work" || exit 1
 "$synth" data 3 20 600 8000 || exit 1
+"$synth" --pictures pictures 3 12 20 32 || exit 1
 resnet train data --out run --arch resnet18 --width 8 --epochs 1 --batch 8 --seconds 0.4 --threads 2 >../train.log 2>&1 || { cat ../train.log; exit 1; }
 
 command='' count=0 failures=0

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/utf8.h"
 #include "data/dataset.h"
 #include "data/listing.h"
 #include "data/split.h"

@@ -12,7 +12,7 @@ export ASAN_OPTIONS=allocator_may_return_null=1
 cmake -S "$source" -B "$build" -G Ninja -DCMAKE_C_COMPILER=clang -DRN_SANITIZE=fuzzer-no-link,address,undefined -DRN_TESTS=OFF -DRN_SHARED=OFF >"$build.log" 2>&1 ||
     { cat "$build.log"; exit 1; }
 cmake --build "$build" >"$build.log" 2>&1 || { tail -n 60 "$build.log"; exit 1; }
-read -ra libraries <<<"$(pkg-config --libs jansson sndfile samplerate libjpeg libpng libwebpdemux libwebp libxxhash cairo)"
+read -ra libraries <<<"$(pkg-config --libs jansson sndfile samplerate libjpeg libpng libwebpdemux libwebp zlib libarchive libxxhash cairo)"
 for target in "$source"/tests/fuzz/fuzz_*.c; do
     clang -std=gnu11 -O1 -g -D_GNU_SOURCE -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -I "$source/src" -I "$source/include" \
         "$target" "$build/libresnet.a" "${libraries[@]}" -lm -lpthread -ldl -o "$build/$(basename "$target" .c)"
@@ -36,6 +36,9 @@ done
 for file in "$source"/tests/golden/images/*.*; do
     { printf '\2'; cat "$file"; } >"$seeds/image/$(basename "$file")"
 done
+mkdir -p "$seeds/onnx"
+cp "$source"/tests/golden/onnx/*.onnx "$seeds/onnx/"
+"$build/resnet" convert "$build/run/model.safetensors" "$seeds/onnx/own.onnx" >"$build.log" 2>&1
 printf '\0path,label,source,split,start,end,weight\na.wav,"x, y",s,train,0,1.5,1\nb.wav,z,s2,test,,,\n' >"$seeds/manifest/csv"
 printf '\1{"path":"a.wav","label":"x","start":0.5,"end":1}\n{"path":"b.wav","label":"y","source":"s"}\n' >"$seeds/manifest/jsonl"
 printf '\3Begin Time (s)\tEnd Time (s)\tTag\tBegin Path\tFile Offset (s)\n0\t1\tx\tb.wav\t0\n1,5\t2\ty\t\t\n' >"$seeds/manifest/raven"

@@ -307,7 +307,7 @@ wrong_use() { # an option whose value is out of range: refused as wrong use or a
     rm -rf "$work/never"
 }
 for option in "--epochs -1" "--epochs x" "--lr nan" "--lr -1" "--lr 1e999" "--batch 0x10" "--width 0" "--width 99999999999" "--width -8" "--seconds -2" \
-    "--arch resnet17" "--label-smoothing 1.5" "--momentum 2" "--rate 0" "--mixup -1" "--pool 0x0" "--pool 4" "--shortcut C" "--seed x" \
+    "--arch resnet17" "--label-smoothing 1.5" "--momentum 2" "--rate 0" "--mixup -1" "--pool 0x0" "--pool 4" "--shortcut D" "--seed x" \
     "--freeze nothing" "--init $work/nothing.safetensors" "--init $sound" "--config $sound" "--config $work/nothing.json" "--split-file $sound" "--split $sound"; do
     wrong_use "$program" train "$work/data" --out "$work/never" $small $option
 done

@@ -1,6 +1,11 @@
-/* synth: writes a data set of synthetic sounds, one sub-folder of 16-bit mono WAV files per class, for the tests of the whole program.
+/* synth: writes a data set of synthetic sounds, one sub-folder of 16-bit mono WAV files per class, for the tests of the whole program; or one
+ * of drawn shapes, as PPM files.
  *
  *     synth FOLDER CLASSES ITEMS MILLISECONDS RATE
+ *     synth --pictures FOLDER CLASSES ITEMS LEAST MOST
+ *
+ * Pictures: class c is a shape (disc, square, cross, ring, bars, half a square), at a drawn place and size, in two drawn colours, with
+ * noise; sides are drawn from LEAST to MOST pixels. Names are class0/item000.ppm ...
  *
  * Class c is a tone with two harmonics at 250 * 1.5^c Hz whose pitch, level and start are drawn for each item, in noise at a drawn level: easy
  * enough for a tiny network in two epochs, and no two files alike. Names are class0/item000.wav ...; the same arguments give the same
@@ -67,12 +72,56 @@ static void compose(int16_t *samples, uint32_t count, uint32_t rate, int class)
     }
 }
 
+/* Is (x, y), in units of the shape's size from its middle, inside? */
+static int inside(int shape, double x, double y)
+{
+    double r = sqrt(x * x + y * y), u = fabs(x), v = fabs(y);
+    switch (shape % 6) {
+    case 0:
+        return r < 1;
+    case 1:
+        return u < 0.9 && v < 0.9;
+    case 2:
+        return (u < 0.3 && v < 1) || (v < 0.3 && u < 1);
+    case 3:
+        return r < 1 && r > 0.6;
+    case 4:
+        return u < 1 && v < 1 && (int)floor(4 * (x + 1)) % 2 == 0;
+    default:
+        return u < 1 && v < 1 && x < y;
+    }
+}
+
+static int write_picture(const char *path, int shape, int least, int most)
+{
+    int w = (int)draw(least, most + 1), h = (int)draw(least, most + 1);
+    double size = (w < h ? w : h) * draw(0.25, 0.4), x0 = draw(size, w - size), y0 = draw(size, h - size), colours[2][3];
+    for (int c = 0; c < 3; c++) {
+        colours[0][c] = draw(0, 110);
+        colours[1][c] = draw(140, 250);
+    }
+    int light = draw(0, 1) < 0.5;
+    FILE *f = fopen(path, "wb");
+    if (!f)
+        return -1;
+    fprintf(f, "P6\n%d %d\n255\n", w, h);
+    for (int y = 0; y < h; y++)
+        for (int x = 0; x < w; x++)
+            for (int c = 0; c < 3; c++) {
+                double v = colours[inside(shape, (x + 0.5 - x0) / size, (y + 0.5 - y0) / size) ^ light][c] + draw(-12, 12);
+                putc((int)(v < 0 ? 0 : v > 255 ? 255 : v), f);
+            }
+    return fclose(f);
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 6) {
-        fprintf(stderr, "usage: synth FOLDER CLASSES ITEMS MILLISECONDS RATE\n");
+    int pictures = argc == 7 && !strcmp(argv[1], "--pictures");
+    if (argc != 6 && !pictures) {
+        fprintf(stderr, "usage: synth FOLDER CLASSES ITEMS MILLISECONDS RATE\n       synth --pictures FOLDER CLASSES ITEMS LEAST MOST\n");
         return 2;
     }
+    argv += pictures;
     int classes = atoi(argv[2]), items = atoi(argv[3]);
     uint32_t rate = (uint32_t)atoi(argv[5]), count = (uint32_t)((uint64_t)atoi(argv[4]) * rate / 1000);
     int16_t *samples = malloc(sizeof *samples * ((size_t)count + 1));
@@ -87,9 +136,10 @@ int main(int argc, char **argv)
             state = 0x9E3779B97F4A7C15u * (uint64_t)(1 + c * 10007 + i);
             for (int skip = 0; skip < 8; skip++)
                 draw(0, 1);
-            compose(samples, count, rate, c);
-            snprintf(path, sizeof path, "%s/class%d/item%03d.wav", argv[1], c, i);
-            if (write_wav(path, samples, count, rate))
+            snprintf(path, sizeof path, "%s/class%d/item%03d.%s", argv[1], c, i, pictures ? "ppm" : "wav");
+            if (!pictures)
+                compose(samples, count, rate, c);
+            if (pictures ? write_picture(path, c, atoi(argv[4]), atoi(argv[5])) : write_wav(path, samples, count, rate))
                 return fprintf(stderr, "%s: %s\n", path, strerror(errno)), 1;
         }
     }
