@@ -345,8 +345,9 @@ const verb verbs[] = {
      "Trains a network on DATA: a folder with one sub-folder per class; a manifest (.csv or .jsonl with path,label\n"
      "and optional split, source, start, end, weight); or marks made in Raven or Audacity (.txt, or a folder of\n"
      "these beside the recordings). Items are recordings, their marked parts, pictures, or .npy arrays (CxHxW). Sets that\n"
-     "come packed are taken as they are, with their train and test parts: folders with MNIST's files (IDX, also .gz) or CIFAR's (binary),\n"
-     "shards (a tar, a folder of them, 'x-{000..146}.tar', a .list), Kaldi's directories. docs/data-sets.md has every kind.\n"
+     "come packed are taken as they are, with their train and test parts: folders with MNIST's files (IDX, also .gz) or\n"
+     "CIFAR's (binary), shards (a tar, a folder of them, 'x-{000..146}.tar', a .list), Kaldi's directories.\n"
+     "docs/data-sets.md has every kind.\n"
      "One label per item; with a column named labels several, as in robin|wren, or none.\n"
      "What is not said is taken from the data, printed first and stored.\n"
      "Ctrl-C writes a checkpoint; the same command with --resume goes on and ends with the same model.",
@@ -367,9 +368,9 @@ const verb verbs[] = {
      watch_options, 1, -1, verb_watch},
     {"eval", "MODEL DATA", "judges a model on what it was not trained on",
      "Accuracy with its 95 % interval, macro accuracy, precision, recall and F1 per class, the confusion table,\n"
-     "calibration, the worst files, and what the level (of pictures, the brightness) alone would reach; with several labels\n"
-     "an item, average precision, ROC area and F1 at the thresholds. Reads split.csv beside MODEL, checks that it is the\n"
-     "training's, and judges the test part. --report writes all of it as one page to look at and listen to.",
+     "calibration, the worst files, and what the level (of pictures, the brightness) alone would reach; with several\n"
+     "labels an item, average precision, ROC area and F1 at the thresholds. Reads split.csv beside MODEL, checks that\n"
+     "it is the training's, and judges the test part. --report writes all of it as one page to look at and listen to.",
      "  resnet eval run/model.safetensors birds --report run/report.html\n"
      "  resnet eval run/model.safetensors birds --part validation --calibrate\n"
      "  resnet eval run/model.safetensors other_birds --part all",

@@ -91,8 +91,10 @@ char *rn_path_beside(const char *manifest, const char *path)
 
 int rn_listing_row(rn_listing *l, const char *manifest, long line, const rn_row *row, rn_error *err)
 {
-    rn_entry entry = {NULL,        row->path,    row->label,  row->source && *row->source ? row->source : NULL, row->start_s, row->end_s,
-                      row->weight, RN_PART_NONE, row->several};
+    rn_entry entry = {.name = row->path, .label = row->label, .weight = row->weight, .part = RN_PART_NONE, .several = row->several};
+    entry.source = row->source && *row->source ? row->source : NULL;
+    entry.start_s = row->start_s;
+    entry.end_s = row->end_s;
     if (!row->path || !*row->path)
         return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: no path", manifest, line);
     if (strlen(row->path) > 4095)

@@ -89,6 +89,11 @@ static int average_stats(rn_trainer *t, rn_error *err)
         return 0;
     p.loading.batch = o->ghost_batch < o->batch ? o->ghost_batch : o->batch;
     p.loading.threads = o->loader_threads ? o->loader_threads : 1;
+    if (t->kept) { /* no block is left out, whatever the last step did */
+        for (int64_t i = 0; i < (int64_t)rn_learn_blocks(t->learn) * p.loading.batch; i++)
+            t->kept[i] = 1;
+        rn_learn_keep(t->learn, p.loading.batch, t->kept);
+    }
     int status = rn_population_stats(t->learn, t->model->graph, &p, t->model->weights, t->model->stats, &items, err);
     if (!status && json_object_set_new(t->model->config, RN_POPULATION_SECTION, rn_population_json(items, p.loading.batch)))
         status = rn_error_memory(err, "the model's training record", 1);
