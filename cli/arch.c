@@ -1,21 +1,45 @@
 /* resnet arch: the table of a network. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli.h"
+
+void print_network(const json_t *arch)
+{
+    static const struct {
+        const char *key, *usual, *word;
+    } texts[] = {{"stem", "3x3", "stem"}, {"stem_pool", "same", "stem pool"}, {"stride_at", "3x3", "stride at"}};
+    printf("%s %s, width %lld, shortcut %s", text_of(arch, "block"), text_of(arch, "blocks"), number_of(arch, "width"),
+           text_of(arch, "shortcut"));
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (strcmp(text_of(arch, texts[i].key), texts[i].usual) != 0)
+            printf(", %s %s", texts[i].word, text_of(arch, texts[i].key));
+    if (number_of(arch, "groups") > 1)
+        printf(", groups %lld", number_of(arch, "groups"));
+    if (number_of(arch, "group_width") != 64)
+        printf(", group width %lld", number_of(arch, "group_width"));
+    if (number_of(arch, "se"))
+        printf(", se %lld", number_of(arch, "se"));
+    printf("%s%s", number_of(arch, "preact") ? ", v2" : "", number_of(arch, "shortcut_pool") ? ", shortcut pool" : "");
+}
 
 static void print_list(const json_t *list)
 {
     size_t i;
     json_t *row;
-    printf("%-16s  %-10s  %12s  %10s   at its default width and input\n", "name", "input", "parameters", "GMAC");
+    const char *use = "";
+    printf("%-16s  %-9s  %11s  %6s   at its default width and input\n", "name", "input", "parameters", "GMAC");
     json_array_foreach(list, i, row)
     {
         char shape[64], count[32];
+        if (strcmp(use, text_of(row, "use")) != 0)
+            printf("\n%s\n", use = text_of(row, "use"));
         shape_text(shape, json_object_get(row, "input"));
-        printf("%-16s  %-10s  %12s  %10.3f   width %lld, shortcut %s\n", text_of(row, "arch"), shape,
-               text_count(count, number_of(row, "parameters")), 1e-9 * (double)number_of(row, "macs"), number_of(row, "width"),
-               text_of(row, "shortcut"));
+        printf("%-16s  %-9s  %11s  %6.2f   ", text_of(row, "arch"), shape, text_count(count, number_of(row, "parameters")),
+               1e-9 * (double)number_of(row, "macs"));
+        print_network(row);
+        printf("\n");
     }
 }
 
@@ -25,9 +49,10 @@ static void print_table(const json_t *table)
     json_t *row;
     char shape[64], count[32], macs[32];
     shape_text(shape, json_object_get(table, "input"));
-    printf("%s   width %lld, shortcut %s, stem %s, pool %s, input %s, %lld classes, embedding %lld\n\n", text_of(table, "arch"),
-           number_of(table, "width"), text_of(table, "shortcut"), text_of(table, "stem"), text_of(table, "pool"), shape,
-           number_of(table, "classes"), number_of(table, "embedding"));
+    printf("%s   ", text_of(table, "arch"));
+    print_network(table);
+    printf(", pool %s, input %s, %lld classes, embedding %lld\n\n", text_of(table, "pool"), shape, number_of(table, "classes"),
+           number_of(table, "embedding"));
     printf("%-22s  %-12s  %-8s  %-14s  %12s  %15s\n", "layer", "kind", "kernel", "output", "parameters", "MACs");
     json_array_foreach(json_object_get(table, "layers"), i, row)
     {

@@ -60,6 +60,8 @@ void print_json_line(const json_t *value);
 void write_json_line(FILE *out, const json_t *value);
 
 /* A member of an object: 0, or "", where there is none. */
+/* What a network is made of, on the line; what nearly all have in common is left out. */
+void print_network(const json_t *arch);
 json_int_t number_of(const json_t *object, const char *key);
 double real_of(const json_t *object, const char *key);
 const char *text_of(const json_t *object, const char *key);
@@ -89,6 +91,7 @@ char *options_text(const command *c);
 typedef struct path_list {
     int count, room;
     char **paths;
+    const rn_model *model; /* of what a folder holds only what this model takes; NULL: whatever can be read */
     const char *skip; /* a folder that is not searched, where it lies in another: what the command writes to; NULL */
 } path_list;
 int path_list_add(path_list *list, const char *path, rn_error *err);

@@ -27,7 +27,7 @@ static int asked(const json_t *all, const char *key)
     return 0;
 }
 
-static void print_network(const json_t *all)
+static void print_architecture(const json_t *all)
 {
     const json_t *arch = json_object_get(all, "arch");
     char count[32], classes[32], embedding[48] = "", stride[48] = "";
@@ -133,7 +133,7 @@ static void print_table(const json_t *all)
         printf("%s by our names\n", known == count ? "all" : "some");
     else
         printf("%s by the names of %s\n", known == count ? "all" : "some", text_of(all, "names"));
-    print_network(all);
+    print_architecture(all);
     print_preparation(all);
     json_array_foreach(json_object_get(all, "notes"), i, row) printf("note      %s\n", json_string_value(row));
     print_labels(json_object_get(all, "labels"));

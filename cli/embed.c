@@ -8,6 +8,7 @@
 #include <string.h>
 
 typedef struct rows {
+    const rn_model *model;
     const char *path;
     int size, l2, count;
     int64_t room;
@@ -139,7 +140,7 @@ static int put_head(rows *r)
 static int embed_all(const command *c, rn_session *session, const rn_listen *listen, rows *r)
 {
     rn_error err = {0};
-    path_list paths = {0};
+    path_list paths = {.model = r->model};
     progress live;
     int worst = 0;
     for (int i = 1; i < c->arguments_count; i++)
@@ -162,9 +163,9 @@ static int embed_all(const command *c, rn_session *session, const rn_listen *lis
 }
 
 /* Into a file that is written anew, or to standard output. */
-static int embed_table(const command *c, rn_session *session, const rn_listen *listen, int size, const char *out)
+static int embed_table(const command *c, rn_session *session, const rn_model *model, const rn_listen *listen, int size, const char *out)
 {
-    rows r = {.size = size, .l2 = option_flag(c, "l2")};
+    rows r = {.model = model, .size = size, .l2 = option_flag(c, "l2")};
     int status = EXIT_WORK, closing;
     r.line = malloc(128 + 24 * (size_t)size);
     r.own = malloc((size_t)size * sizeof *r.own);
@@ -208,7 +209,7 @@ int verb_embed(const command *c)
     } else if (stored)
         status = embed_store(c, session, model, hash, &listen);
     else
-        status = embed_table(c, session, &listen, rn_model_embedding(model), out);
+        status = embed_table(c, session, model, &listen, rn_model_embedding(model), out);
 done:
     rn_session_close(&session);
     rn_model_close(&model);

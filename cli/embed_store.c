@@ -273,7 +273,7 @@ static int list_paths(storing *s, const command *c, path_list *paths)
 int embed_store(const command *c, rn_session *session, const rn_model *model, const char *hash, const rn_listen *listen)
 {
     const char *out = option_text(c, "out"), *path = c->arguments[0];
-    path_list paths = {0};
+    path_list paths = {.model = model};
     storing s = {.size = rn_model_embedding(model), .l2 = option_flag(c, "l2"), .json = option_flag(c, "json")};
     char again[33], *options = options_of(listen, s.l2);
     store_model made_by = {hash, path, rn_model_arch(model), s.size, options};

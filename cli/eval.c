@@ -31,6 +31,18 @@ static int widest_label(const json_t *rows)
     return widest;
 }
 
+/* With several labels. */
+static void print_several(const json_t *all)
+{
+    printf("mAP          %.1f %%   (micro %.1f %%)\n", 100 * real_of(all, "mean_average_precision"),
+           100 * real_of(all, "micro_average_precision"));
+    if (json_is_number(json_object_get(all, "macro_roc_area")))
+        printf("ROC area     %.3f\n", real_of(all, "macro_roc_area"));
+    printf("F1           %.1f %%   (micro %.1f %%), at the thresholds\n", 100 * real_of(all, "macro_f1"), 100 * real_of(all, "micro_f1"));
+    printf("exact match  %.1f %%\n", 100 * real_of(all, "accuracy"));
+    printf("loss         %.3f   calibration error %.1f %%\n", real_of(all, "loss"), 100 * real_of(all, "ece"));
+}
+
 static void print_summary(const json_t *all)
 {
     const json_t *interval = json_object_get(all, "interval"), *level = json_object_get(all, "level");
@@ -41,6 +53,10 @@ static void print_summary(const json_t *all)
         printf("             the model was trained on %s of the data set's items\n", text_count(a, number_of(all, "trained_on")));
     if (number_of(all, "bad"))
         printf("             %s could not be used and were left out\n", text_count(a, number_of(all, "bad")));
+    if (json_object_get(all, "mean_average_precision")) {
+        print_several(all);
+        return;
+    }
     printf("accuracy     %.1f %%   (%.1f to %.1f at 95 %%)\n", 100 * real_of(all, "accuracy"),
            100 * json_number_value(json_array_get(interval, 0)), 100 * json_number_value(json_array_get(interval, 1)));
     printf("macro        %.1f %%\n", 100 * real_of(all, "macro_accuracy"));
@@ -53,12 +69,45 @@ static void print_summary(const json_t *all)
                100 * real_of(level, "macro_accuracy"), 100 * real_of(level, "chance"));
 }
 
+static void print_share(const json_t *row, const char *key)
+{
+    if (json_is_number(json_object_get(row, key)))
+        printf("  %5.1f %%", 100 * real_of(row, key));
+    else
+        printf("  %7s", "-");
+}
+
+static void print_classes_several(const json_t *all)
+{
+    const json_t *rows = json_object_get(all, "per_class");
+    int widest = widest_label(rows);
+    size_t i;
+    json_t *row;
+    printf("\n%-*s  %7s  %7s  %7s  %9s  %9s  %7s  %7s\n", widest, "class", "items", "AP", "ROC", "threshold", "precision", "recall", "F1");
+    json_array_foreach((json_t *)rows, i, row)
+    {
+        print_padded(text_of(row, "label"), widest);
+        printf("  %7lld", number_of(row, "items"));
+        print_share(row, "average_precision");
+        print_share(row, "roc_area");
+        printf("  %9.3f  ", real_of(row, "threshold"));
+        print_share(row, "precision");
+        print_share(row, "recall");
+        print_share(row, "f1");
+        printf("\n");
+    }
+}
+
 static void print_classes(const json_t *all)
 {
     const json_t *rows = json_object_get(all, "per_class");
     int widest = widest_label(rows);
     size_t i;
     json_t *row;
+    if (json_object_get(all, "mean_average_precision")) {
+        print_classes_several(all);
+        return;
+    }
     printf("\n%-*s  %7s  %10s  %8s  %8s\n", widest, "class", "items", "precision", "recall", "F1");
     json_array_foreach((json_t *)rows, i, row)
     {
@@ -133,6 +182,16 @@ static void print_pairs(const json_t *all)
     free(pairs);
 }
 
+/* "robin + wren", or "none". */
+static void print_labels(const json_t *labels)
+{
+    size_t i;
+    json_t *label;
+    json_array_foreach((json_t *)labels, i, label) printf("%s%s", i ? " + " : "", json_string_value(label));
+    if (!json_array_size(labels))
+        printf("none");
+}
+
 static void print_worst(const json_t *all)
 {
     const json_t *list = json_object_get(all, "worst");
@@ -141,9 +200,16 @@ static void print_worst(const json_t *all)
     if (!json_array_size(list))
         return;
     printf("\nworst files\n");
-    json_array_foreach((json_t *)list, i, row)
-        printf("  %s   %s %.1f %%, answer %s %.1f %%\n", text_of(row, "path"), text_of(row, "label"), 100 * real_of(row, "probability"),
-               text_of(row, "answer"), 100 * real_of(row, "answer_probability"));
+    json_array_foreach((json_t *)list, i, row) if (json_object_get(row, "answers"))
+    {
+        printf("  %s   ", text_of(row, "path"));
+        print_labels(json_object_get(row, "labels"));
+        printf(", answer ");
+        print_labels(json_object_get(row, "answers"));
+        printf(", loss %.3f\n", real_of(row, "loss"));
+    }
+    else printf("  %s   %s %.1f %%, answer %s %.1f %%\n", text_of(row, "path"), text_of(row, "label"), 100 * real_of(row, "probability"),
+                text_of(row, "answer"), 100 * real_of(row, "answer_probability"));
 }
 
 typedef struct watching {
@@ -165,7 +231,9 @@ static void print_result(const json_t *all)
 {
     print_summary(all);
     print_classes(all);
-    if (json_array_size(json_object_get(all, "labels")) <= MATRIX_MOST)
+    if (!json_object_get(all, "confusion"))
+        ;
+    else if (json_array_size(json_object_get(all, "labels")) <= MATRIX_MOST)
         print_matrix(all);
     else
         print_pairs(all);

@@ -257,14 +257,14 @@ void finds_answer(finds *f, const rn_answer *a)
 {
     for (int k = 0; k < a->classes; k++) {
         find *at = &f->open[k];
-        double p = (double)a->probability[k];
+        double p = (double)a->probability[k], scale = f->own ? rn_model_threshold(f->model, k) / f->begin : 1;
         if (k == f->background)
             continue;
         if (at->open && a->start_s > at->end_s + f->gap + 1e-9) {
             put_find(f, k);
             at->open = 0;
         }
-        if (p < (at->open ? f->keep : f->begin))
+        if (p < scale * (at->open ? f->keep : f->begin))
             continue;
         if (!at->open)
             *at = (find){.open = 1, .start_s = a->start_s};
@@ -310,6 +310,7 @@ int finds_start(finds *f, const command *c, const rn_model *model, const rn_list
         f->format = FINDS_JSONL;
     }
     f->begin = option_number(c, "min-prob", 0.5);
+    f->own = rn_model_several(model) && !option_text(c, "min-prob");
     f->keep = option_number(c, "keep-prob", 0.7 * f->begin);
     f->gap = option_number(c, "merge-gap", 0);
     f->extract = option_text(c, "extract");

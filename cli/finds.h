@@ -20,6 +20,7 @@ typedef struct finds {
     const char *path;
     find_format format;
     double begin, keep, gap;
+    int own; /* with several labels: a class begins at its own threshold, and goes on as far below it as keep is below begin */
     int background; /* a class that is never a find; -1: none */
     find *open;     /* [classes] */
     int64_t count;

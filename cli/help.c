@@ -69,13 +69,13 @@ void print_help(const verb *v)
 void print_overview(const verb *list)
 {
     printf("usage: resnet VERB ...\n\n"
-           "Trains, judges and uses residual networks on recordings. `resnet help VERB` explains one.\n\n");
+           "Trains, judges and uses residual networks on recordings and pictures. `resnet help VERB` explains one.\n\n");
     for (const verb *v = list; v->name; v++)
         printf("  %-12s  %s\n", v->name, v->summary);
     printf("  %-12s  %s\n", "completion", "a completion script for the shell: source <(resnet completion bash)");
     printf("\n"
            "  resnet train birds --out run              a folder with one sub-folder per class becomes a model\n"
-           "  resnet eval run/model.safetensors birds   how good it is on recordings that it has not heard\n"
+           "  resnet eval run/model.safetensors birds   how good it is on what it was not trained on\n"
            "  resnet predict run/model.safetensors garden.flac\n\n"
            "Exit status: 0 done, 1 the work failed, 2 wrong use, 3 stopped by a signal and resumable.\n");
 }

@@ -38,6 +38,23 @@ static void print_section(const char *head, const json_t *section)
     }
 }
 
+/* Of a model of several labels. */
+static void print_thresholds(const json_t *thresholds)
+{
+    size_t i;
+    json_t *value;
+    printf("             an item has any number of them; thresholds");
+    json_array_foreach((json_t *)thresholds, i, value)
+    {
+        if (i == 40) {
+            printf(" ...");
+            break;
+        }
+        printf("%s %.3g", i ? "," : "", json_number_value(value));
+    }
+    printf("%s\n", json_array_size(thresholds) ? "" : " 0.5");
+}
+
 static void print_labels(const json_t *labels)
 {
     size_t i, column = 13;
@@ -113,8 +130,9 @@ static void print_model(const json_t *all)
     const json_t *arch = json_object_get(all, "arch"), *input = json_object_get(all, "input");
     char a[32], b[32];
     printf("model        %s (%s)\n", text_of(all, "path"), text_bytes(a, number_of(all, "bytes")));
-    printf("network      %s, width %lld, shortcut %s, stem %s, pool %s, embedding %lld\n", text_of(arch, "name"), number_of(arch, "width"),
-           text_of(arch, "shortcut"), text_of(arch, "stem"), text_of(arch, "pool"), number_of(arch, "embedding"));
+    printf("network      %s: ", text_of(arch, "name"));
+    print_network(arch);
+    printf(", pool %s, embedding %lld\n", text_of(arch, "pool"), number_of(arch, "embedding"));
     printf("parameters   %s   (arithmetic %lld)\n", text_count(a, number_of(all, "parameters")), number_of(all, "arithmetic"));
     if (json_integer_value(json_array_get(input, 1)))
         printf("input        %lldx%lldx%lld   (a session for one of them holds %s)\n", json_integer_value(json_array_get(input, 0)),
@@ -123,7 +141,9 @@ static void print_model(const json_t *all)
     else
         printf("input        %lld channels, any size\n", json_integer_value(json_array_get(input, 0)));
     print_labels(json_object_get(all, "labels"));
-    static const char *const sections[] = {"features", "pictures", "training", "split", "bn_statistics", "calibration", "thresholds"};
+    if (json_object_get(all, "labels_kind"))
+        print_thresholds(json_object_get(all, "thresholds"));
+    static const char *const sections[] = {"features", "pictures", "training", "split", "bn_statistics", "calibration"};
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
         if (json_object_get(all, sections[i]))
             print_section(sections[i], json_object_get(all, sections[i]));

@@ -84,7 +84,7 @@ static int add_folder(path_list *list, const char *folder, place *above, int dep
             snprintf(path, size, "%s%s%s", folder, folder[strlen(folder) - 1] == '/' ? "" : "/", entries[i]->d_name);
             if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
                 status = is_skipped(list, &info) ? 0 : add_folder(list, path, above, depth + 1, err);
-            else if (rn_tools_readable(path))
+            else if (list->model ? rn_tools_takes(list->model, path) : rn_tools_readable(path))
                 status = add_path(list, path, err);
         }
         free(path);
@@ -107,7 +107,7 @@ int path_list_add(path_list *list, const char *path, rn_error *err)
         return add_path(list, path, err);
     if ((status = add_folder(list, path, above, 0, err)))
         return status;
-    return list->count > before ? 0 : set_error(err, RN_ERR_DATA, path, "no recording and no picture in this folder");
+    return list->count > before ? 0 : set_error(err, RN_ERR_DATA, path, "nothing in this folder that can be read");
 }
 
 void path_list_free(path_list *list)

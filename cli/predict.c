@@ -15,8 +15,21 @@ typedef struct printing {
     const rn_model *model;
     const char *path;
     int json, top, ruled; /* ruled: "unknown" and "none" are possible answers */
-    int *order;
+    double least;         /* --min-prob; 0: with several labels each class's own threshold */
+    int *order;           /* [classes] */
 } printing;
+
+/* With several labels: the classes that are there, likeliest first, into order; how many. */
+static int answered(const printing *p, const rn_answer *a)
+{
+    int count = 0, all = rn_answer_top(a, a->classes, p->order);
+    for (int i = 0; i < all; i++) {
+        int k = p->order[i];
+        if ((double)a->probability[k] >= (p->least > 0 ? p->least : rn_model_threshold(p->model, k)))
+            p->order[count++] = k;
+    }
+    return count;
+}
 
 static void print_object(const printing *p, const rn_answer *a, int count)
 {
@@ -25,7 +38,12 @@ static void print_object(const printing *p, const rn_answer *a, int count)
         json_array_append_new(top, json_pack("{s:s, s:f}", "label", rn_model_label(p->model, p->order[i]), "probability",
                                              (double)a->probability[p->order[i]]));
     json_t *line = json_pack("{s:o, s:f, s:f, s:o}", "path", path_value(p->path), "start_s", a->start_s, "end_s", a->end_s, "top", top);
-    if (p->ruled)
+    if (rn_model_several(p->model)) {
+        json_t *answers = json_array();
+        for (int i = 0, there = answered(p, a); i < there; i++)
+            json_array_append_new(answers, json_string(rn_model_label(p->model, p->order[i])));
+        json_object_set_new(line, "answers", answers);
+    } else if (p->ruled)
         json_object_set_new(line, "answer", json_string(a->label));
     write_json_line(p->out, line);
     json_decref(line);
@@ -33,16 +51,18 @@ static void print_object(const printing *p, const rn_answer *a, int count)
 
 static void print_answer(const printing *p, const rn_answer *a)
 {
-    int count = rn_answer_top(a, p->top, p->order);
+    int several = rn_model_several(p->model), count = several && !p->json ? answered(p, a) : 0, named = count > 0;
+    if (!count)
+        count = rn_answer_top(a, p->top, p->order);
     if (p->json) {
         print_object(p, a, count);
     } else {
-        int named = strcmp(a->label, rn_model_label(p->model, a->best)) == 0;
+        named = several ? named : strcmp(a->label, rn_model_label(p->model, a->best)) == 0;
         fprintf(p->out, "%s", p->path);
         if (a->end_s > 0)
             fprintf(p->out, "   %.1f - %4.1f s", a->start_s, a->end_s);
         if (!named)
-            fprintf(p->out, "   %s  ", a->label);
+            fprintf(p->out, "   %s  ", several ? "none" : a->label);
         for (int i = 0; i < count; i++)
             fprintf(p->out, "%s%s %.1f %%",
                    named ? "   "
@@ -388,12 +408,21 @@ int verb_predict(const command *c)
     int status = listen_options(c, &listen), worst = 0;
     if (status || (status = open_session(c, c->arguments[0], &model, &t.session)))
         goto done;
-    p.model = model;
+    p.model = paths.model = model;
+    char *pictures = rn_model_config(model, "pictures");
+    if (pictures && (option_text(c, "extract") || option_text(c, "report"))) {
+        complain("predict: --%s is for recordings; the model takes pictures", option_text(c, "extract") ? "extract" : "report");
+        status = EXIT_USE;
+    }
+    rn_text_free(pictures);
+    if (status)
+        goto done;
     p.json = option_flag(c, "json");
     p.ruled = listen.min_probability > 0 || listen.background;
     p.top = (int)option_integer(c, "top", 3);
     p.top = p.top < rn_model_classes(model) ? p.top : rn_model_classes(model);
-    p.order = malloc((size_t)p.top * sizeof *p.order);
+    p.least = listen.min_probability;
+    p.order = malloc((size_t)rn_model_classes(model) * sizeof *p.order);
     if (!p.order) {
         complain("no memory for an answer");
         status = EXIT_WORK;

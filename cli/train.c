@@ -18,6 +18,7 @@ typedef struct watcher {
     progress live;       /* decoding, validation and test */
     rn_training_stage stage;
     int terminal, visible, json;
+    int several; /* labels an item: what `macro` is then, see resnet.h */
     double shown;
 } watcher;
 
@@ -47,13 +48,14 @@ static void print_verdict(const char *name, const verdict *v)
         printf("   %s: %.1f %%%s, best %.1f %%: %s", name, 100 * v->other, v->past ? " at its end" : " here", 100 * v->best, v->word);
 }
 
-static void print_epoch(const rn_training_progress *p, const char *other, const verdict *v)
+static void print_epoch(const rn_training_progress *p, int several, const char *other, const verdict *v)
 {
     char seconds[32], left[32], width[16];
     int digits = snprintf(width, sizeof width, "%d", p->epochs);
-    printf("epoch %*d  loss %.3f  accuracy %.1f %%", digits < 2 ? 2 : digits, p->epoch, p->loss, 100 * p->accuracy);
+    printf("epoch %*d  loss %.3f  %s %.1f %%", digits < 2 ? 2 : digits, p->epoch, p->loss, several ? "exact match" : "accuracy",
+           100 * p->accuracy);
     if (!isnan(p->validation_macro))
-        printf("  validation %.1f %%", 100 * p->validation_accuracy);
+        printf("  validation %s%.1f %%", several ? "mAP " : "", 100 * (several ? p->validation_macro : p->validation_accuracy));
     printf("  lr %.3g   %.0f items/s   %s", p->lr, p->items_per_second, text_duration(seconds, p->seconds));
     if (p->epoch < p->epochs && p->seconds_left >= 0)
         printf(", %s left", text_duration(left, p->seconds_left));
@@ -68,7 +70,7 @@ static json_t *real_or_null(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
-static json_t *epoch_object(const rn_training_progress *p, const char *other, const verdict *v)
+static json_t *epoch_object(const rn_training_progress *p, int several, const char *other, const verdict *v)
 {
     json_t *line = json_pack("{s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:b}", "event", "epoch", "epoch", p->epoch, "epochs", p->epochs,
                              "loss", p->loss, "accuracy", p->accuracy, "lr", p->lr, "items_per_second", p->items_per_second, "seconds",
@@ -76,7 +78,8 @@ static json_t *epoch_object(const rn_training_progress *p, const char *other, co
     if (!isnan(p->validation_macro)) {
         json_object_set_new(line, "validation_loss", json_real(p->validation_loss));
         json_object_set_new(line, "validation_accuracy", json_real(p->validation_accuracy));
-        json_object_set_new(line, "validation_macro_accuracy", json_real(p->validation_macro));
+        json_object_set_new(line, several ? "validation_mean_average_precision" : "validation_macro_accuracy",
+                            json_real(p->validation_macro));
     }
     if (other)
         json_object_set_new(line, "compare",
@@ -94,13 +97,13 @@ static void end_epoch(watcher *w, const rn_training_progress *p)
     const char *other = w->against && !compare_epoch(w->against, &v, &err) ? w->against->other.folder : NULL;
     hide_live(w);
     if (w->json) {
-        json_t *line = epoch_object(p, other, &v);
+        json_t *line = epoch_object(p, w->several, other, &v);
         if (w->seed >= 0)
             json_object_set_new(line, "seed", json_integer(w->seed));
         print_json_line(line);
         json_decref(line);
     } else {
-        print_epoch(p, other, &v);
+        print_epoch(p, w->several, other, &v);
     }
     fflush(stdout);
 }
@@ -171,6 +174,8 @@ static void print_plan(const char *data, const json_t *plan)
     int sound = strcmp(kind, "recordings") == 0;
     printf("%-8s  %s %s, %zu classes", name, text_count(a, number_of(plan, "items")), kind,
            json_array_size(json_object_get(plan, "classes")));
+    if (json_object_get(plan, "labels_kind"))
+        printf(", several labels an item");
     if (sound)
         printf(", %g kHz", real_of(features, "rate") / 1000);
     if (sound && real_of(plan, "seconds") > 0)
@@ -216,7 +221,7 @@ static void print_estimate(const json_t *plan)
 
 /* ---- Running ---- */
 
-static void print_result(const command *c, const char *out, const rn_training_result *r)
+static void print_result(const command *c, const char *out, int several, const rn_training_result *r)
 {
     char path[4200], size[32];
     snprintf(path, sizeof path, "%s/model.safetensors", out);
@@ -226,7 +231,10 @@ static void print_result(const command *c, const char *out, const rn_training_re
         bytes = ftell(file);
     if (file)
         fclose(file);
-    if (r->test_items)
+    if (r->test_items && several)
+        printf("test      mAP %.1f %%, exact match %.1f %% (%.1f to %.1f at 95 %%)   best of epoch %d\n", 100 * r->test_macro,
+               100 * r->test_accuracy, 100 * r->test_low, 100 * r->test_high, r->best_epoch);
+    else if (r->test_items)
         printf("test      %.1f %% (%.1f to %.1f at 95 %%), macro %.1f %%   best of epoch %d\n", 100 * r->test_accuracy, 100 * r->test_low,
                100 * r->test_high, 100 * r->test_macro, r->best_epoch);
     if (r->bad)
@@ -234,17 +242,18 @@ static void print_result(const command *c, const char *out, const rn_training_re
     printf("model     %s (%s)   next: resnet eval %s %s\n", path, text_bytes(size, bytes), path, c->arguments[0]);
 }
 
-static json_t *result_object(const char *out, const rn_training_result *r)
+static json_t *result_object(const char *out, int several, const rn_training_result *r)
 {
     json_t *line = json_pack("{s:s, s:i, s:i, s:I, s:f, s:f, s:i, s:f, s:o}", "event", "result", "epochs", r->epochs, "best_epoch",
                              r->best_epoch, "steps", (json_int_t)r->steps, "loss", r->loss, "accuracy", r->accuracy, "bad", r->bad,
                              "seconds", r->seconds, "model", json_sprintf("%s/model.safetensors", out));
     if (!isnan(r->validation_macro))
-        json_object_set_new(line, "validation_macro_accuracy", json_real(r->validation_macro));
+        json_object_set_new(line, several ? "validation_mean_average_precision" : "validation_macro_accuracy",
+                            json_real(r->validation_macro));
     if (r->test_items) {
         json_object_set_new(line, "test_items", json_integer(r->test_items));
         json_object_set_new(line, "test_accuracy", json_real(r->test_accuracy));
-        json_object_set_new(line, "test_macro_accuracy", json_real(r->test_macro));
+        json_object_set_new(line, several ? "test_mean_average_precision" : "test_macro_accuracy", json_real(r->test_macro));
         json_object_set_new(line, "test_interval", json_pack("[f,f]", r->test_low, r->test_high));
     }
     return line;
@@ -357,13 +366,14 @@ static int print_recipe(const command *c, const json_t *given)
     return name && !option_flag(c, "json") && !all ? fail_with(&err) : 0;
 }
 
-static int print_training_plan(const command *c, rn_training *training)
+static int print_training_plan(const command *c, rn_training *training, watcher *w)
 {
     rn_error err = {0};
     char *text = NULL;
     json_t *plan = rn_training_plan(training, &text, &err) ? NULL : take_result(text);
     if (!plan)
         return fail_with(&err);
+    w->several = json_object_get(plan, "labels_kind") != NULL;
     if (option_flag(c, "json")) {
         json_object_set_new(plan, "event", json_string("plan"));
         print_json_line(plan);
@@ -405,7 +415,7 @@ static int train_run(session *s, const char *options, const char *out, rn_traini
         goto done;
     }
     hide_live(s->w);
-    if ((status = print_training_plan(s->c, training)))
+    if ((status = print_training_plan(s->c, training, s->w)))
         goto done;
     if (other)
         compare_notes(&against, complain);
@@ -416,13 +426,13 @@ static int train_run(session *s, const char *options, const char *out, rn_traini
     }
     hide_live(s->w);
     if (s->w->json) {
-        json_t *line = result_object(out, r);
+        json_t *line = result_object(out, s->w->several, r);
         if (s->w->seed >= 0)
             json_object_set_new(line, "seed", json_integer(s->w->seed));
         print_json_line(line);
         json_decref(line);
     } else {
-        print_result(s->c, out, r);
+        print_result(s->c, out, s->w->several, r);
         if (other)
             compare_print_end(&against);
     }

@@ -134,10 +134,10 @@ static const option_row train_options[] = {
     KEYED("split-test", "P", OPTION_NUMBER, 0, 1, NULL, "split.test", "share of the test part [0.15]"),
     FLAG("no-validation", 1, "no validation part; the last epoch is the best"),
     FLAG("no-test", 1, "no test part"),
-    FLAG("skip-bad", 1, "leave out recordings that can't be decoded or are silent, and count them [an error that names them]"),
+    FLAG("skip-bad", 1, "leave out what can't be decoded, is silent or of one colour, and count it [an error that names it]"),
     NUMBER("min-seconds", "S", 1, 0, 3600, "shorter recordings count as bad [0.1]"),
     CHOICE("balance", 1, "none|sampling|weights", "unequal classes: draw each equally often, or weigh the loss [none]"),
-    TEXT("class-weights", "W,W", 1, "weights of the classes in the loss, in the order of the labels"),
+    TEXT("class-weights", "W,W", 1, "weights of the classes in the loss, in the order of the labels; with several, of their \"yes\""),
     RAW_ROW( "headerless recordings of this kind [the file says]"),
     INTEGER("raw-rate", 0, 1, 1000000, "samples per second of headerless recordings"),
     INTEGER("raw-channels", 0, 1, 64, "channels of headerless recordings [1]"),
@@ -223,7 +223,7 @@ static const option_row train_options[] = {
     NUMBER("step-factor", "X", 1, 0, 1, "step schedule: factor of a step [0.1]"),
     NUMBER("warmup-epochs", "N", 1, 0, 1e6, "epochs of rising rate [5 % of the run, one at most]"),
     INTEGER("warmup-steps", 1, 0, 2147483647.0, "the same in steps"),
-    NUMBER("label-smoothing", "X", 1, 0, 1, "label smoothing [0]"),
+    NUMBER("label-smoothing", "X", 1, 0, 1, "label smoothing; with several labels towards one half [0]"),
     NUMBER("drop-path", "P", 1, 0, 0.9, "share of samples that leave the last block out in a step; less before it, none at the first [0]"),
     NUMBER("clip", "X", 1, 0, 1e30, "largest norm of the gradient; 0: none [0]"),
     NUMBER("ema", "X", 1, 0, 0.9999999, "decay of averaged weights; 0: none [0]"),
@@ -248,7 +248,7 @@ static const option_row eval_options[] = {
     NUMBER("min-seconds", "S", 1, 0, 3600, "shorter recordings count as bad [as in training]"),
     INTEGER("worst", 1, 0, 100000, "how many of the worst files to name [10]"),
     PATH("report", "FILE.html", 0, "also write a page: confusion with its recordings, curves, calibration, a map, explanations"),
-    FLAG("calibrate", 0, "store in MODEL the temperature that fits these items best: probabilities then mean what they say"),
+    FLAG("calibrate", 0, "store in MODEL the temperature that fits these items best (with several labels also thresholds)"),
     PATH("bn-recompute", "FILE", 0, "average BN statistics anew over the training part, judge with them, and write that model to FILE"),
     INTEGER("cache-mb", 1, 0, 2147483647.0, "memory for features [1024]"),
     RAW_ROW( "headerless recordings of this kind [the file says]"),
@@ -260,7 +260,7 @@ static const option_row eval_options[] = {
 
 static const option_row predict_options[] = {
     INTEGER("top", 0, 1, 1000000, "how many labels to print [3]"),
-    NUMBER("min-prob", "P", 0, 0, 1, "below this probability the answer is \"unknown\", and no find begins [0; 0.5 for finds]"),
+    NUMBER("min-prob", "P", 0, 0, 1, "below this probability the answer is \"unknown\", and no find begins [0; 0.5 for finds; thresholds]"),
     {"format", "X", OPTION_CHOICE, 0, 0, 0, "table|jsonl|csv|audacity|raven", "finds instead of windows: neighbouring windows of one class as one", NULL},
     NUMBER("merge-gap", "S", 0, 0, 86400, "finds of one class that are so near are one [0]"),
     NUMBER("keep-prob", "P", 0, 0, 1, "a find goes on while its class has this probability [0.7 of --min-prob]"),
@@ -281,7 +281,7 @@ static const option_row run_options[] = {
     INTEGER("batch", 0, 1, 65536, "inputs of one run; the result is the same bits [8]"), END};
 
 static const option_row dump_options[] = {
-    TEXT("stage", "STAGE", 0, "decode, resample, features, or layer:NAME"),
+    TEXT("stage", "STAGE", 0, "decode, resample, features (of a picture: decode, resize), or layer:NAME"),
     PATH("out", "X.npy", 0, "where to write it; also -o"),
     FLAG("list", 0, "print the stages and their shapes"),
     NUMBER("start", "S", 0, 0, 1e9, "of the window that begins here [the whole; layers: up to 30 s]"),
@@ -318,19 +318,21 @@ const verb verbs[] = {
      "  resnet info resnet18.pth",
      info_options, 0, 1, verb_info},
     {"data check", "DATA", "decodes everything and says what is wrong",
-     "Finds what would spoil a training: bad, empty, silent, clipped or short recordings, duplicates, one content\n"
-     "in two classes or parts, classes with too few items, unknown extensions. Says how well the level of the\n"
-     "recordings alone tells the classes apart. Exit status 1 if there is an error among the findings.\n"
+     "Finds what would spoil a training: bad, empty, silent, clipped or short recordings, pictures of one colour,\n"
+     "duplicates, one content in two classes or parts, classes with too few items, unknown extensions. Says how well the\n"
+     "level of the recordings, or the brightness of the pictures, alone tells the classes apart. Exit status 1 if\n"
+     "there is an error among the findings.\n"
      "DATA is a folder with one sub-folder per class; a manifest (.csv or .jsonl with path,label and optional\n"
-     "split, source, start, end, weight); or what was marked in recordings: a selection table of Raven or labels of\n"
-     "Audacity (.txt), or a folder of these beside the recordings. Every mark is an item then. Or a set as MNIST, CIFAR,\n"
-     "WebDataset (tars), Kaldi or WeSpeaker have it: docs/data-sets.md.",
+     "split, source, start, end, weight; labels instead of label: several, as in robin|wren, or none); or what was\n"
+     "marked in recordings: a selection table of Raven or labels of Audacity (.txt), or a folder of these beside the\n"
+     "recordings. Every mark is an item then. Or a set as MNIST, CIFAR, WebDataset (tars), Kaldi or WeSpeaker have it:\n"
+     "docs/data-sets.md.",
      "  resnet data check birds\n"
      "  resnet data check 'birds-{000000..000146}.tar'\n"
      "  resnet data check birds --json",
      data_options, 1, 1, verb_data_check},
     {"data stats", "DATA", "counts, durations and rates per class",
-     "Counts items and sources of each class, with durations and sample rates.",
+     "Counts items and sources of each class, with durations and sample rates; of pictures, sizes and how many are grey.",
      "  resnet data stats birds",
      data_options, 1, 1, verb_data_stats},
     {"data split", "DATA", "writes a split into train, validation and test",
@@ -342,10 +344,11 @@ const verb verbs[] = {
     {"train", "DATA --out RUN", "a data set becomes a model",
      "Trains a network on DATA: a folder with one sub-folder per class; a manifest (.csv or .jsonl with path,label\n"
      "and optional split, source, start, end, weight); or marks made in Raven or Audacity (.txt, or a folder of\n"
-     "these beside the recordings). Items are recordings, their marked parts, or .npy arrays (CxHxW). Sets that come packed\n"
-     "are taken as they are, with their train and test parts: folders with MNIST's files (IDX, also .gz) or CIFAR's (binary),\n"
+     "these beside the recordings). Items are recordings, their marked parts, pictures, or .npy arrays (CxHxW). Sets that\n"
+     "come packed are taken as they are, with their train and test parts: folders with MNIST's files (IDX, also .gz) or CIFAR's (binary),\n"
      "shards (a tar, a folder of them, 'x-{000..146}.tar', a .list), Kaldi's directories. docs/data-sets.md has every kind.\n"
-     "One label per item. What is not said is taken from the data, printed first and stored.\n"
+     "One label per item; with a column named labels several, as in robin|wren, or none.\n"
+     "What is not said is taken from the data, printed first and stored.\n"
      "Ctrl-C writes a checkpoint; the same command with --resume goes on and ends with the same model.",
      "  resnet train birds --out run\n"
      "  resnet train birds --out run --epochs 40 --width 32 --mixup 0.2\n"
@@ -362,16 +365,17 @@ const verb verbs[] = {
      "  resnet watch run\n"
      "  resnet watch run other/run --text",
      watch_options, 1, -1, verb_watch},
-    {"eval", "MODEL DATA", "judges a model on recordings that it has not heard",
+    {"eval", "MODEL DATA", "judges a model on what it was not trained on",
      "Accuracy with its 95 % interval, macro accuracy, precision, recall and F1 per class, the confusion table,\n"
-     "calibration, the worst files, and what the level alone would reach. Reads split.csv beside MODEL, checks that\n"
-     "it is the training's, and judges the test part. --report writes all of it as one page to look at and listen to.",
+     "calibration, the worst files, and what the level (of pictures, the brightness) alone would reach; with several labels\n"
+     "an item, average precision, ROC area and F1 at the thresholds. Reads split.csv beside MODEL, checks that it is the\n"
+     "training's, and judges the test part. --report writes all of it as one page to look at and listen to.",
      "  resnet eval run/model.safetensors birds --report run/report.html\n"
      "  resnet eval run/model.safetensors birds --part validation --calibrate\n"
      "  resnet eval run/model.safetensors other_birds --part all",
      eval_options, 2, 2, verb_eval},
-    {"predict", "MODEL PATH...", "names what is in recordings",
-     "Names what is in recordings. PATH is a file, a folder (searched), or - for standard input.\n"
+    {"predict", "MODEL PATH...", "names what is in recordings or pictures",
+     "Names what is in recordings, or in pictures. PATH is a file, a folder (searched), or - for standard input.\n"
      "Recordings up to 30 s are answered whole; longer ones and standard input window by window.\n"
      "--format, --merge-gap, --keep-prob, --report or --extract join the windows to finds, for a table, a script, a\n"
      "page, or the label tracks of Audacity and Raven; where a recording's name has its date and time\n"
@@ -383,8 +387,8 @@ const verb verbs[] = {
      "  resnet predict run/model.safetensors nights --hop 0.5 --merge-gap 2 --out finds.csv --report finds.html\n"
      "  arecord -q -t raw -f S16_LE -r 16000 | resnet predict run/model.safetensors - --raw s16le --rate 16000",
      predict_options, 2, -1, verb_predict},
-    {"embed", "MODEL PATH...", "recordings become vectors",
-     "Writes the embedding of every recording (of every window of a long one): a CSV with path, start, end and\n"
+    {"embed", "MODEL PATH...", "recordings or pictures become vectors",
+     "Writes the embedding of every picture or recording (of every window of a long one): a CSV with path, start, end and\n"
      "numbers, one .npy array with the paths beside it, one a line, Kaldi's vectors (X.ark with X.scp beside it; keys are the\n"
      "paths with %20 for a blank, and of windows -START-END in hundredths of a second), or rows of a store, an SQLite\n"
      "database (X.sqlite, X.sqlite3 or X.db; docs/embedding-store.md has its tables). Into a store only what is new or\n"
@@ -393,11 +397,12 @@ const verb verbs[] = {
      "  resnet embed run/model.safetensors archive -o archive.sqlite      again, it adds what is new\n"
      "  resnet embed run/model.safetensors garden.flac --l2",
      embed_options, 2, -1, verb_embed},
-    {"explain", "MODEL PATH", "where in a recording the evidence lies",
-     "Draws the spectrogram, and over it where the network found what speaks for its answer, or for another class.\n"
+    {"explain", "MODEL PATH", "where in a recording or picture the evidence lies",
+     "Draws the spectrogram or picture, and over it where the network found what speaks for its answer, or for another\n"
+     "class.\n"
      "grad-cam weighs the maps of a layer by the gradient of the class; grad-cam++ does so pixel by pixel and finds\n"
      "several events better; occlusion covers a patch at a time and measures what the probability loses, which\n"
-     "takes longer and needs no gradient. PATH is a recording, or a .npy array for the network.",
+     "takes longer and needs no gradient. PATH is a recording, a picture, or a .npy array for the network.",
      "  resnet explain run/model.safetensors garden.flac -o garden.png\n"
      "  resnet explain run/model.safetensors night.wav --start 3605 --class owl --method occlusion -o owl.png",
      explain_options, 2, 2, verb_explain},
@@ -406,8 +411,8 @@ const verb verbs[] = {
      "  resnet run run/model.safetensors in.npy --logits logits.npy --embedding embedding.npy",
      run_options, 2, 2, verb_run},
     {"dump", "MODEL [PATH]", "every stage from a file to the answer, as .npy",
-     "Writes one stage of the way from a recording to the logits, to compare it with another program's. PATH is a\n"
-     "recording, or a .npy array for the network. layer:NAME is what the step of that name writes, after batch\n"
+     "Writes one stage of the way from a file to the logits, to compare it with another program's. PATH is a\n"
+     "recording, a picture, or a .npy array for the network. layer:NAME is what the step of that name writes, after batch\n"
      "normalisation and ReLU. --list prints the stages. Features are normalised over what is asked for, so that with\n"
      "--start they are those that the network sees of a long recording.",
      "  resnet dump run/model.safetensors --list\n"

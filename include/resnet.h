@@ -95,7 +95,8 @@ typedef struct rn_model rn_model;
 
 /* Reads a model file, or the last.safetensors of a training (its EMA weights where EMA is on). Every size in the file is checked;
  * weights that are not finite are refused by name (RN_ERR_NUMBER). Weights of other projects (.pth, .safetensors) are read too where names and
- * shapes say all that the network is (docs/conversion.md); RN_ERR_UNSUPPORTED, with the command that makes a model of them, where they do not. */
+ * shapes say all that the network is (docs/conversion.md), RN_ERR_UNSUPPORTED with the command that makes a model of them where they do not; and
+ * residual networks from ONNX files. */
 RN_API int rn_model_load(rn_model **model, const char *path, rn_error *err);
 
 /* The same from the bytes of a file in memory, which may be freed afterwards. `name` stands for the file in messages. */
@@ -121,11 +122,16 @@ RN_API int rn_model_find_label(const rn_model *model, const char *label); /* its
 RN_API int rn_model_embedding(const rn_model *model);              /* floats of an embedding; 0 if the network has none */
 RN_API int64_t rn_model_parameters(const rn_model *model);         /* trained numbers */
 
+/* 1 if classes do not exclude each other: an item has any number of labels, or none; each class then has a probability of its own (a sigmoid),
+ * which do not add up to 1, and counts as there from its threshold on. 0: one label an item, and a softmax. */
+RN_API int rn_model_several(const rn_model *model);
+RN_API double rn_model_threshold(const rn_model *model, int index); /* with several labels: 0.5 unless the file has others; else 0 */
+
 /* Channels, rows and columns of the input that the network was trained on; rows and columns are 0 if the file does not say.
  * The network takes other heights and widths too. */
 RN_API void rn_model_input(const rn_model *model, int *channels, int *height, int *width);
 
-/* A section of the model file's configuration as JSON text ("features", "training", "split", "calibration", "thresholds"; NULL: all of it).
+/* A section of the model file's configuration as JSON text ("features", "pictures", "training", "split", "calibration", "thresholds"; NULL: all of it).
  * The caller frees it with rn_text_free. NULL if there is no such section or no memory. */
 RN_API char *rn_model_config(const rn_model *model, const char *section);
 RN_API void rn_text_free(char *text); /* of every text that is said to be the caller's; NULL is allowed */
@@ -167,6 +173,8 @@ RN_API int rn_session_run(rn_session *session, int batch, const float *x, float 
 /* Probabilities of one row of logits: softmax in double, rounded once. A model that was calibrated divides its logits by its temperature first (section
  * "calibration"); answers to recordings have that done. */
 RN_API void rn_logits_softmax(const float *logits, int classes, float *probability);
+/* The same for a model of several labels: 1 / (1 + exp(-logit)) of each. */
+RN_API void rn_logits_sigmoid(const float *logits, int classes, float *probability);
 
 /* ---- Sound to answers ------------------------------------------------------------------------------------------------------ */
 
@@ -187,10 +195,10 @@ typedef struct rn_listen {
 typedef struct rn_answer {
     double start_s, end_s;      /* within the recording */
     int best;                   /* the likeliest class */
-    const char *label;          /* its label; "unknown" or "none" by the rules of rn_listen */
+    const char *label; /* its label; "unknown" or "none" by the rules of rn_listen; with several labels "none" below its threshold too */
     float confidence;           /* its probability */
     int classes;
-    const float *probability;   /* [classes] */
+    const float *probability;   /* [classes], adding up to 1; of a model of several labels (rn_model_several) each class's own */
     const float *logits;        /* [classes] */
     const float *embedding;     /* [rn_model_embedding]; NULL if not wanted or if the network has none */
 } rn_answer;
@@ -203,7 +211,8 @@ RN_API int rn_answer_top(const rn_answer *answer, int n, int *order);
 /* Decodes a recording (WAV, FLAC, Ogg, Opus, MP3, GSM, AIFF; any rate and channel count; "-" is standard input), computes the model's own
  * features and answers. A recording of up to 30 s is one answer. Longer ones, standard input, and every recording when window_s or hop_s
  * is set, are answered window by window as they are decoded, in bounded memory; the last window ends where the recording ends.
- * A .npy array (C x H x W, or N x C x H x W) goes to the network as it is: its times are 0. */
+ * A .npy array (C x H x W, or N x C x H x W) goes to the network as it is: its times are 0. A model that was trained on pictures (its config has
+ * "pictures") takes JPEG, PNG, WebP, PNM and BMP instead, from a file or from memory: one answer, whose times are 0. */
 RN_API int rn_session_file(rn_session *session, const char *path, const rn_listen *listen, rn_answer_fn fn, void *context, rn_error *err);
 
 /* The same from a file's bytes in memory; `name` stands for it in messages. */
@@ -231,9 +240,10 @@ RN_API void rn_stream_close(rn_stream **stream); /* without answers for the rest
 
 typedef struct rn_data rn_data;
 
-/* DATA as the program takes it: a folder with one sub-folder per class; a manifest (.csv, .jsonl) with path,label and optional split,
- * source, start, end, weight; a selection table of Raven or labels of Audacity (.txt, .tsv); or a folder of such tables beside their
- * recordings. `sound` gives raw format and channel (its other fields are not read); NULL: files say.
+/* DATA as the program takes it: a folder with one sub-folder per class; a manifest (.csv, .jsonl) with path,label (or labels: several, as in
+ * "robin|wren", or none) and optional split, source, start, end, weight; a selection table of Raven or labels of Audacity (.txt, .tsv); or a
+ * folder of such tables beside their recordings. `sound` gives raw format, channel and max_pixels (its other fields are not read); NULL: files
+ * say. Items are recordings, pictures or .npy arrays, of one kind.
  * RN_ERR_DATA if there is no class, or only one. */
 RN_API int rn_data_open(rn_data **data, const char *path, const rn_listen *sound, rn_error *err);
 
@@ -273,7 +283,9 @@ typedef struct rn_training_progress {
     double loss, accuracy;    /* training part, over this epoch so far; accuracy 0..1 */
     double gradient_norm;     /* of the last step, before clipping */
     double lr;                /* of the last step */
-    double validation_loss, validation_accuracy, validation_macro; /* EPOCH; NaN where there is no validation part */
+    double validation_loss, validation_accuracy,
+        validation_macro;     /* EPOCH; NaN where there is no validation part. With several labels (here
+                                 and in the result) accuracy is exact match, and macro the mean average precision */
     int best;                 /* EPOCH: 1 if this epoch is the best so far */
     double items_per_second;  /* training, this epoch */
     double seconds;           /* this epoch */

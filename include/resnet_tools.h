@@ -38,30 +38,33 @@ RN_API int rn_tools_model(const char *path, char **result, rn_error *err);
 
 /* ---- Networks -------------------------------------------------------------------------------------------------------------- */
 
-/* The table of a network: {"arch", "width", "shortcut", "stem", "pool", "input": [C,H,W], "layers": [{"name", "kind", "output": [C,H,W],
+/* The table of a network: {"arch", "width", "shortcut", "stem", "pool" and the other members, "input": [C,H,W], "layers": [{"name", "kind", "output": [C,H,W],
  * "parameters", "macs"}], "parameters", "macs", "classes", "embedding", "warnings": [...]}.
  *
  * options: as rn_model_create's, and "input": "CxHxW". "arch" may also be a benchmark's name: specN is resnetN on 1x64x200, netN is
  * resnetN as on ImageNet (7x7 stem, 3x224x224, 1,000 classes). */
 RN_API int rn_tools_arch(const char *options, char **result, rn_error *err);
-/* [{"arch", "blocks", "parameters", "macs", "input"}] of every name, at its defaults. */
+/* [{"arch", "use", "blocks", "parameters", "macs", "input", ...}] of every name, at its defaults; "use" is what the row is for. */
 RN_API int rn_tools_arch_list(char **result, rn_error *err);
 
 /* ---- Models from elsewhere -------------------------------------------------------------------------------------------------- */
 
 /* A weight file (PyTorch's or safetensors), whose names are those of torchvision, timm, Hugging Face, WeSpeaker, the usual ports for CIFAR, or ours, to be
- * written as a model of ours or by another of these projects' names. Opening looks at it and fails only where it can't be read at all.
+ * written as a model of ours or by another of these projects' names. Opening looks at it and fails only where it can't be read at all. An ONNX file is known by
+ * what its graph computes, and opening fails where that is no residual network, naming the node.
  *
  * options: "names" (of what is written: "ours", "torchvision", "timm", "huggingface", "wespeaker", "cifar"), "labels" (a file, one label a line), and what no
- * file says: "preprocessing" ("imagenet", "imagenet-v2", "timm", "timm-95", "cifar", "caffe", "none" for pictures, "wespeaker" for its filter banks), "stride_at", "shortcut", "pool", "stem_pool", "bn_eps", "pool_eps" as rn_model_create's. */
+ * file says: "preprocessing" ("imagenet", "imagenet-v2", "timm", "timm-95", "cifar", "caffe", "none" for pictures, "wespeaker" for its filter banks), "stride_at", "shortcut", "pool", "stem_pool", "bn_eps", "pool_eps" as rn_model_create's. Of ONNX
+ * that is written: "fold_bn" (1: batch normalisation goes into the convolutions), "input" ("CxHxW"; what is not fixed stays open). */
 typedef struct rn_conversion rn_conversion;
 RN_API int rn_conversion_open(rn_conversion **conversion, const char *path, const char *options, rn_error *err);
 RN_API void rn_conversion_close(rn_conversion **conversion);
 /* {"path", "bytes", "format", "names" (the file's), "writes", "ready", "asks" (options that must be given), "known" (how many tensors have a name
  * there), "patterns": [{"from", "ours", "to", "tensors"}] (%s a stage, %b a block, %k a convolution), "tensors": [{"name", "dtype", "shape", "ours" (or null), "state": "mapped", "ignored" or "unknown", "why"}], "missing": [{"name", "shape"}],
- * "arch": {...}, "parameters", "labels", the sections "pictures", "features" and "input" that will be written, and where "ready" is false "error"}. */
+ * "arch": {...}, "parameters", "labels", the sections "pictures", "features" and "input" that will be written, where "ready" is false "error", and of ONNX "notes": texts, of what was
+ * left out or is not in the file}. */
 RN_API int rn_conversion_result(const rn_conversion *conversion, char **result, rn_error *err);
-/* Writes it; atomic. The same file gives the same bytes. path NULL: only says whether it could. */
+/* Writes it, as .safetensors or .onnx; atomic. The same file gives the same bytes. path NULL: only says whether it could. */
 RN_API int rn_conversion_write(const rn_conversion *conversion, const char *path, rn_error *err);
 
 /* ---- Data sets ------------------------------------------------------------------------------------------------------------- */
@@ -69,11 +72,12 @@ RN_API int rn_conversion_write(const rn_conversion *conversion, const char *path
 /* Called with what was noticed while listing: symlink loops, twin names, unknown extensions. */
 RN_API void rn_data_warnings(const rn_data *data, rn_text_fn report, void *context);
 
-/* Decodes everything: {"items", "classes", "seconds", "errors", "warnings", "findings": [{"kind", "error", "path", "other", "text"}],
+/* Decodes everything: {"items", "kind" ("recordings", "pictures", "arrays"), "classes", "seconds", "errors", "warnings", "findings": [{"kind", "error", "path", "other", "text"}],
  * "level": {"accuracy", "macro_accuracy", "chance"}}. options: "min_seconds", "threads". */
 RN_API int rn_data_check(rn_data *data, const char *options, rn_progress_fn progress, void *context, char **result, rn_error *err);
 
-/* {"items", "seconds", "classes": [{"label", "items", "sources", "seconds", "shortest", "median", "longest", "rates": {"8000": 12}}]}. */
+/* {"items", "seconds", "classes": [{"label", "items", "sources", "seconds", "shortest", "median", "longest", "rates": {"8000": 12}}]}; of pictures the classes have
+ * {"label", "items", "sources", "bad", "grey", "widths": [least, most], "heights"}. */
 RN_API int rn_data_stats(rn_data *data, const char *options, rn_progress_fn progress, void *context, char **result, rn_error *err);
 
 /* Makes a split and writes it to `path`: {"digest", "train", "validation", "test", "classes": [{"label", "train", "validation", "test"}]}.
@@ -85,7 +89,8 @@ RN_API int rn_data_split(rn_data *data, const char *path, const char *options, c
 /* [{"name", "source", "options": {"lr": "0.1", ...}}] of every value of the option "recipe". */
 RN_API int rn_tools_recipes(char **result, rn_error *err);
 /* Of an open training: {"items", "parts": {"train", "validation", "test"}, "classes": [...], "bad", "seconds", "tensors",
- * "input": [C,H,W], "parameters", "macs", "steps", "left_out", "bytes": {"engine", "weights", "cache"}, "options": {...}}. */
+ * "input": [C,H,W], "parameters", "macs", "steps", "left_out", "bytes": {"engine", "weights", "cache"}, "options": {...}}, and with several labels
+ * "labels_kind": "several". */
 RN_API int rn_training_plan(rn_training *training, char **result, rn_error *err);
 /* The same without decoding or writing anything, with "step_seconds" and "run_seconds" from a measured step. */
 RN_API int rn_training_estimate(rn_data *data, const char *options, const rn_training_watch *watch, char **result, rn_error *err);
@@ -102,13 +107,16 @@ RN_API int rn_evaluation_open(rn_evaluation **evaluation, const char *model_path
 RN_API void rn_evaluation_close(rn_evaluation **evaluation);
 /* {"accuracy", "macro_accuracy", "items", "correct", "top5", "loss", "ece", "interval": [low, high] (Wilson 1927), "part", "trained_on", "split", "labels",
  * "per_class": [...], "confusion": [[...]], "level": {...}, "worst": [...], "bad", "calibration": {"temperature" (the model's), "best_temperature", "best_loss",
- * "best_ece"} (Guo et al. 2017), "suspects": [...] (labels that are likely wrong; Northcutt et al. 2021)}. */
+ * "best_ece"} (Guo et al. 2017), "suspects": [...] (labels that are likely wrong; Northcutt et al. 2021)}.
+ * With several labels "accuracy" is of items all of whose labels are right, and instead of "macro_accuracy", "top5", "confusion" there are
+ * "mean_average_precision", "micro_average_precision", "macro_roc_area", "micro_f1", "macro_f1"; a class has "threshold" and "best_threshold" (of its
+ * F1 on these items), a worst item "labels", "answers", "loss". */
 RN_API int rn_evaluation_result(const rn_evaluation *evaluation, char **result, rn_error *err);
 /* One HTML page that needs no second file, below 5 MB for 1,000 items. command: as it was typed, or NULL. progress counts to 1,000. Atomic. */
 RN_API int rn_evaluation_report(rn_evaluation *evaluation, const char *path, const char *command, rn_progress_fn progress, void *context, rn_error *err);
 /* Writes the model as it was judged, with "bn_recompute" its new statistics; atomic. What is calibrated from then on is that file. */
 RN_API int rn_evaluation_save(rn_evaluation *evaluation, const char *path, rn_error *err);
-/* Stores the best temperature in the model file that was judged. Atomic; its tensors stay as they are. */
+/* Stores the best temperature in the model file that was judged, and with several labels each class's best threshold. Atomic; its tensors stay as they are. */
 RN_API int rn_evaluation_calibrate(const rn_evaluation *evaluation, rn_error *err);
 
 /* ---- Looking inside -------------------------------------------------------------------------------------------------------- */
@@ -123,7 +131,8 @@ RN_API int rn_evaluation_calibrate(const rn_evaluation *evaluation, rn_error *er
  * "train", "recompute_blocks", "layers", "threads", "seconds". */
 RN_API int rn_tools_bench(const char *options, rn_progress_fn progress, void *context, char **result, rn_error *err);
 
-/* One stage of the way from a file to the logits, written as .npy: "decode", "resample", "features", or "layer:NAME".
+/* One stage of the way from a file to the logits, written as .npy: "decode", "resample", "features", of a picture "decode" and "resize" (with the
+ * crop; height, width, channels of bytes), or "layer:NAME".
  * Of the window that begins at start_s, listen->window_s long (0: as the model was trained); with start_s below 0 and no window_s, of
  * the whole, which for a layer may be up to 30 s. result: {"stage", "shape", "min", "max", "mean", "not_finite"}. `out` NULL: nothing is written. */
 RN_API int rn_tools_dump(const rn_model *model, const char *path, const rn_listen *listen, double start_s, const char *stage,
@@ -183,8 +192,9 @@ RN_API int rn_tools_cut(const char *path, const rn_listen *listen, const rn_cut 
 /* XXH3-128 of a file's bytes in hexadecimal: what split files know an item by, and stores of embeddings a model. */
 RN_API int rn_tools_hash(const char *path, char hash[33], rn_error *err);
 
-/* 1 if the extension is that of a recording which this build decodes, or .npy. */
+/* 1 if the extension is that of a recording or picture which this build decodes, or .npy; and if it is of the kind that the model was trained on. */
 RN_API int rn_tools_readable(const char *path);
+RN_API int rn_tools_takes(const rn_model *model, const char *path);
 /* How long a recording is as its header has it; 0 where that tells nothing. */
 RN_API int rn_tools_seconds(const char *path, const rn_listen *listen, double *seconds, rn_error *err);
 

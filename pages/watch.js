@@ -41,6 +41,10 @@ function emptyRun(name, index) {
   };
 }
 
+// With several labels an item, accuracy is of items all of whose labels are right, and macro the mean average precision, which decides what is best.
+const manyLabels = run => run.start !== null && run.start.labels_kind === 'several';
+const decisive = (run, e) => manyLabels(run) ? e.macro : e.validation;
+
 // A log that was cut back to its checkpoint tells some steps again.
 function forgetFrom(run, step) {
   const s = run.steps;
@@ -126,7 +130,7 @@ function news(run) {
   const last = run.epochs[run.epochs.length - 1];
   if (Date.now() - newsAt < NEWS_MS) return;
   newsAt = Date.now();
-  $('news').textContent = `${run.name}: epoch ${last.epoch}, validation ${percent(last.validation)}, loss ${short(last.loss)}`;
+  $('news').textContent = `${run.name}: epoch ${last.epoch}, validation ${percent(decisive(run, last))}, loss ${short(last.loss)}`;
 }
 
 // ---- Cards ----
@@ -191,12 +195,14 @@ function drawCard(run) {
       going && count(p.steps) ? `step ${count(p.step)} of ${count(p.steps)}` : '');
   const loss = run.steps.loss.length ? run.steps.loss[run.steps.loss.length - 1] : NaN;
   say(v.Loss, short(loss), last ? `epoch ${last.epoch}: ${short(last.loss)}` : '');
-  say(v.Validation, last ? percent(last.validation) : '-', last && !isNaN(last.validationLoss) ? `loss ${short(last.validationLoss)}` : '');
-  say(v.Best, best ? percent(best.validation) : '-', best ? `epoch ${best.epoch}` : '');
+  const judged = manyLabels(run) ? 'mAP' : '';
+  say(v.Validation, last ? percent(decisive(run, last)) : '-', [judged, last && !isNaN(last.validationLoss) ? `loss ${short(last.validationLoss)}` : ''].filter(Boolean).join(', '));
+  say(v.Best, best ? percent(decisive(run, best)) : '-', best ? `epoch ${best.epoch}` : '');
   say(v.Rate, number(p.items_per_second) > 0 ? `${Number(p.items_per_second.toPrecision(3))} items/s` : '-', '');
   say(v.Left, going ? duration(number(p.seconds_left)) : '-', '');
-  say(v.Test, run.test ? percent(number(run.test.accuracy)) : '-',
-      run.test && !isNaN(number(run.test.low)) ? `${percent(run.test.low).replace(' %', '')} to ${percent(number(run.test.high))}` : '');
+  say(v.Test, run.test ? percent(number(judged ? run.test.macro_accuracy : run.test.accuracy)) : '-',
+      run.test && judged ? judged
+      : run.test && !isNaN(number(run.test.low)) ? `${percent(run.test.low).replace(' %', '')} to ${percent(number(run.test.high))}` : '');
   const all = epochs * count(p.steps), done = state === 'finished' ? 1 : all ? Math.min(1, count(p.steps_done) / all) : 0;
   run.bar.style.setProperty('--done', done);
 }
@@ -425,6 +431,9 @@ function drawCurves() {
     if (run.epochs.some(e => !isNaN(e.validation))) {
       loss.push({...judged, x: ends, y: run.epochs.map(e => e.validationLoss)});
       accuracy.push({...judged, x: ends, y: run.epochs.map(e => e.validation)});
+      if (manyLabels(run))
+        accuracy.push({...judged, label: name + 'validation, mean average precision', colour: (judged.colour + 1) % COLOURS, dash: (judged.dash + 1) % COLOURS,
+                       x: ends, y: run.epochs.map(e => e.macro)});
     }
     lr.push({...train, thin: false, label: name.trim() || 'learning rate', x, y: run.steps.lr});
     averaged(norm, x, run.steps.norm, {...train, thin: false, label: name.trim() || 'all parameters'}, amount);
@@ -457,8 +466,9 @@ function readTensors(buffer) {
 }
 
 // One plane in greys, loud dark on a light page and light on a dark one, rows upwards; three planes as a picture, rows downwards.
-function drawPlanes(canvas, tensor) {
-  const [c, h, w] = tensor.shape, planes = c >= 3 ? 3 : 1, size = h * w, dark = matchMedia('(prefers-color-scheme: dark)').matches;
+// Spectrograms have their rows from below and are dark where they are loud; pictures are as they are.
+function drawPlanes(canvas, tensor, picture) {
+  const [c, h, w] = tensor.shape, planes = c >= 3 ? 3 : 1, upright = picture || planes === 3, size = h * w, dark = matchMedia('(prefers-color-scheme: dark)').matches;
   const sorted = Float32Array.from(tensor.data.subarray(0, planes * size)).sort();
   const low = sorted[Math.floor(sorted.length / 50)], high = sorted[sorted.length - 1 - Math.floor(sorted.length / 50)];
   const level = v => Math.max(0, Math.min(255, 255 * (v - low) / (high - low || 1)));
@@ -467,10 +477,10 @@ function drawPlanes(canvas, tensor) {
   const context = canvas.getContext('2d'), image = context.createImageData(w, h);
   for (let r = 0; r < h; r++)
     for (let q = 0; q < w; q++) {
-      const at = 4 * ((planes === 3 ? r : h - 1 - r) * w + q);
+      const at = 4 * ((upright ? r : h - 1 - r) * w + q);
       for (let k = 0; k < 3; k++) {
         const v = level(tensor.data[(planes === 3 ? k : 0) * size + r * w + q]);
-        image.data[at + k] = planes === 3 || dark ? v : 255 - v;
+        image.data[at + k] = upright || dark ? v : 255 - v;
       }
       image.data[at + 3] = 255;
     }
@@ -501,14 +511,14 @@ function drawSample() {
     $('sample-text').textContent = 'A sample of a batch comes with the first step of an epoch.';
     return;
   }
-  const {about, take} = sample, items = Array.isArray(about.items) ? about.items.slice(0, 16) : [], rate = count(about.rate_hz);
+  const {about, take} = sample, items = Array.isArray(about.items) ? about.items.slice(0, 16) : [], rate = count(about.rate_hz), picture = about.pictures === true;
   let heard = false;
   items.forEach((item, i) => {
     const tensor = take(i + '.x'), sound = take(i + '.sound');
     if (!tensor || tensor.shape.length !== 3) return;
     const [c, h, w] = tensor.shape, label = words(item.label), canvas = el('canvas', {role: 'img'});
-    canvas.setAttribute('aria-label', `${c >= 3 ? 'Picture' : 'Spectrogram'} of an item of ${label}, ${h} rows and ${w} columns`);
-    drawPlanes(canvas, tensor);
+    canvas.setAttribute('aria-label', `${picture || c >= 3 ? 'Picture' : 'Spectrogram'} of an item of ${label}, ${h} rows and ${w} columns`);
+    drawPlanes(canvas, tensor, picture);
     const mixed = number(item.share) < 1 ? `${Math.round(100 * item.share)} %, mixed with ` : '';
     const caption = el('figcaption', {}, el('strong', {}, named(label)), mixed, mixed ? named(item.mixed_with) : '', mixed ? el('br', {}) : '',
                        el('span', {class: 'path'}, named(item.name)));
@@ -545,12 +555,14 @@ async function fetchSample(run, version) {
 
 let confusionDrawn = '';
 function drawConfusion() {
-  const run = runs[chosen], confusion = run && run.confusion, key = confusion ? `${chosen} ${confusion.epoch}` : '';
+  const run = runs[chosen], confusion = run && run.confusion, key = confusion ? `${chosen} ${confusion.epoch}` : run && manyLabels(run) ? 'several' : '';
   if (key === confusionDrawn) return;
   confusionDrawn = key;
   $('confusion').replaceChildren();
   if (!confusion) {
-    $('confusion-text').textContent = 'It comes with the first validation, for up to 100 classes.';
+    $('confusion-text').textContent = run && manyLabels(run)
+      ? 'Items have several labels: there is no class that is taken for another. resnet eval --report has the figures of each class.'
+      : 'It comes with the first validation, for up to 100 classes.';
     return;
   }
   const labels = run.start && Array.isArray(run.start.labels) ? run.start.labels : [], name = i => labels[i] === undefined ? 'class ' + i : words(labels[i]);
@@ -591,7 +603,8 @@ function drawTable() {
   const run = runs[chosen], key = run ? `${chosen} ${run.epochs.length} ${run.epochs.length && run.epochs[run.epochs.length - 1].loss}` : '';
   if (key === tableDrawn || !$('table').parentElement.open) return;
   tableDrawn = key;
-  const heads = ['epoch', 'loss', 'accuracy', 'validation loss', 'validation', 'macro', 'learning rate', 'best'], body = el('tbody', {});
+  const several = run && manyLabels(run), heads = ['epoch', 'loss', several ? 'all labels right' : 'accuracy', 'validation loss', 'validation',
+    several ? 'mean average precision' : 'macro', 'learning rate', 'best'], body = el('tbody', {});
   for (const e of run ? run.epochs.slice(-1000) : [])
     body.append(el('tr', {}, el('th', {scope: 'row'}, String(e.epoch)), ...[short(e.loss), percent(e.accuracy), short(e.validationLoss), percent(e.validation),
                 percent(e.macro), short(e.lr), e.best ? 'best so far' : ''].map(t => el('td', {}, t))));

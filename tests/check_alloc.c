@@ -349,6 +349,49 @@ static int train(rn_error *err)
     return status;
 }
 
+/* A data set of pictures, trained on with every augmentation. */
+static int train_pictures(rn_error *err)
+{
+    rn_data *data = NULL;
+    rn_training *training = NULL;
+    char path[300];
+    snprintf(path, sizeof path, "%s/pictures.csv", folder);
+    int status = rn_data_open(&data, path, NULL, err);
+    if (!status)
+        status = rn_training_open(&training, data,
+                                  "{\"arch\": {\"name\": \"resnet20\", \"width\": 2}, \"epochs\": 1, \"batch\": 4, \"threads\": 1, \"no_test\": true, "
+                                  "\"pictures\": {\"crop\": 8, \"resize\": 9}, \"augment\": {\"rand_augment\": 2, \"erase\": 1, \"hue\": 0.2, "
+                                  "\"cutmix\": 1, \"resized_crop\": 0.3}}",
+                                  NULL, 0, NULL, err);
+    if (!status)
+        status = rn_training_run(training, NULL, err);
+    rn_training_close(&training);
+    rn_data_close(&data);
+    return status;
+}
+
+static int write_pictures(void)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/pictures.csv", folder);
+    FILE *list = fopen(path, "w");
+    if (!list)
+        return -1;
+    fprintf(list, "path,label\n");
+    for (int i = 0; i < 12; i++) {
+        fprintf(list, "%d.ppm,%c\n", i, 'a' + i % 2);
+        snprintf(path, sizeof path, "%s/%d.ppm", folder, i);
+        FILE *f = fopen(path, "wb");
+        if (!f)
+            return -1;
+        fprintf(f, "P6 %d 12 255\n", 10 + i);
+        for (int k = 0; k < 3 * 12 * (10 + i); k++)
+            putc((k * (7 + i)) & 255, f);
+        fclose(f);
+    }
+    return fclose(list);
+}
+
 static int see_pictures(rn_error *err)
 {
     static const char *const names[] = {"turned6.jpg", "rgb420p.jpg", "cmyk.jpg",    "turned6.png", "palette4i.png",
@@ -466,6 +509,12 @@ static void test_see_pictures(void **state)
     (void)state;
     fail_each(see_pictures, 1000);
 }
+static void test_train_pictures(void **state)
+{
+    (void)state;
+    fail_each(train_pictures, 300);
+}
+
 static void test_describe(void **state)
 {
     (void)state;
@@ -575,7 +624,7 @@ static int prepare(void **state)
         x[i] = (float)((i * 7919 % 201) - 100) / 256;
     if (rn_model_create(&listener, "{\"arch\": \"resnet20\", \"width\": 4, \"in_channels\": 1, \"classes\": 3, \"embedding\": 6}", NULL,
                         &err) ||
-        rn_sound_write_wav(sound_path, x, 9000, 8000, &err) || make_and_save(&err)) {
+        rn_sound_write_wav(sound_path, x, 9000, 8000, &err) || write_pictures() || make_and_save(&err)) {
         print_error("%s\n", err.text);
         return -1;
     }
@@ -599,7 +648,7 @@ int main(void)
         cmocka_unit_test(test_make_and_save),        cmocka_unit_test(test_run_tensors), cmocka_unit_test(test_hear_file),
         cmocka_unit_test(test_hear_stream),          cmocka_unit_test(test_describe),    cmocka_unit_test(test_explain),    cmocka_unit_test(test_judge),
         cmocka_unit_test(test_train),                cmocka_unit_test(test_list_tables), cmocka_unit_test(test_cut), cmocka_unit_test(test_convert), cmocka_unit_test(test_see_pictures),
-        cmocka_unit_test(test_list_packed),          cmocka_unit_test(test_run_allocates_nothing)};
+        cmocka_unit_test(test_train_pictures),       cmocka_unit_test(test_list_packed), cmocka_unit_test(test_run_allocates_nothing)};
     if (!REPLACED) {
         print_message("not with a sanitizer: it has allocators of its own\n");
         return 0;

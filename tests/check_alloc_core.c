@@ -23,9 +23,11 @@
 #include "base/threads.h"
 #include "formats/events.h"
 #include "formats/npy.h"
+#include "formats/onnx.h"
 #include "graph/infer.h"
 #include "graph/learn.h"
 #include "models/model.h"
+#include "models/onnx.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
@@ -218,6 +220,37 @@ static int work_load(rn_error *err)
     return status;
 }
 
+static int work_onnx(rn_error *err)
+{
+    rn_model *m = NULL;
+    int status = rn_onnx_save(kept, in_folder("x.onnx"), &(rn_onnx_options){.input_h = 16, .inline_most = 2000}, err);
+    if (!status)
+        status = rn_onnx_load(&m, in_folder("x.onnx"), NULL, NULL, err);
+    loaded_whole =
+        m && memcmp(m->weights, kept->weights, (size_t)kept->graph->weights_count * 4) == 0 && json_equal(m->config, kept->config);
+    rn_model_close(&m);
+    return status;
+}
+
+/* Without a description, from the shape. */
+static int work_folded(rn_error *err)
+{
+    rn_model *m = NULL;
+    rn_onnx file = {0};
+    int status = rn_onnx_save(kept, in_folder("y.onnx"), &(rn_onnx_options){.fold_bn = 1, .input_h = 16}, err);
+    if (!status)
+        status = rn_onnx_read(in_folder("y.onnx"), &file, err);
+    file.metadata_count = 0;
+    if (!status)
+        status = rn_onnx_write(&file, in_folder("y.onnx"), 0, err);
+    rn_onnx_free(&file);
+    if (!status)
+        status = rn_onnx_load(&m, in_folder("y.onnx"), NULL, NULL, err);
+    loaded_whole = m && m->arch.classes == 9 && m->arch.stages == 3;
+    rn_model_close(&m);
+    return status;
+}
+
 static int work_npy(rn_error *err)
 {
     static const float x[6] = {1, 2, 3, 4, 5, 6};
@@ -307,12 +340,42 @@ static int work_learn(rn_error *err)
     return status;
 }
 
+/* A network with the steps that the small one has not, planned both ways. */
+static int work_variant(rn_error *err)
+{
+    rn_arch arch = small_arch();
+    rn_model *m = NULL;
+    rn_infer *infer = NULL;
+    rn_learn *learn = NULL;
+    arch.blocks[0] = arch.blocks[1] = 1;
+    arch.stages = 2;
+    arch.block = RN_BLOCK_BOTTLENECK;
+    arch.preact = arch.embedding2 = arch.shortcut_pool = 1;
+    arch.se = arch.groups = 2;
+    arch.group_width = 64;
+    arch.pooling = RN_POOLING_TSTP;
+    arch.pool_rows = 12;
+    int status = rn_model_new(&m, &arch, NULL, RN_INIT_PYTORCH, 0, 1, err);
+    if (!status)
+        status = rn_infer_open(&infer, m->graph, m->weights, m->stats, NULL, err);
+    if (!status)
+        status = rn_infer_plan(infer, 2, 24, 16, err);
+    if (!status)
+        status = rn_learn_open(&learn, m->graph, 3, 24, 16, NULL, RN_LEARN_DROP | RN_LEARN_RECOMPUTE, NULL, err);
+    rn_learn_close(&learn);
+    rn_infer_close(&infer);
+    rn_model_close(&m);
+    return status;
+}
+
 static void models(void **state)
 {
     (void)state;
     every_allocation(work_new, NULL);
     every_allocation(work_save, saved_right);
     every_allocation(work_load, loaded_right);
+    every_allocation(work_onnx, loaded_right);
+    every_allocation(work_folded, loaded_right);
 }
 
 static void formats(void **state)
@@ -337,6 +400,7 @@ static void engines(void **state)
     assert_int_equal(work_learn(&err), 0);
     memcpy(logits[0], logits[1], sizeof logits[0]);
     every_allocation(work_learn, logits_right);
+    every_allocation(work_variant, NULL);
 }
 
 int main(void)

@@ -95,6 +95,26 @@ static void published_sizes(void **state)
         assert_int_equal(count_op(g, RN_OP_PADSHORT), 2);
         rn_graph_close(&g);
     }
+    static const struct {
+        const char *name;
+        int64_t count; /* of torchvision, timm, WeSpeaker, and of the wide networks' authors */
+    } others[] = {{"resnext50_32x4d", 25028904}, {"resnext101_32x8d", 88791336}, {"resnext101_64x4d", 83455272}, {"wide_resnet50_2", 68883240},
+                  {"wide_resnet101_2", 126886696}, {"resnet26", 15995176}, {"resnet26d", 16014408}, {"resnet18d", 11708744}, {"resnet34d", 21816904},
+                  {"resnet50c", 25576264}, {"resnet50d", 25576264}, {"resnet101d", 44568392}, {"resnet10t", 5435488}, {"resnet14t", 10081632}, {"seresnet18", 11779624}, {"seresnet34", 21960416},
+                  {"seresnet50", 28088024}, {"seresnet101", 49326872}, {"seresnet152", 66821848}, {"resnetv2_50", 25549352}, {"wrn-28-10", 36479194}, {"wrn-16-8", 10961370},
+                  {"wespeaker18", 4105440}, {"wespeaker34", 6634336}, {"wespeaker50", 11131360}, {"wespeaker101", 15892448}, {"wespeaker152", 19814880},
+                  {"wespeaker221", 23792224}, {"wespeaker293", 28626016}, {"resnet1202", 19421274}};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        arch = arch_of(others[i].name);
+        g = graph_of(&arch);
+        assert_int_equal(g->weights_count, others[i].count);
+        rn_graph_close(&g);
+    }
+    for (int i = 0; i < rn_arch_count(); i++) { /* no row that its own checks refuse */
+        arch = arch_of(rn_arch_name(i));
+        g = graph_of(&arch);
+        rn_graph_close(&g);
+    }
     assert_null(rn_arch_name(rn_arch_count()));
     assert_null(rn_arch_name(-1));
 }
@@ -263,6 +283,64 @@ static void wrong_graphs(void **state)
     rn_graph_close(&g);
 }
 
+/* Rows before the pool that are counted otherwise than the graph does; a deviation of one column; a layer that was made for other rows. */
+static void statistics_pool(void **state)
+{
+    (void)state;
+    rn_error err;
+    for (int stem = RN_STEM_3X3; stem <= RN_STEM_TIERED; stem++)
+        for (int pool = RN_STEM_POOL_SAME; pool <= RN_STEM_POOL_NONE; pool++)
+            for (int height = 8; height < 100; height += 7) {
+                rn_arch arch = arch_of("wespeaker18");
+                arch.stem = (rn_stem)stem, arch.stem_pool = (rn_stem_pool)pool, arch.width = 8;
+                arch.pool_rows = rn_arch_rows(&arch, height);
+                rn_graph *g = graph_of(&arch);
+                int (*sizes)[2] = malloc((size_t)g->nodes_count * sizeof *sizes);
+                assert_int_equal(rn_graph_sizes(g, height, 200, sizes, &err), 0);
+                free(sizes);
+                rn_graph_close(&g);
+            }
+    rn_arch arch = arch_of("wespeaker18");
+    rn_graph *g = graph_of(&arch);
+    int (*sizes)[2] = malloc((size_t)g->nodes_count * sizeof *sizes);
+    assert_int_equal(g->logits, -1);
+    assert_int_equal(rn_graph_sizes(g, 80, 9, sizes, &err), 0);
+    assert_int_equal(rn_graph_sizes(g, 80, 8, sizes, &err), RN_ERR_SHAPE);
+    assert_non_null(strstr(err.text, "at least 9 columns"));
+    assert_int_equal(rn_graph_sizes(g, 64, 100, sizes, &err), RN_ERR_SHAPE);
+    assert_non_null(strstr(err.text, "wants 10 rows from pool, an input of 64 rows leaves 8"));
+    free(sizes);
+    rn_graph_close(&g);
+}
+
+/* Members that do not go together and are accepted. */
+static void members_together(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        static const char *const want[] = {"--groups", "--group-width", "--se",       "--pool-rows", "--embedding2",
+                                           "--blocks", "--blocks",      "--groups 0", "1001 blocks", "inner channels"};
+        rn_arch arch = arch_of("resnet20");
+        rn_graph *g;
+        rn_error err;
+        switch (i) {
+        case 0: arch.groups = 4; break;
+        case 1: arch.group_width = 4; break;
+        case 2: arch.se = 4, arch.shortcut = RN_SHORTCUT_NONE; break;
+        case 3: arch.pooling = RN_POOLING_TSTP; break;
+        case 4: arch.embedding2 = 1; break;
+        case 5: arch.stages = 5; break;
+        case 6: arch.blocks[1] = 0; break;
+        case 7: arch.groups = 0; break;
+        case 8: arch.blocks[0] = 995; break;
+        default: arch.block = RN_BLOCK_BOTTLENECK, arch.groups = arch.group_width = 4096; break;
+        }
+        assert_int_equal(rn_arch_graph(&arch, &g, &err), RN_ERR_ARG);
+        assert_non_null(strstr(err.text, want[i]));
+        assert_null(g);
+    }
+}
+
 /* Options out of range that are not named. */
 static void options_out_of_range(void **state)
 {
@@ -372,7 +450,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(published_sizes), cmocka_unit_test(blocks_as_designed), cmocka_unit_test(parameters_are_laid_out),
-        cmocka_unit_test(sizes_of_odd_inputs), cmocka_unit_test(wrong_graphs), cmocka_unit_test(options_out_of_range),
+        cmocka_unit_test(sizes_of_odd_inputs), cmocka_unit_test(wrong_graphs), cmocka_unit_test(statistics_pool), cmocka_unit_test(members_together), cmocka_unit_test(options_out_of_range),
         cmocka_unit_test(initial_weights)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

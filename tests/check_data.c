@@ -348,7 +348,7 @@ static void json_lines(void **state)
         {"[1]\n", 0, RN_ERR_FORMAT, "line 1: not a JSON object"},
         {"\n{\"path\": \"a.wav\", \"label\": \"x\", \"sorce\": 1}\n", 0, RN_ERR_FORMAT, "line 2: unknown key \"sorce\""},
         {"{\"path\": \"a.wav\", \"path\": \"b.wav\", \"label\": \"x\"}\n", 0, RN_ERR_FORMAT, "duplicate"},
-        {"{\"path\": \"a.wav\", \"label\": [\"x\", \"y\"]}\n", 0, RN_ERR_FORMAT, "one label per item"},
+        {"{\"path\": \"a.wav\", \"label\": [\"x\", \"y|z\"]}\n", 0, RN_ERR_FORMAT, "without | and ;"},
         {"{\"path\": 7, \"label\": \"x\"}\n", 0, RN_ERR_FORMAT, "\"path\" must be text"},
         {"{\"path\": \"a.wav\", \"label\": \"x\", \"start\": \"1\"}\n", 0, RN_ERR_FORMAT, "\"start\" must be a number"},
         {"{\"path\": \"a\\u0000.wav\", \"label\": \"x\"}\n", 0, RN_ERR_FORMAT, "line 1: not JSON"},

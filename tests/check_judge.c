@@ -17,7 +17,7 @@
 static rn_answers *make(int items, int classes, const int *labels, const float *p)
 {
     rn_answers *a;
-    assert_int_equal(rn_answers_open(&a, items, classes, NULL), 0);
+    assert_int_equal(rn_answers_open(&a, items, classes, 0, NULL), 0);
     for (int i = 0; i < items; i++) {
         a->item[i] = i;
         a->label[i] = labels[i];

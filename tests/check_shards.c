@@ -153,6 +153,8 @@ static void speakers_are_cut_at_the_last_dot(void **state)
     put_text(at("s/raw.list"), "{\"key\": \"k1\", \"spk\": \"a\", \"wav\": \"n.wav\"}\n{\"key\": \"k2\", \"spk\": \"b\", \"wav\": "
                                "\"m.wav\", \"vad\": [[0, 0.1]]}\n");
     assert_string_equal(listed(at("s/raw.list")), "m.wav -1 b; n.wav -1 a");
+    put_text(at("s/two.jsonl"), "{\"path\": \"n.wav\", \"wav\": \"m.wav\", \"spk\": \"a\"}\n");
+    refused(at("s/two.jsonl"), RN_ERR_FORMAT, "comes twice, once under another name");
     put_text(at("s/v.csv"), "ID,dur,path,start,stop,spk\nk1,0.1,n.wav,0.0,0.05,a\nk2,0.1,m.wav,0.025,0.1,b\n");
     rn_dataset *d = NULL;
     assert_ok(rn_dataset_open(&d, at("s/v.csv"), NULL, &err), err);

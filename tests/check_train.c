@@ -417,6 +417,48 @@ static void in_memory(void **state)
     rn_dataset_close(&d);
 }
 
+static float *trained_with(double drop_path, int threads, rn_shortcut shortcut, int64_t *count, rn_error *err)
+{
+    rn_train_options o;
+    rn_train_result result;
+    rn_dataset *d = open_data();
+    rn_trainer *t = NULL;
+    float *weights = NULL;
+    small(&o);
+    o.epochs = 1;
+    o.drop_path = drop_path;
+    o.threads = threads;
+    o.arch.shortcut = shortcut;
+    if (!rn_trainer_open(&t, d, &o, NULL, RN_RESUME_NO, NULL, err) && !rn_trainer_run(t, &result, err)) {
+        const rn_model *m = rn_trainer_model(t);
+        *count = m->graph->weights_count;
+        weights = malloc((size_t)*count * sizeof *weights);
+        memcpy(weights, m->weights, (size_t)*count * sizeof *weights);
+    }
+    rn_trainer_close(&t);
+    rn_dataset_close(&d);
+    return weights;
+}
+
+/* Blocks that no sample leaves out, others with another number of threads; a network without blocks that trains as if it had some. */
+static void dropped(void **state)
+{
+    (void)state;
+    rn_error err = {0};
+    int64_t count = 0;
+    float *none = trained_with(0, 1, RN_SHORTCUT_B, &count, &err), *some = trained_with(0.6, 1, RN_SHORTCUT_B, &count, &err);
+    float *again = trained_with(0.6, 3, RN_SHORTCUT_B, &count, &err);
+    if (!none || !some || !again)
+        fail_msg("%s", err.text);
+    assert_memory_equal(some, again, (size_t)count * sizeof *some);
+    assert_true(memcmp(some, none, (size_t)count * sizeof *some) != 0);
+    free(none);
+    free(some);
+    free(again);
+    assert_null(trained_with(0.6, 1, RN_SHORTCUT_NONE, &count, &err));
+    assert_non_null(strstr(err.text, "--drop-path: a plain net"));
+}
+
 /* Weights of a frozen prefix keep their initial bits, its BN its statistics; the others move. An unknown prefix is refused. */
 static void frozen(void **state)
 {
@@ -718,7 +760,7 @@ int main(void)
         cmocka_unit_test(options_leave_auto), cmocka_unit_test(conventions_bring_their_defaults),
         cmocka_unit_test(options_are_refused_by_name),
         cmocka_unit_test(whole_run),          cmocka_unit_test(config_reproduces),
-        cmocka_unit_test(in_memory),          cmocka_unit_test(frozen),
+        cmocka_unit_test(in_memory),          cmocka_unit_test(dropped), cmocka_unit_test(frozen),
         cmocka_unit_test(early_stopping),     cmocka_unit_test(starts_from_a_model),
         cmocka_unit_test(not_finite),         cmocka_unit_test(dry_run),
         cmocka_unit_test(bad_folders),        cmocka_unit_test(for_whoever_watches),

@@ -55,6 +55,18 @@ int rn_model_find_label(const rn_model *model, const char *label)
     return -1;
 }
 
+int rn_model_several(const rn_model *model)
+{
+    return model->several;
+}
+
+double rn_model_threshold(const rn_model *model, int index)
+{
+    if (!model->several || index < 0 || index >= model->arch.classes)
+        return 0;
+    return model->thresholds ? model->thresholds[index] : 0.5;
+}
+
 int rn_model_embedding(const rn_model *model)
 {
     return model->arch.embedding;

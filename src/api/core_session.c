@@ -103,3 +103,8 @@ void rn_logits_softmax(const float *logits, int classes, float *probability)
 {
     rn_softmax(logits, classes, 1, probability, NULL);
 }
+
+void rn_logits_sigmoid(const float *logits, int classes, float *probability)
+{
+    rn_sigmoids(logits, classes, 1, probability, NULL);
+}

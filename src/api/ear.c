@@ -229,7 +229,7 @@ static int answer_at(rn_hearing *h, int at, double start_s, double end_s, rn_err
             return rn_error_set(err, RN_ERR_NUMBER,
                                 "%s: the network's answer is not a finite number; `resnet dump` shows the layer where it begins", h->name);
     if (classes)
-        rn_softmax(logits, classes, model->temperature, ear->probability, NULL);
+        rn_model_probabilities(model, logits, ear->probability);
     for (int i = 1; i < classes; i++)
         if (ear->probability[i] > ear->probability[best])
             best = i;
@@ -244,7 +244,8 @@ static int answer_at(rn_hearing *h, int at, double start_s, double end_s, rn_err
                         wants_embedding(h) ? embedding : NULL};
     if (classes && answer.confidence < h->listen.min_probability)
         answer.label = "unknown";
-    else if (classes && best == h->background)
+    else if (classes && (best == h->background || (model->several && !(h->listen.min_probability > 0) &&
+                                                   (double)answer.confidence < rn_model_threshold(model, best))))
         answer.label = "none";
     if (h->fn && h->fn(h->context, &answer))
         return rn_error_set(err, RN_ERR_CANCELLED, "%s: stopped after %.1f s", h->name, end_s);

@@ -47,6 +47,8 @@ static int need_sound(const rn_hearing *h, rn_error *err)
 static int answer_picture(rn_hearing *h, const rn_image *in, rn_error *err)
 {
     float *x;
+    if (!in && strcmp(h->name, "standard input") == 0)
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "standard input: the model takes pictures, which are read from files alone");
     if (!in && rn_sound_known(h->name) && h->ear->pictures.channels)
         return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: a recording, and the model takes pictures", h->name);
     int height, width, status = rn_ear_picture(h->ear, h->name, &h->listen, in, &x, &height, &width, err);

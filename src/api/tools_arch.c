@@ -23,6 +23,12 @@ static const char *op_name(rn_op op)
         return "average pool";
     case RN_OP_PADSHORT:
         return "zero padding";
+    case RN_OP_SQUEEZE:
+        return "squeeze";
+    case RN_OP_SCALE:
+        return "scale";
+    case RN_OP_TSTP:
+        return "statistics";
     case RN_OP_LINEAR:
         return "linear";
     default:
@@ -142,6 +148,7 @@ int rn_tools_arch_list(char **result, rn_error *err)
             json_decref(list);
             return status;
         }
+        rn_result_set(&table, "use", json_string(rn_arch_use(i)));
         json_object_del(table, "layers");
         json_object_del(table, "warnings");
         rn_result_add(&list, table);

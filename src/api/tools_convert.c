@@ -168,6 +168,8 @@ int rn_conversion_open(rn_conversion **conversion, const char *path, const char 
         (status = rn_foreign_open(&c->foreign, path, &c->tensors, &answers, err)) ||
         (preprocessing[0] && (status = add_preprocessing(c, preprocessing, err))))
         goto fail;
+    if (c->model && !preprocessing[0] && !rn_model_section(c->model, "features") && !rn_model_section(c->model, "pictures"))
+        take_note(c, "the file does not say how the network's input is made; --preprocessing puts it into the model");
     *conversion = c;
     c = NULL;
 fail:

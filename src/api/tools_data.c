@@ -78,7 +78,7 @@ static json_t *class_object(const rn_dataset *d, const rn_check *check, const rn
     char text[32];
     json_t *rates = json_object();
     for (int i = 0; i < d->count; i++) {
-        if (d->items[i].label != label)
+        if (!rn_item_has(d, &d->items[i], label))
             continue;
         seconds[n] = check->seconds[i];
         sources[n++] = d->items[i].source;

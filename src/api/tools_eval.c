@@ -117,6 +117,16 @@ static void resolve_shortest(rn_evaluation *e)
         e->loading.min_seconds = json_is_number(trained) ? json_number_value(trained) : 0.1;
 }
 
+static int map_several(const rn_dataset *d, rn_item *item, const int *map, rn_error *err)
+{
+    int count = item->labels_count, *labels = malloc(((size_t)count + 1) * sizeof *labels);
+    if (!labels)
+        return rn_error_memory(err, "an item's labels", (unsigned long long)count * sizeof *labels);
+    for (int k = 0; k < count; k++)
+        labels[k] = map[item->labels[k]];
+    return rn_item_set_labels(d, item, labels, count, err);
+}
+
 /* The data set's labels become the model's: answers and truth count alike. */
 static int match_labels(rn_evaluation *e, rn_error *err)
 {
@@ -143,6 +153,11 @@ static int match_labels(rn_evaluation *e, rn_error *err)
             status = rn_error_memory(err, "labels", 0);
             goto fail;
         }
+    if (d->several && !m->several) {
+        status = rn_error_set(err, RN_ERR_MISMATCH, "%.300s has items with several labels, the model gives one: train one on such data",
+                              d->path);
+        goto fail;
+    }
     for (int i = 0; i < d->count; i++)
         d->items[i].label = map[d->items[i].label];
     for (int i = 0; i < d->classes; i++)
@@ -151,6 +166,10 @@ static int match_labels(rn_evaluation *e, rn_error *err)
     d->labels = labels;
     d->classes = m->arch.classes;
     labels = NULL;
+    for (int i = 0; i < d->count && d->several && !status; i++)
+        status = map_several(d, &d->items[i], map, err);
+    if (!status && m->several)
+        status = rn_dataset_make_several(d, err);
 fail:
     for (int i = 0; labels && i < m->arch.classes; i++)
         free(labels[i]);
@@ -276,11 +295,42 @@ static json_t *class_list(const rn_evaluation *e)
     for (int i = 0; i < e->metrics->classes; i++) {
         const rn_class_metrics *c = &e->metrics->per_class[i];
         const rn_curve *curve = e->judgement->curves[i];
-        rn_result_add(&list, json_pack("{s:s, s:i, s:i, s:f, s:f, s:f, s:o, s:o}", "label", e->model->labels[i], "items", c->support,
-                                       "predicted", c->predicted, "precision", c->precision, "recall", c->recall, "f1", c->f1,
-                                       "average_precision", curve->positives ? json_real(curve->average_precision) : json_null(),
-                                       "roc_area", isnan(curve->roc_area) ? json_null() : json_real(curve->roc_area)));
+        json_t *row = json_pack("{s:s, s:i, s:i, s:f, s:f, s:f, s:o, s:o}", "label", e->model->labels[i], "items", c->support, "predicted",
+                                c->predicted, "precision", c->precision, "recall", c->recall, "f1", c->f1, "average_precision",
+                                curve->positives ? json_real(curve->average_precision) : json_null(), "roc_area",
+                                isnan(curve->roc_area) ? json_null() : json_real(curve->roc_area));
+        if (row && e->answers->threshold)
+            rn_result_set(&row, "threshold", json_real(e->answers->threshold[i]));
+        if (row && e->judgement->thresholds)
+            rn_result_set(&row, "best_threshold", json_real(e->judgement->thresholds[i]));
+        rn_result_add(&list, row);
     }
+    return list;
+}
+
+/* ["robin", "wren"] of what an item has, or of what is answered. */
+static json_t *labels_of(const rn_evaluation *e, int i, int answered)
+{
+    const rn_answers *a = e->answers;
+    json_t *list = json_array();
+    for (int c = 0; c < a->classes; c++) {
+        size_t at = (size_t)i * (size_t)a->classes + (size_t)c;
+        if (answered ? (double)a->probability[at] >= a->threshold[c] : a->truth[at])
+            rn_result_add(&list, json_string(e->model->labels[c]));
+    }
+    return list;
+}
+
+/* With several labels: the items with the largest loss, what they have and what was answered. */
+static json_t *worst_several(const rn_evaluation *e)
+{
+    json_t *list = json_array();
+    int *order = malloc(((size_t)e->worst + 1) * sizeof *order), count = order ? rn_answers_worst(e->answers, e->worst, order) : 0;
+    for (int k = 0; k < count; k++)
+        rn_result_add(&list,
+                      json_pack("{s:s, s:o, s:o, s:f}", "path", e->dataset->items[e->answers->item[order[k]]].name, "labels",
+                                labels_of(e, order[k], 0), "answers", labels_of(e, order[k], 1), "loss", e->answers->loss[order[k]]));
+    free(order);
     return list;
 }
 
@@ -322,11 +372,22 @@ static json_t *summary(const rn_evaluation *e)
     json_t *labels = json_array();
     for (int i = 0; i < e->model->arch.classes; i++)
         rn_result_add(&labels, json_string(e->model->labels[i]));
-    json_t *all = json_pack("{s:f, s:f, s:i, s:i, s:f, s:f, s:f, s:[f,f], s:s, s:i, s:i, s:s, s:o, s:o, s:o, s:o}", "accuracy", m->accuracy,
-                            "macro_accuracy", m->macro_accuracy, "items", m->items, "correct", m->correct, "top5", m->top5, "loss", m->loss,
-                            "ece", m->ece, "interval", m->wilson_low, m->wilson_high, "part", part_name(e->part), "bad", e->answers->bad,
-                            "data_items", e->dataset->count, "kind", rn_kind_name(rn_dataset_kind(e->dataset)), "labels", labels,
-                            "per_class", class_list(e), "confusion", rn_metrics_confusion(m), "worst", worst_list(e));
+    json_t *all = json_pack("{s:f, s:i, s:i, s:f, s:f, s:[f,f], s:s, s:i, s:i, s:s, s:o, s:o, s:o}", "accuracy", m->accuracy, "items",
+                            m->items, "correct", m->correct, "loss", m->loss, "ece", m->ece, "interval", m->wilson_low, m->wilson_high,
+                            "part", part_name(e->part), "bad", e->answers->bad, "data_items", e->dataset->count, "kind",
+                            rn_kind_name(rn_dataset_kind(e->dataset)), "labels", labels, "per_class", class_list(e), "worst",
+                            m->several ? worst_several(e) : worst_list(e));
+    if (all && m->several) {
+        rn_result_set(&all, "mean_average_precision", json_real(m->macro_accuracy));
+        rn_result_set(&all, "micro_average_precision", json_real(m->micro_average_precision));
+        rn_result_set(&all, "macro_roc_area", isnan(m->macro_roc_area) ? json_null() : json_real(m->macro_roc_area));
+        rn_result_set(&all, "micro_f1", json_real(m->micro_f1));
+        rn_result_set(&all, "macro_f1", json_real(m->macro_f1));
+    } else if (all) {
+        rn_result_set(&all, "macro_accuracy", json_real(m->macro_accuracy));
+        rn_result_set(&all, "top5", json_real(m->top5));
+        rn_result_set(&all, "confusion", rn_metrics_confusion(m));
+    }
     rn_result_set(&all, "calibration",
                   json_pack("{s:f, s:f, s:f, s:f}", "temperature", e->model->temperature, "best_temperature", j->temperature, "best_loss",
                             j->best_loss, "best_ece", j->scaled.ece));
@@ -375,7 +436,7 @@ static int judge_level(rn_evaluation *e, rn_error *err)
         if (!judged && (e->part == RN_PART_NONE || e->dataset->items[i].part == e->part))
             e->check->level_db[i] = NAN;
     }
-    if (e->part != RN_PART_TRAIN)
+    if (e->part != RN_PART_TRAIN && !e->dataset->several) /* its neighbours vote for one class */
         status = rn_level_accuracy(e->dataset, e->check->level_db, e->part, &level, err);
     e->check->level_accuracy = level.accuracy;
     e->check->level_macro = level.macro_accuracy;
@@ -390,7 +451,8 @@ static int judge(rn_evaluation *e, const char *model_path, rn_error *err)
     if ((status = rn_pool_open(&e->pool, e->threads, err)) || (status = rn_model_load(&e->model, model_path, err)) ||
         (status = match_labels(e, err)) || (status = choose_items(e, model_path, err)) || (status = open_parts(e, err)))
         return status;
-    const rn_judging judging = {.temperature = e->model->temperature, .windows = 1, .embedding = e->model->arch.embedding};
+    const rn_judging judging = {
+        .temperature = e->model->temperature, .windows = 1, .embedding = e->model->arch.embedding, .thresholds = e->model->thresholds};
     if ((status = rn_answers_collect(&e->answers, e->engine, e->loader, e->dataset, e->part, &judging, e->progress, e->context, err)))
         return status;
     if (!e->answers->items)
@@ -446,12 +508,22 @@ int rn_evaluation_save(rn_evaluation *e, const char *path, rn_error *err)
     return 0;
 }
 
+static json_t *threshold_list(const rn_judgement *j)
+{
+    json_t *list = json_array();
+    for (int c = 0; c < j->classes; c++)
+        rn_result_add(&list, json_real(j->thresholds[c]));
+    return list;
+}
+
 int rn_evaluation_calibrate(const rn_evaluation *e, rn_error *err)
 {
-    return rn_model_rewrite(
-        e->model_path, "calibration",
-        json_pack("{s:f, s:i, s:s}", "temperature", e->judgement->temperature, "items", e->answers->items, "part", part_name(e->part)),
-        err);
+    int status = e->judgement->thresholds ? rn_model_rewrite(e->model_path, "thresholds", threshold_list(e->judgement), err) : 0;
+    return status ? status
+                  : rn_model_rewrite(e->model_path, "calibration",
+                                     json_pack("{s:f, s:i, s:s}", "temperature", e->judgement->temperature, "items", e->answers->items,
+                                               "part", part_name(e->part)),
+                                     err);
 }
 
 /* RUN/run.json; NULL if there is none that can be read. */

@@ -135,8 +135,10 @@ static int by_gradient(explanation *e, rn_error *err)
 static int by_occlusion(explanation *e, rn_progress_fn progress, void *context, rn_error *err)
 {
     int64_t pixels = (int64_t)e->h * e->w;
-    rn_occlusion o = {.patch_h = e->patch_h ? e->patch_h : e->h / 8 + 1, .patch_w = e->patch_w ? e->patch_w : e->w / 8 + 1,
-        .temperature = e->session->model->temperature};
+    rn_occlusion o = {.patch_h = e->patch_h ? e->patch_h : e->h / 8 + 1,
+                      .patch_w = e->patch_w ? e->patch_w : e->w / 8 + 1,
+                      .temperature = e->session->model->temperature,
+                      .several = e->session->model->several};
     double sum = 0;
     for (int64_t i = 0; i < e->c * pixels; i++)
         sum += (double)e->x[i];

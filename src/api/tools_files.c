@@ -82,6 +82,13 @@ int rn_tools_readable(const char *path)
     return rn_sound_known(path) || rn_image_known(path) || (dot && strcasecmp(dot, ".npy") == 0);
 }
 
+int rn_tools_takes(const rn_model *model, const char *path)
+{
+    if (rn_sound_known(path))
+        return rn_model_section(model, "features") != NULL;
+    return rn_image_known(path) ? rn_model_section(model, "pictures") != NULL : rn_tools_readable(path);
+}
+
 int rn_tools_hash(const char *path, char hash[33], rn_error *err)
 {
     int number = rn_hash_file(path, 0, 0, hash);

@@ -103,7 +103,8 @@ static json_t *tensors_object(const char *path, int64_t bytes, rn_tensors *tenso
 
 int rn_tools_model(const char *path, char **result, rn_error *err)
 {
-    static const char *const sections[] = {"features", "pictures", "training", "split", "bn_statistics", "calibration", "thresholds"};
+    static const char *const sections[] = {"features",      "pictures",    "training",    "split",
+                                           "bn_statistics", "calibration", "labels_kind", "thresholds"};
     rn_model *model = NULL;
     rn_tensors tensors = {0};
     struct stat file = {0};

@@ -231,7 +231,7 @@ json_t *rn_weights_warn(const rn_model *m)
         for (int k = 0; k < 4; k++)
             if (params[k] >= 0)
                 warn_of_numbers(m, params[k], &list);
-        if (node->op == RN_OP_BN)
+        if (node->op == RN_OP_BN && node->weight >= 0)
             warn_of_bn(m, i, &list);
         if (node->op == RN_OP_LINEAR)
             warn_of_linear(m, node, &list);

@@ -251,6 +251,8 @@ static json_t *plan_object(const rn_train_plan *p, const rn_dataset *dataset)
                     "steps", (json_int_t)p->steps, "left_out", (json_int_t)p->left_out, "bytes", "engine", (json_int_t)p->bytes_engine,
                     "weights", (json_int_t)p->bytes_weights, "cache", (json_int_t)p->bytes_cache, "step_seconds", p->step_seconds,
                     "run_seconds", p->run_seconds, "classes", classes, "options", rn_train_options_to_json(&p->options, p->kind));
+    if (all && dataset->several)
+        rn_result_set(&all, "labels_kind", json_string("several"));
     return all;
 }
 

@@ -263,3 +263,14 @@ void rn_softmax(const float *logits, int classes, double temperature, float *pro
             sum[c] += p;
     }
 }
+
+void rn_sigmoids(const float *logits, int classes, double temperature, float *probability, double *sum)
+{
+    for (int c = 0; c < classes; c++) {
+        double z = logits[c] / temperature, e = rn_exp(z < 0 ? z : -z), p = (z < 0 ? e : 1) / (1 + e);
+        if (probability)
+            probability[c] = (float)p;
+        if (sum)
+            sum[c] += p;
+    }
+}

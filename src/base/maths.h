@@ -15,5 +15,8 @@ double rn_cos(double x);
 /* exp((z_c - max z) / temperature) / the sum of these, in double, classes in order. probability [classes] receives it rounded once, sum [classes]
  * has it added; either may be NULL. */
 void rn_softmax(const float *logits, int classes, double temperature, float *probability, double *sum);
+/* The same shape for classes that do not exclude each other: 1 / (1 + exp(-z_c / temperature)), computed as e / (1 + e) below 0, with e =
+ * exp(-|z_c| / temperature). */
+void rn_sigmoids(const float *logits, int classes, double temperature, float *probability, double *sum);
 
 #endif

@@ -327,9 +327,9 @@ static void find_pair(rn_findings *f, const rn_dataset *d, int item, int other, 
     rn_title at, bt;
     const char *an = title(a, &at), *bn = title(b, &bt);
     const char *what = kind == RN_FIND_DUPLICATE_BYTES ? "bytes" : kind == RN_FIND_DUPLICATE_PIXELS ? "pixels" : "decoded samples";
-    if (a->label != b->label)
-        add(f, RN_FIND_CONFLICT, item, other, "%.90s (%.30s) and %.90s (%.30s) have the same %s and two labels", an, d->labels[a->label],
-            bn, d->labels[b->label], what);
+    if (strcmp(rn_item_label_text(d, a), rn_item_label_text(d, b)))
+        add(f, RN_FIND_CONFLICT, item, other, "%.90s (%.30s) and %.90s (%.30s) have the same %s and two labels", an,
+            rn_item_label_text(d, a), bn, rn_item_label_text(d, b), what);
     else if (a->part != b->part && a->part != RN_PART_NONE && b->part != RN_PART_NONE)
         add(f, RN_FIND_CONFLICT, item, other, "%.100s (%s) and %.100s (%s) have the same %s and are in two parts", an,
             rn_part_name(a->part), bn, rn_part_name(b->part), what);
@@ -384,16 +384,24 @@ static int is_usable(const rn_dataset *d, const rn_check *check, int item)
     return kind == RN_ARRAYS || (kind == RN_PICTURES ? check->heights[item] > 0 : check->seconds[item] > 0);
 }
 
-/* Sources per class among items that decode. */
+/* Items and sources per class among items that decode. */
 static int count_sources(const rn_dataset *d, const rn_check *check, const rn_look *looks, int *items, int *sources, rn_error *err)
 {
-    rn_pair_of *list = malloc((size_t)d->count * sizeof *list);
-    int count = 0;
+    size_t total = 0;
+    int count = 0, n;
+    for (int i = 0; i < d->count; i++) {
+        rn_item_classes(d, &d->items[i], &n);
+        total += (size_t)n;
+    }
+    rn_pair_of *list = malloc((total + 1) * sizeof *list);
     if (!list)
-        return rn_error_memory(err, "counting sources", (unsigned long long)d->count * sizeof *list);
-    for (int i = 0; i < d->count; i++)
-        if (looks ? !looks[i].failure.code && !looks[i].empty : is_usable(d, check, i))
-            list[count++] = (rn_pair_of){d->items[i].label, i, d->items[i].source};
+        return rn_error_memory(err, "counting sources", (unsigned long long)total * sizeof *list);
+    for (int i = 0; i < d->count; i++) {
+        const int *labels = rn_item_classes(d, &d->items[i], &n);
+        int usable = looks ? !looks[i].failure.code && !looks[i].empty : is_usable(d, check, i);
+        for (int k = 0; usable && k < n; k++)
+            list[count++] = (rn_pair_of){labels[k], i, d->items[i].source};
+    }
     qsort(list, (size_t)count, sizeof *list, compare_pairs);
     for (int i = 0; i < count; i++) {
         items[list[i].label]++;
@@ -411,7 +419,9 @@ static void find_few(rn_findings *f, const rn_dataset *d, const rn_look *looks)
     else if (!f->status)
         f->status = count_sources(d, NULL, looks, counts, sources, f->err);
     for (int c = 0; !f->status && c < d->classes; c++)
-        if (sources[c] < FEWEST)
+        if (d->several && !sources[c]) /* only the training part must have it */
+            add(f, RN_FIND_FEW, -1, -1, "class \"%.100s\": no usable item. Add recordings of it", d->labels[c]);
+        else if (!d->several && sources[c] < FEWEST)
             add(f, RN_FIND_FEW, -1, -1,
                 "class \"%.100s\": %d usable item%s from %d source%s; training needs %d sources (2 with --no-test). Add recordings of it",
                 d->labels[c], counts[c], counts[c] == 1 ? "" : "s", sources[c], sources[c] == 1 ? "" : "s", FEWEST);
@@ -513,6 +523,8 @@ static int measure_level(rn_check *check, const rn_dataset *d, rn_error *err)
 {
     rn_level_result level;
     int parts = 0;
+    if (d->several) /* neighbours vote for one class */
+        return 0;
     for (int i = 0; i < d->count; i++)
         parts |= d->items[i].part == RN_PART_TRAIN ? 1 : d->items[i].part == RN_PART_TEST ? 2 : 0;
     int status = rn_level_accuracy(d, check->level_db, parts == 3 ? RN_PART_TEST : RN_PART_NONE, &level, err);
@@ -601,7 +613,7 @@ static void stats_of(const rn_dataset *d, const rn_check *check, int label, doub
     size_t count = 0;
     for (int i = 0; i < d->count; i++) {
         const rn_item *item = &d->items[i];
-        if (label >= 0 && item->label != label)
+        if (label >= 0 && !rn_item_has(d, item, label))
             continue;
         if (!is_usable(d, check, i)) {
             s->bad++;

@@ -215,6 +215,8 @@ void rn_dataset_close(rn_dataset **dataset)
         free(d->items[i].path);
         free(d->items[i].name);
         free(d->items[i].source);
+        free(d->items[i].labels);
+        free(d->items[i].labels_text);
     }
     for (int i = 0; i < d->classes; i++)
         free(d->labels[i]);

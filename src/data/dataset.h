@@ -18,7 +18,9 @@ typedef enum rn_part { RN_PART_NONE = -1, RN_PART_TRAIN, RN_PART_VALIDATION, RN_
 typedef struct rn_item {
     char *path; /* as it can be opened; "tensor 17" for the caller's tensors */
     char *name; /* path relative to the data set, for messages and split files */
-    int label;  /* index into labels */
+    int label;  /* index into labels; with several labels the first, 0 where there is none: not to be counted then */
+    int *labels, labels_count; /* with several labels: indices, ascending */
+    char *labels_text;         /* with several labels: "robin|wren", "" for none; NULL otherwise */
     /* Items of one source stay in one part. Default: the path without extension; in a folder that below the class's folder
      * (robin/0413.wav and wren/0413.wav share a source), in a manifest as it is written there. */
     char *source;
@@ -40,6 +42,7 @@ typedef struct rn_dataset {
     int count, classes;
     rn_item *items;
     char **labels;          /* byte order */
+    int several;            /* items have any number of labels, or none */
     rn_sound_options sound; /* raw format, channel; rate 0 */
     int64_t most_pixels;    /* of a picture; 0: RN_IMAGE_PIXELS */
     int c, h, w;            /* of tensor items, .npy items and pixels; 0 for files of sound and pictures */
@@ -65,5 +68,14 @@ int rn_dataset_hash_skip_bad(rn_dataset *dataset, rn_pool *pool, int *bad, rn_er
 int rn_item_same_file(const rn_item *a, const rn_item *b); /* stretches of one file, or of one part of a file */
 int rn_dataset_sources(const rn_dataset *dataset); /* how many different sources; -1 if memory is out */
 void rn_dataset_close(rn_dataset **dataset);
+
+/* labels.c: the classes of an item, one or several. */
+const int *rn_item_classes(const rn_dataset *dataset, const rn_item *item, int *count); /* ascending */
+int rn_item_has(const rn_dataset *dataset, const rn_item *item, int label);
+const char *rn_item_label_text(const rn_dataset *dataset, const rn_item *item); /* "robin", "robin|wren", "" */
+/* Gives an item of a data set of several labels these; takes `labels`, which is malloc'ed and need be in no order. */
+int rn_item_set_labels(const rn_dataset *dataset, rn_item *item, int *labels, int count, rn_error *err);
+/* A data set of one label an item as one of several, each with its one. */
+int rn_dataset_make_several(rn_dataset *dataset, rn_error *err);
 
 #endif

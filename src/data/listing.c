@@ -65,7 +65,8 @@ int rn_listing_add(rn_listing *l, const rn_entry *entry, rn_error *err)
     rn_dataset *d = l->dataset;
     if (d->count >= RN_ITEMS_LIMIT)
         return rn_error_set(err, RN_ERR_DATA, "%s: more than %d items; split the data set", d->path, RN_ITEMS_LIMIT);
-    if (strlen(entry->label) > RN_LABEL_LIMIT || !*entry->label || !rn_text_is_clean(entry->label))
+    int fits = entry->several ? rn_labels_fit(entry->label) : strlen(entry->label) <= RN_LABEL_LIMIT && *entry->label;
+    if (!fits || !rn_text_is_clean(entry->label))
         return rn_error_set(err, RN_ERR_DATA,
                             "%s: a label of %zu bytes that is empty, longer than %d bytes or not UTF-8 text without control "
                             "characters (item %.200s); rename it",
@@ -84,6 +85,7 @@ int rn_listing_add(rn_listing *l, const rn_entry *entry, rn_error *err)
     item->offset = entry->offset;
     item->bytes = entry->bytes;
     item->pixels = entry->pixels;
+    l->several |= entry->several;
     l->item_labels[d->count] = strdup(entry->label);
     d->count++; /* before the check: dropping the list frees what there is of this item */
     if (!item->path || !item->name || !item->source || !l->item_labels[d->count - 1])
@@ -211,7 +213,7 @@ static int sort_items(rn_listing *l, rn_error *err)
     return 0;
 }
 
-/* The same file and time listed twice: one label is a repetition and counts once; two labels would need several labels per item. */
+/* The same file and time listed twice: one label is a repetition and counts once; two labels are an error, unless items have several. */
 static int drop_repeats(rn_listing *l, rn_error *err)
 {
     rn_dataset *d = l->dataset;
@@ -219,16 +221,25 @@ static int drop_repeats(rn_listing *l, rn_error *err)
     for (int i = 0; i < d->count; i++) {
         rn_item *item = &d->items[i], *last = kept ? &d->items[kept - 1] : NULL;
         if (last && rn_item_same_file(last, item) && last->start_s == item->start_s && last->end_s == item->end_s) {
-            if (strcmp(l->item_labels[kept - 1], l->item_labels[i]))
-                return rn_error_set(err, RN_ERR_DATA, "%s: %.300s has the labels \"%.100s\" and \"%.100s\"; one label per item", d->path,
-                                    item->name, l->item_labels[kept - 1], l->item_labels[i]);
+            int differ = strcmp(l->item_labels[kept - 1], l->item_labels[i]);
+            if (differ && l->several) {
+                char *both = NULL;
+                if (asprintf(&both, "%s|%s", l->item_labels[kept - 1], l->item_labels[i]) < 0)
+                    return rn_error_memory(err, "an item's labels", strlen(l->item_labels[i]));
+                free(l->item_labels[kept - 1]);
+                l->item_labels[kept - 1] = both;
+            } else if (differ)
+                return rn_error_set(
+                    err, RN_ERR_DATA,
+                    "%s: %.300s has the labels \"%.100s\" and \"%.100s\"; one label per item (a column named labels may have several)",
+                    d->path, item->name, l->item_labels[kept - 1], l->item_labels[i]);
             free(item->path);
             free(item->name);
             free(item->source);
             free(l->item_labels[i]);
             memset(item, 0, sizeof *item);
             l->item_labels[i] = NULL;
-            repeats++;
+            repeats += !differ;
             continue;
         }
         if (kept != i) {
@@ -268,6 +279,17 @@ static int number_labels(rn_listing *l, rn_error *err)
     }
     free(sorted);
     return status;
+}
+
+/* A label that looks like a list is more likely one than a class of such a name. */
+static int warn_lists(rn_listing *l, rn_error *err)
+{
+    const rn_dataset *d = l->dataset;
+    for (int i = 0; i < d->classes && !l->several; i++)
+        if (strpbrk(d->labels[i], "|;"))
+            return rn_listing_warn(l, err, "\"%.200s\" is one class: where an item has several labels, name the column labels",
+                                   d->labels[i]);
+    return 0;
 }
 
 typedef struct rn_twin {
@@ -377,14 +399,14 @@ int rn_listing_finish(rn_listing *l, rn_dataset **dataset, rn_error *err)
                             l->unknown[0].extension, l->unknown[0].first);
     if (!d->count)
         return rn_error_set(err, RN_ERR_DATA, "%s: no recording in it; DATA is %s", d->path, RN_DATA_IS);
-    if ((status = sort_items(l, err)) || (status = drop_repeats(l, err)) || (status = number_labels(l, err)) ||
-        (status = settle_kind(d, err)))
+    if ((status = sort_items(l, err)) || (status = drop_repeats(l, err)) ||
+        (status = l->several ? rn_listing_number_several(l, err) : number_labels(l, err)) || (status = settle_kind(d, err)))
         return status;
-    if (d->classes < 2)
+    if (d->classes < 2 && !d->several)
         return rn_error_set(err, RN_ERR_DATA, "%s: one class only (%.100s); a classifier needs recordings of at least two", d->path,
                             d->labels[0]);
     if ((status = warn_twins(l, "class names", d->classes, text_of_label, err)) ||
-        (status = warn_twins(l, "items", d->count, text_of_item, err)) || (status = warn_unknown(l, err)))
+        (status = warn_twins(l, "items", d->count, text_of_item, err)) || (status = warn_lists(l, err)) || (status = warn_unknown(l, err)))
         return status;
     *dataset = d;
     for (int i = 0; i < d->count; i++)

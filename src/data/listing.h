@@ -25,6 +25,7 @@ void rn_lines_free(rn_text_lines *lines);
 typedef struct rn_listing {
     rn_dataset *dataset;
     char **item_labels; /* [dataset->count] */
+    int several;        /* some item has a list of labels: item_labels are such lists, separated by | or ; */
     int capacity, labels_capacity, warnings_capacity;
     struct {
         char extension[24];
@@ -42,6 +43,7 @@ typedef struct rn_entry {
     rn_part part;
     int64_t offset, bytes; /* as rn_item has them, and */
     const unsigned char *pixels;
+    int several; /* label is a list, perhaps an empty one */
 } rn_entry;
 
 int rn_listing_start(rn_listing *l, const char *path, const rn_sound_options *sound, rn_error *err);
@@ -85,11 +87,16 @@ int rn_compare_texts(const void *a, const void *b); /* of char *, for qsort and 
 typedef struct rn_row {
     const char *path, *label, *split, *source;
     double start_s, end_s, weight;
+    int several; /* label is a list, perhaps an empty one */
 } rn_row;
 char *rn_path_beside(const char *file, const char *path); /* relative paths begin at the file's folder; malloc'ed */
 int rn_listing_row(rn_listing *l, const char *manifest, long line, const rn_row *row, rn_error *err);
 /* Decimal digits only ("12", "0.25", "1e-3"), at most 15 significant ones: exact under every locale. Returns 0, or -1. */
 int rn_text_number(const char *text, double *value);
+
+/* labels.c: of lists of labels. */
+int rn_labels_fit(const char *text); /* none is longer than RN_LABEL_LIMIT */
+int rn_listing_number_several(rn_listing *l, rn_error *err);
 
 /* csv.c: RFC 4180 with BOM, LF or CRLF. Fields live until the next call, and may be written to. */
 typedef struct rn_csv {

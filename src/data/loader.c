@@ -194,8 +194,11 @@ static int check_classes(const rn_loader *l, rn_error *err)
     int *counts = calloc((size_t)d->classes, sizeof *counts), status = 0;
     if (!counts)
         return rn_error_memory(err, "class counts", (unsigned long long)d->classes * sizeof *counts);
-    for (int i = 0; i < l->train_count; i++)
-        counts[d->items[l->train[i]].label]++;
+    for (int i = 0, n; i < l->train_count; i++) {
+        const int *labels = rn_item_classes(d, &d->items[l->train[i]], &n);
+        for (int k = 0; k < n; k++)
+            counts[labels[k]]++;
+    }
     for (int c = 0; c < d->classes && !status && l->train_count; c++)
         if (!counts[c])
             status = rn_error_set(

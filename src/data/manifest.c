@@ -1,8 +1,9 @@
 /* Manifests: CSV with a header line, or JSON Lines (one object a line).
  *
- * Columns or keys: path and label; optional split (train, validation, test), source, start and end (seconds; end empty or 0: to the
- * file's end), weight (above 0). What WeSpeaker (raw.list: key, wav, spk) and 3D-Speaker (ID,dur,path,start,stop,spk) call so is known by their
- * names too. id, duration, comment, note and notes, and names that begin with _ are passed over; any other name is
+ * Columns or keys: path and label, or labels: several, separated by | or ; (labels.c; in JSON also a list), or none; optional split (train,
+ * validation, test), source, start and end (seconds; end empty or 0: to the file's end), weight (above 0). What WeSpeaker (raw.list: key, wav, spk)
+ * and 3D-Speaker (ID,dur,path,start,stop,spk) call so is known by their names too. id, duration, comment, note and notes, and names that begin
+ * with _ are passed over; any other name is
  * refused, because a misspelt `source` would leak recordings between the parts without a sign. Relative paths begin at the manifest. */
 #include <errno.h>
 #include <jansson.h>
@@ -14,8 +15,8 @@
 #include "base/file.h"
 #include "data/listing.h"
 
-enum { PATH, LABEL, SPLIT, SOURCE, START, END, WEIGHT, COLUMNS, PASSED, UNKNOWN };
-static const char *const COLUMN_NAMES[COLUMNS] = {"path", "label", "split", "source", "start", "end", "weight"};
+enum { PATH, LABEL, LABELS, SPLIT, SOURCE, START, END, WEIGHT, COLUMNS, PASSED, UNKNOWN };
+static const char *const COLUMN_NAMES[COLUMNS] = {"path", "label", "labels", "split", "source", "start", "end", "weight"};
 
 static int column_of(const char *name)
 {
@@ -90,13 +91,13 @@ char *rn_path_beside(const char *manifest, const char *path)
 
 int rn_listing_row(rn_listing *l, const char *manifest, long line, const rn_row *row, rn_error *err)
 {
-    rn_entry entry = {NULL,         row->path,  row->label,  row->source && *row->source ? row->source : NULL,
-                      row->start_s, row->end_s, row->weight, RN_PART_NONE};
+    rn_entry entry = {NULL,        row->path,    row->label,  row->source && *row->source ? row->source : NULL, row->start_s, row->end_s,
+                      row->weight, RN_PART_NONE, row->several};
     if (!row->path || !*row->path)
         return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: no path", manifest, line);
     if (strlen(row->path) > 4095)
         return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: a path of %zu bytes", manifest, line, strlen(row->path));
-    if (!row->label || !*row->label)
+    if (!row->label || (!*row->label && !row->several))
         return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: no label for %.300s", manifest, line, row->path);
     if (row->split && rn_part_parse(row->split, &entry.part))
         return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: split \"%.60s\"; train, validation, test or nothing", manifest, line,
@@ -134,15 +135,19 @@ static int read_header(const rn_csv *csv, int columns[], rn_error *err)
     for (int i = 0; i < csv->count; i++) {
         columns[i] = column_of(csv->fields[i]);
         if (columns[i] == UNKNOWN)
-            return rn_error_set(err, RN_ERR_FORMAT,
-                                "%.400s: unknown column \"%.100s\"; known are path, label, split, source, start, end, weight, separated by "
-                                "commas (begin a name with _ to have it passed over)",
-                                csv->name, csv->fields[i]);
+            return rn_error_set(
+                err, RN_ERR_FORMAT,
+                "%.400s: unknown column \"%.100s\"; known are path, label or labels, split, source, start, end, weight, separated by "
+                "commas (begin a name with _ to have it passed over)",
+                csv->name, csv->fields[i]);
         if (columns[i] < COLUMNS && place[columns[i]] >= 0)
             return rn_error_set(err, RN_ERR_FORMAT, "%.400s: two columns named \"%s\"", csv->name, csv->fields[i]);
         if (columns[i] < COLUMNS)
             place[columns[i]] = i;
     }
+    if (place[LABEL] >= 0 && place[LABELS] >= 0)
+        return rn_error_set(err, RN_ERR_FORMAT, "%.400s: columns named \"label\" and \"labels\": keep one", csv->name);
+    place[LABEL] = place[LABEL] < 0 ? place[LABELS] : place[LABEL];
     for (int i = PATH; i <= LABEL; i++)
         if (place[i] < 0)
             return rn_error_set(err, RN_ERR_FORMAT,
@@ -163,11 +168,13 @@ static int csv_row(rn_listing *l, const rn_csv *csv, const int columns[], int wi
         double *number = columns[i] == START ? &row.start_s : columns[i] == END ? &row.end_s : columns[i] == WEIGHT ? &row.weight : NULL;
         const char **slot = columns[i] == PATH     ? &row.path
                             : columns[i] == LABEL  ? &row.label
+                            : columns[i] == LABELS ? &row.label
                             : columns[i] == SPLIT  ? &row.split
                             : columns[i] == SOURCE ? &row.source
                                                    : NULL;
         if (slot)
             *slot = text;
+        row.several |= columns[i] == LABELS;
         if (number && *text && rn_text_number(text, number))
             return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: %s \"%.60s\" is not a number of at most 15 digits", csv->name,
                                 csv->line, COLUMN_NAMES[columns[i]], text);
@@ -193,12 +200,38 @@ int rn_listing_csv(rn_listing *l, const char *path, rn_error *err)
     return status;
 }
 
+/* ["robin", 7] as "robin|7". */
+static int json_list(const json_t *values, const char *manifest, long line, char **list, rn_error *err)
+{
+    char number[24], *joined = strdup("");
+    for (size_t i = 0; i < json_array_size(values) && joined; i++) {
+        const json_t *value = json_array_get(values, i);
+        const char *text = json_string_value(value);
+        char *longer = NULL;
+        snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
+        if (!text)
+            text = json_is_integer(value) ? number : "";
+        if (!*text || strpbrk(text, "|;")) {
+            free(joined);
+            return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: \"%.60s\" in a list of labels; a label is a text without | and ;",
+                                manifest, line, text);
+        }
+        if (asprintf(&longer, "%s%s%s", joined, i ? "|" : "", text) < 0)
+            longer = NULL;
+        free(joined);
+        joined = longer;
+    }
+    *list = joined;
+    return joined ? 0 : rn_error_memory(err, "labels", 0);
+}
+
 static int json_row(rn_listing *l, const char *manifest, long line, json_t *object, rn_error *err)
 {
     rn_row row = {.weight = 1};
-    char number[24];
+    char number[24], *list = NULL;
     const char *key;
     json_t *value;
+    int status = 0;
     if (!json_is_object(object))
         return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: not a JSON object; one {\"path\": ..., \"label\": ...} a line", manifest,
                             line);
@@ -207,29 +240,47 @@ static int json_row(rn_listing *l, const char *manifest, long line, json_t *obje
         int column = column_of(key);
         if (column == PASSED || (json_is_null(value) && column < COLUMNS))
             continue;
-        if (column == UNKNOWN)
-            return rn_error_set(
+        if (column == UNKNOWN) {
+            status = rn_error_set(
                 err, RN_ERR_FORMAT,
-                "%.400s, line %ld: unknown key \"%.100s\"; known are path, label, split, source, start, end, weight (begin a "
+                "%.400s, line %ld: unknown key \"%.100s\"; known are path, label, labels, split, source, start, end, weight (begin a "
                 "name with _ to have it passed over)",
                 manifest, line, key);
+            goto fail;
+        }
         if (column >= START && json_is_number(value)) {
             *(column == START ? &row.start_s : column == END ? &row.end_s : &row.weight) = json_number_value(value);
             continue;
         }
         const char *text = json_string_value(value);
+        if ((column == LABEL || column == LABELS) && json_is_array(value)) {
+            free(list);
+            list = NULL;
+            if ((status = json_list(value, manifest, line, &list, err)))
+                goto fail;
+            text = list;
+        }
+        row.several |= column == LABELS || list;
         if (column == LABEL && json_is_integer(value)) {
             snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
             text = number;
         }
-        if (column == LABEL && json_is_array(value))
-            return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: a list of labels; one label per item", manifest, line);
-        if (column >= START || !text)
-            return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: \"%s\" must be %s", manifest, line, key,
-                                column >= START ? "a number" : "text");
-        *(column == PATH ? &row.path : column == LABEL ? &row.label : column == SPLIT ? &row.split : &row.source) = text;
+        if (column >= START || !text) {
+            status = rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: \"%s\" must be %s", manifest, line, key,
+                                  column >= START ? "a number" : "text");
+            goto fail;
+        }
+        const char **slot = column == PATH ? &row.path : column <= LABELS ? &row.label : column == SPLIT ? &row.split : &row.source;
+        if (*slot) {
+            status = rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: \"%s\" comes twice, once under another name", manifest, line, key);
+            goto fail;
+        }
+        *slot = text;
     }
-    return rn_listing_row(l, manifest, line, &row, err);
+    status = rn_listing_row(l, manifest, line, &row, err);
+fail:
+    free(list);
+    return status;
 }
 
 int rn_listing_json_lines(rn_listing *l, const char *path, rn_error *err)

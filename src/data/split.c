@@ -2,7 +2,8 @@
  *
  * Sources are sorted by name, shuffled (Philox, RN_PURPOSE_SPLIT), then ordered by size, largest first; the shuffle decides between
  * equals. Each goes to the part that lacks most: for part p and class c the lack is (wish - have) / wish with wish = share of p times
- * items of c; a source's lack is the mean over its items. Where a class then misses a part, the smallest source that can move there
+ * items of c; a source's lack is the mean over its items' classes. Items with several labels count in each, those without any as a class of their
+ * own, and sources go by their rarest class, rarest first, as in iterative stratification (Sechidis, Tsoumakas, Vlahavas 2011). Where a class then misses a part, the smallest source that can move there
  * without opening another gap moves. Items with equal hash, start and end count as one source, so that a copy under another name
  * never leaks.
  *
@@ -32,9 +33,11 @@ typedef struct rn_splitting {
     int *member; /* [items] items, source by source */
     rn_source *sources;
     int count;
-    double *wish;    /* [parts][classes] items */
-    int *have;       /* [parts][classes] items */
-    int *covers;     /* [parts][classes] sources */
+    double *wish;    /* [parts][classes + 1] items; the last class is having none */
+    int *have;       /* [parts][classes + 1] items */
+    int *covers;     /* [parts][classes + 1] sources */
+    int *total;      /* [classes + 1] items */
+    int *seen;       /* [classes + 1] by the source that is being counted */
     uint32_t *order; /* [count] */
 } rn_splitting;
 
@@ -142,39 +145,51 @@ static int list_sources(rn_splitting *s, rn_error *err)
     return status;
 }
 
-static int first_of_class(const rn_splitting *s, const rn_source *source, int at)
+/* The classes of an item; the class behind the last stands for having none, so that these items are dealt out evenly too. */
+static const int *classes_of(const rn_splitting *s, int member, int *count)
 {
-    for (int i = source->begin; i < at; i++)
-        if (s->dataset->items[s->member[i]].label == s->dataset->items[s->member[at]].label)
-            return 0;
-    return 1;
+    const int *classes = rn_item_classes(s->dataset, &s->dataset->items[s->member[member]], count);
+    if (*count)
+        return classes;
+    *count = 1;
+    return &s->dataset->classes;
 }
 
 /* Adds a source to a part's counts, or takes it away (sign -1). */
 static void count_source(rn_splitting *s, const rn_source *source, int part, int sign)
 {
-    int classes = s->dataset->classes;
+    int row = part * (s->dataset->classes + 1), count;
     for (int i = source->begin; i < source->end; i++) {
-        int label = s->dataset->items[s->member[i]].label;
-        s->have[part * classes + label] += sign;
-        /* Members are sorted by item within a source, and sources of many items have few classes; a linear look back is enough up to
-         * thousands of items, and a run of one label ends it at once. */
-        if (i == source->begin || (s->dataset->items[s->member[i - 1]].label != label && first_of_class(s, source, i)))
-            s->covers[part * classes + label] += sign;
+        const int *labels = classes_of(s, i, &count);
+        for (int k = 0; k < count; k++) {
+            s->have[row + labels[k]] += sign;
+            if (s->seen[labels[k]] == source - s->sources + 1)
+                continue;
+            s->seen[labels[k]] = (int)(source - s->sources) + 1;
+            s->covers[row + labels[k]] += sign;
+        }
+    }
+    for (int i = source->begin; i < source->end; i++) {
+        const int *labels = classes_of(s, i, &count);
+        for (int k = 0; k < count; k++)
+            s->seen[labels[k]] = 0;
     }
 }
 
 static int part_that_lacks_most(const rn_splitting *s, const rn_source *source)
 {
-    int best = -1, classes = s->dataset->classes;
+    int best = -1, count;
     double most = 0;
     for (int p = 0; p < RN_PARTS; p++) {
         double lack = 0;
         if (s->share[p] <= 0)
             continue;
         for (int i = source->begin; i < source->end; i++) {
-            int at = p * classes + s->dataset->items[s->member[i]].label;
-            lack += (s->wish[at] - s->have[at]) / s->wish[at];
+            const int *labels = classes_of(s, i, &count);
+            for (int k = 0; k < count; k++) {
+                int at = p * (s->dataset->classes + 1) + labels[k];
+                lack += (s->wish[at] - s->have[at]) / s->wish[at];
+            }
         }
         if (best < 0 || lack > most) {
             best = p;
@@ -187,16 +202,20 @@ static int part_that_lacks_most(const rn_splitting *s, const rn_source *source)
 /* Could this source leave its part without leaving one of its classes there with nothing? */
 static int can_leave(const rn_splitting *s, const rn_source *source)
 {
-    for (int i = source->begin; i < source->end; i++)
-        if (s->covers[source->part * s->dataset->classes + s->dataset->items[s->member[i]].label] < 2)
-            return 0;
+    int count;
+    for (int i = source->begin; i < source->end; i++) {
+        const int *labels = classes_of(s, i, &count);
+        for (int k = 0; k < count; k++)
+            if (s->covers[source->part * (s->dataset->classes + 1) + labels[k]] < 2)
+                return 0;
+    }
     return 1;
 }
 
 static int has_class(const rn_splitting *s, const rn_source *source, int label)
 {
     for (int i = source->begin; i < source->end; i++)
-        if (s->dataset->items[s->member[i]].label == label)
+        if (rn_item_has(s->dataset, &s->dataset->items[s->member[i]], label))
             return 1;
     return 0;
 }
@@ -206,7 +225,7 @@ static void close_gaps(rn_splitting *s, const unsigned char *fixed)
     int classes = s->dataset->classes;
     for (int at = 0; at < RN_PARTS * classes; at++) {
         int part = at / classes, label = at % classes, best = -1;
-        if (s->share[part] <= 0 || s->covers[at])
+        if (s->share[part] <= 0 || s->covers[part * (classes + 1) + label])
             continue;
         for (int k = 0; k < s->count; k++) {
             int i = (int)s->order[k];
@@ -223,13 +242,35 @@ static void close_gaps(rn_splitting *s, const unsigned char *fixed)
     }
 }
 
+static void count_items(rn_splitting *s)
+{
+    int count;
+    for (int i = 0; s->count && i < s->sources[s->count - 1].end; i++) {
+        const int *labels = classes_of(s, i, &count);
+        for (int k = 0; k < count; k++)
+            s->total[labels[k]]++;
+    }
+}
+
+/* Items of the source's rarest class. */
+static int rarest(const rn_splitting *s, const rn_source *source)
+{
+    int count, least = RN_ITEMS_LIMIT;
+    for (int i = source->begin; i < source->end; i++) {
+        const int *labels = classes_of(s, i, &count);
+        for (int k = 0; k < count; k++)
+            least = s->total[labels[k]] < least ? s->total[labels[k]] : least;
+    }
+    return least;
+}
+
 static int compare_uint32(const void *a, const void *b)
 {
     uint64_t p = *(const uint64_t *)a, q = *(const uint64_t *)b;
     return (p > q) - (p < q);
 }
 
-/* Order of treatment: by size, largest first; the shuffled place decides between equals. */
+/* Order of treatment: by size, largest first, or with several labels by the rarest class; the shuffled place decides between equals. */
 static int order_sources(rn_splitting *s, uint64_t seed, rn_error *err)
 {
     rn_random random;
@@ -246,7 +287,8 @@ static int order_sources(rn_splitting *s, uint64_t seed, rn_error *err)
     rn_random_shuffle(&random, shuffled, (uint32_t)s->count);
     for (int i = 0; i < s->count; i++) {
         const rn_source *source = &s->sources[shuffled[i]];
-        keys[i] = (uint64_t)(RN_ITEMS_LIMIT - (source->end - source->begin)) << 32 | (uint32_t)i;
+        int first = s->dataset->several ? rarest(s, source) : RN_ITEMS_LIMIT - (source->end - source->begin);
+        keys[i] = (uint64_t)first << 32 | (uint32_t)i;
     }
     qsort(keys, (size_t)s->count, sizeof *keys, compare_uint32);
     for (int i = 0; i < s->count; i++)
@@ -264,12 +306,13 @@ static int check_cover(const rn_splitting *s, rn_error *err)
         parts += s->share[p] > 0;
     for (int label = 0; label < classes; label++)
         for (int p = 0; p < RN_PARTS; p++) {
-            if (s->share[p] <= 0 || s->covers[p * classes + label])
+            /* With several labels, parts that are only judged may do without a rare class: its figure is left out there. */
+            if (s->share[p] <= 0 || s->covers[p * (classes + 1) + label] || (d->several && p != RN_PART_TRAIN))
                 continue;
             int sources = 0, items = 0;
             for (int q = 0; q < RN_PARTS; q++) {
-                sources += s->covers[q * classes + label];
-                items += s->have[q * classes + label];
+                sources += s->covers[q * (classes + 1) + label];
+                items += s->have[q * (classes + 1) + label];
             }
             if (sources < parts)
                 return rn_error_set(
@@ -309,26 +352,32 @@ static void open_training_part(rn_splitting *s)
             s->sources[i].part = RN_PART_NONE;
 }
 
-/* Items that each part should have of each class, among those that are to be placed. */
+/* Items that each part should have of each class, among those that are to be placed. Added, not multiplied: a last bit decides between equals. */
 static void set_wishes(rn_splitting *s, int opened)
 {
-    const rn_dataset *d = s->dataset;
+    int row = s->dataset->classes + 1, count;
     for (int i = 0; i < s->count; i++)
-        for (int m = s->sources[i].begin; m < s->sources[i].end; m++)
-            for (int p = 0; p < RN_PARTS && !(opened && s->sources[i].part != RN_PART_NONE); p++)
-                s->wish[p * d->classes + d->items[s->member[m]].label] += s->share[p];
+        for (int m = s->sources[i].begin; m < s->sources[i].end && !(opened && s->sources[i].part != RN_PART_NONE); m++) {
+            const int *labels = classes_of(s, m, &count);
+            for (int k = 0; k < count; k++)
+                for (int p = 0; p < RN_PARTS; p++)
+                    s->wish[p * row + labels[k]] += s->share[p];
+        }
 }
 
 static int assign(rn_splitting *s, uint64_t seed, rn_error *err)
 {
     rn_dataset *d = s->dataset;
     int status;
-    if ((status = group_items(s, err)) || (status = list_sources(s, err)) || (status = order_sources(s, seed, err)))
+    if ((status = group_items(s, err)) || (status = list_sources(s, err)))
         return status;
     int opened = lacks_validation_alone(s);
     double test = s->share[RN_PART_TEST];
     if (opened)
         open_training_part(s);
+    count_items(s);
+    if ((status = order_sources(s, seed, err)))
+        return status;
     set_wishes(s, opened);
     unsigned char *fixed = calloc((size_t)s->count, 1);
     if (!fixed)
@@ -369,7 +418,7 @@ int rn_split_make(rn_dataset *dataset, const rn_split_options *options, rn_error
                             options->train, options->validation, options->test);
     for (int p = 0; p < RN_PARTS; p++)
         s.share[p] /= sum;
-    size_t items = (size_t)dataset->count, cells = (size_t)RN_PARTS * (size_t)dataset->classes;
+    size_t items = (size_t)dataset->count, classes = (size_t)dataset->classes + 1, cells = RN_PARTS * classes;
     int status;
     s.group = malloc(items * sizeof *s.group);
     s.member = malloc(items * sizeof *s.member);
@@ -378,7 +427,9 @@ int rn_split_make(rn_dataset *dataset, const rn_split_options *options, rn_error
     s.wish = calloc(cells, sizeof *s.wish);
     s.have = calloc(cells, sizeof *s.have);
     s.covers = calloc(cells, sizeof *s.covers);
-    if (!s.group || !s.member || !s.sources || !s.order || !s.wish || !s.have || !s.covers)
+    s.total = calloc(classes, sizeof *s.total);
+    s.seen = calloc(classes, sizeof *s.seen);
+    if (!s.group || !s.member || !s.sources || !s.order || !s.wish || !s.have || !s.covers || !s.total || !s.seen)
         status = rn_error_memory(err, "the parts", items * sizeof *s.sources);
     else
         status = assign(&s, options->seed, err);
@@ -389,6 +440,8 @@ int rn_split_make(rn_dataset *dataset, const rn_split_options *options, rn_error
     free(s.wish);
     free(s.have);
     free(s.covers);
+    free(s.total);
+    free(s.seen);
     return status;
 }
 
@@ -396,6 +449,6 @@ int rn_split_count(const rn_dataset *dataset, rn_part part, int label)
 {
     int count = 0;
     for (int i = 0; i < dataset->count; i++)
-        count += dataset->items[i].part == part && (label < 0 || dataset->items[i].label == label);
+        count += dataset->items[i].part == part && (label < 0 || rn_item_has(dataset, &dataset->items[i], label));
     return count;
 }

@@ -44,7 +44,7 @@ static int write_item(rn_save *save, const rn_dataset *d, const rn_item *item, r
     if (!status)
         status = rn_save_write(save, ",", 1, err);
     if (!status)
-        status = write_field(save, d->labels[item->label], err);
+        status = write_field(save, rn_item_label_text(d, item), err);
     if (!status)
         status = rn_save_write(save, middle, strlen(middle), err);
     if (!status)
@@ -269,7 +269,7 @@ void rn_split_digest(const rn_dataset *d, char digest[33])
     rn_digest sum = {0};
     for (int i = 0; i < d->count; i++)
         if (d->items[i].part != RN_PART_NONE)
-            digest_line(&sum, d->items[i].part, d->labels[d->items[i].label], d->items[i].hash, nanoseconds(d->items[i].start_s),
+            digest_line(&sum, d->items[i].part, rn_item_label_text(d, &d->items[i]), d->items[i].hash, nanoseconds(d->items[i].start_s),
                         nanoseconds(d->items[i].end_s));
     digest_text(&sum, digest);
 }

@@ -344,25 +344,46 @@ static int place_param(rn_graph *g, int index, rn_error *err)
     return 0;
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int check_names(const rn_graph *g, rn_error *err)
+{
+    size_t count = (size_t)g->nodes_count;
+    const char **names = malloc(count * sizeof *names);
+    int status = 0;
+    if (!names)
+        return rn_error_memory(err, "a network", count * sizeof *names);
+    for (size_t i = 0; i < count; i++)
+        names[i] = g->nodes[i].name;
+    qsort(names, count, sizeof *names, by_text);
+    for (size_t i = 1; i < count && !status; i++)
+        if (strcmp(names[i], names[i - 1]) == 0)
+            status = rn_error_set(err, RN_ERR_ARG, "%s: two operations have this name", names[i]);
+    free(names);
+    return status;
+}
+
 int rn_graph_finish(rn_graph *g, int embedding, int logits, rn_error *err)
 {
     if (logits < -1 || logits >= g->nodes_count || embedding < -1 || embedding >= g->nodes_count || (logits < 0 && embedding < 0))
         return rn_error_memory(err, "a network", (unsigned long long)g->nodes_count * sizeof *g->nodes);
     g->embedding = embedding;
     g->logits = logits;
-    for (int i = 0; i < g->nodes_count; i++) {
-        int status = check_node(g, &g->nodes[i], err);
-        if (status)
-            return status;
-        for (int j = 0; j < i; j++)
-            if (strcmp(g->nodes[i].name, g->nodes[j].name) == 0)
-                return rn_error_set(err, RN_ERR_ARG, "%s: two operations have this name", g->nodes[i].name);
-    }
+    int status = 0;
+    for (int i = 0; i < g->nodes_count && !status; i++)
+        status = check_node(g, &g->nodes[i], err);
+    if (!status)
+        status = check_names(g, err);
+    if (status)
+        return status;
     if (g->params_count)
         qsort(g->params, (size_t)g->params_count, sizeof *g->params, by_name);
     g->weights_count = g->stats_count = 0;
     for (int i = 0; i < g->params_count; i++) {
-        int status = place_param(g, i, err);
+        status = place_param(g, i, err);
         if (status)
             return status;
         if (i && strcmp(g->params[i].name, g->params[i - 1].name) == 0)

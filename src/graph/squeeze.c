@@ -23,8 +23,12 @@ static void affine_task(void *context, int task, int thread)
     int block = task % a->y->blocks, n = task / a->y->blocks;
     (void)thread;
     for (int h = 0; h < a->y->h; h++) {
-        a->m->kernels.affine_row(&(rn_affine_row){.y = rn_map_at(x->map, n, block, h), .scale = x->scale + block * RN_LANES,
-            .shift = x->shift + block * RN_LANES, .dst = rn_map_at(a->y, n, block, h), .pixels = a->y->w, .relu = x->relu});
+        a->m->kernels.affine_row(&(rn_affine_row){.y = rn_map_at(x->map, n, block, h),
+                                                  .scale = x->scale + block * RN_LANES,
+                                                  .shift = x->shift + block * RN_LANES,
+                                                  .dst = rn_map_at(a->y, n, block, h),
+                                                  .pixels = a->y->w,
+                                                  .relu = x->relu});
         rn_map_zero_halo(a->y, n, block, h);
     }
 }
@@ -84,8 +88,12 @@ const float *rn_layer_seen_row(const rn_machine *m, const rn_view *x, int n, int
     const float *at = rn_map_at(x->map, n, block, row);
     if (!x->scale)
         return at;
-    m->kernels.affine_row(&(rn_affine_row){.y = at, .scale = x->scale + block * RN_LANES, .shift = x->shift + block * RN_LANES, .dst = line,
-        .pixels = x->map->w, .relu = x->relu});
+    m->kernels.affine_row(&(rn_affine_row){.y = at,
+                                           .scale = x->scale + block * RN_LANES,
+                                           .shift = x->shift + block * RN_LANES,
+                                           .dst = line,
+                                           .pixels = x->map->w,
+                                           .relu = x->relu});
     return line;
 }
 
@@ -100,12 +108,19 @@ static void merge_row(const merging *g, int n, int block, int row, const float *
     const rn_merge *e = g->e;
     const rn_map *s = e->shortcut->map;
     int there = block < s->blocks;
-    const float *v = rn_layer_seen_row(g->m, e->branch, n, block, row, line), *shortcut = there ? rn_map_at(s, n, block, row * e->stride) : NULL;
+    const float *v = rn_layer_seen_row(g->m, e->branch, n, block, row, line),
+                *shortcut = there ? rn_map_at(s, n, block, row * e->stride) : NULL;
     float *dst = rn_map_at(g->y, n, block, row);
     int64_t step = (int64_t)e->stride * RN_LANES;
     if (e->relu) {
-        rn_merge_row call = {.y = v, .scale = factors, .shift = rn_layer_zeros, .shortcut = shortcut, .dst = dst, .shortcut_pixel = step, .pixels = g->y->w,
-            .shortcut_relu = e->shortcut->relu};
+        rn_merge_row call = {.y = v,
+                             .scale = factors,
+                             .shift = rn_layer_zeros,
+                             .shortcut = shortcut,
+                             .dst = dst,
+                             .shortcut_pixel = step,
+                             .pixels = g->y->w,
+                             .shortcut_relu = e->shortcut->relu};
         if (there && e->shortcut->scale) {
             call.shortcut_scale = e->shortcut->scale + block * RN_LANES;
             call.shortcut_shift = e->shortcut->shift + block * RN_LANES;
@@ -117,7 +132,8 @@ static void merge_row(const merging *g, int n, int block, int row, const float *
         g->m->kernels.affine_row(&(rn_affine_row){.y = v, .scale = factors, .shift = rn_layer_zeros, .dst = dst, .pixels = g->y->w});
         v = dst;
     }
-    g->m->kernels.add_row(&(rn_add_row){.a = v, .b = shortcut, .dst = dst, .a_pixel = RN_LANES, .b_pixel = step, .dst_pixel = RN_LANES, .pixels = g->y->w});
+    g->m->kernels.add_row(
+        &(rn_add_row){.a = v, .b = shortcut, .dst = dst, .a_pixel = RN_LANES, .b_pixel = step, .dst_pixel = RN_LANES, .pixels = g->y->w});
 }
 
 static void merge_task(void *context, int task, int thread)
@@ -153,7 +169,8 @@ static void gate_task(void *context, int task, int thread)
     float sums[2 * RN_LANES];
     for (int row = 0; row < dz->h; row++) {
         const float *v = rn_layer_seen_row(g->m, g->e->branch, n, block, row, g->m->scratch + thread * g->m->scratch_size);
-        g->m->kernels.mask_row(&(rn_mask_row){.dz = rn_map_at(dz, n, block, row), .y = {v}, .mean = {rn_layer_zeros}, .sums = {sums}, .pixels = dz->w});
+        g->m->kernels.mask_row(
+            &(rn_mask_row){.dz = rn_map_at(dz, n, block, row), .y = {v}, .mean = {rn_layer_zeros}, .sums = {sums}, .pixels = dz->w});
         for (int k = 0; k < RN_LANES; k++)
             total[k] += (double)sums[RN_LANES + k];
     }
@@ -187,13 +204,14 @@ static void branch_task(void *context, int task, int thread)
         share[k] = b->dsqueezed->data[n * b->dsqueezed->sample + block * RN_LANES + k] / pixels;
     for (int row = 0; row < dx->h; row++) {
         float *out = rn_map_at(dx, n, block, row);
-        b->m->kernels.affine_row(&(rn_affine_row){.y = rn_map_at(b->dz, n, block, row), .scale = factors, .shift = share, .dst = out, .pixels = dx->w});
+        b->m->kernels.affine_row(
+            &(rn_affine_row){.y = rn_map_at(b->dz, n, block, row), .scale = factors, .shift = share, .dst = out, .pixels = dx->w});
         b->row(b->context, n, block, row, out);
     }
 }
 
-void rn_layer_branch_back(const rn_machine *m, int n, const rn_merge *end, const rn_map *dz, const rn_map *dsqueezed, const rn_map *dx, rn_row_fn row,
-                          const void *context)
+void rn_layer_branch_back(const rn_machine *m, int n, const rn_merge *end, const rn_map *dz, const rn_map *dsqueezed, const rn_map *dx,
+                          rn_row_fn row, const void *context)
 {
     branching b = {m, end, dz, dsqueezed, dx, row, context};
     rn_pool_run(m->pool, n * dx->blocks, branch_task, &b);
@@ -265,15 +283,18 @@ static void tstpback_task(void *context, int task, int thread)
         for (int c = block * RN_LANES; c < rn_min((block + 1) * RN_LANES, x->channels); c++) {
             double mean, deviation;
             moments(row + c % RN_LANES, x->w, s->eps, &mean, &deviation);
-            double share = (double)*lane(s->dy, n, c, h) / x->w, slope = (double)*lane(s->dy, n, x->channels + c, h) / ((x->w - 1) * deviation);
+            double share = (double)*lane(s->dy, n, c, h) / x->w,
+                   slope = (double)*lane(s->dy, n, x->channels + c, h) / ((x->w - 1) * deviation);
             for (int w = 0; deviation > 0 && w < x->w; w++) /* without eps and without variance there is no slope */
-                out[(int64_t)w * RN_LANES + c % RN_LANES] = (float)fma((double)row[(int64_t)w * RN_LANES + c % RN_LANES] - mean, slope, share);
+                out[(int64_t)w * RN_LANES + c % RN_LANES] =
+                    (float)fma((double)row[(int64_t)w * RN_LANES + c % RN_LANES] - mean, slope, share);
         }
         s->row(s->context, n, block, h, out);
     }
 }
 
-void rn_layer_tstp_back(const rn_machine *m, double eps, int n, const rn_view *x, const rn_map *dy, const rn_map *dx, rn_row_fn row, const void *context)
+void rn_layer_tstp_back(const rn_machine *m, double eps, int n, const rn_view *x, const rn_map *dy, const rn_map *dx, rn_row_fn row,
+                        const void *context)
 {
     statistics s = {.m = m, .eps = eps, .x = x, .dy = dy, .dx = dx, .row = row, .context = context};
     rn_pool_run(m->pool, n * x->map->blocks, tstpback_task, &s);

@@ -18,6 +18,10 @@ typedef struct rn_reliability {
 /* probability [items][classes], the first of equals is the answer; label [items]. Sums are double, in item order. */
 void rn_reliability_measure(const float *probability, const int *label, int items, int classes, rn_reliability *reliability);
 
+/* The same of yes-or-no questions: `confidence` is the probability itself, `correct` counts where the truth is yes. */
+void rn_reliability_measure_several(const float *probability, const unsigned char *truth, int items, int classes,
+                                    rn_reliability *reliability);
+
 #define RN_TEMPERATURE_LEAST 0.05
 #define RN_TEMPERATURE_MOST 20.0
 
@@ -37,6 +41,13 @@ void rn_reliability_measure(const float *probability, const int *label, int item
  * nothing. RN_ERR_ARG: a label outside, an item without windows; RN_ERR_NUMBER: a logit that is not finite. */
 int rn_temperature_fit(const float *logits, const int *first, const int *label, int items, int classes, double *temperature,
                        double *loss_before, double *loss_after, rn_error *err);
+
+/* The same with several labels: probabilities are means over windows of sigmoid(logits / T), the loss is the mean over classes of -log of the right
+ * answer's. truth [items][classes], 0 or 1. */
+int rn_temperature_fit_several(const float *logits, const int *first, const unsigned char *truth, int items, int classes,
+                               double *temperature, double *loss_before, double *loss_after, rn_error *err);
+int rn_temperature_apply_several(const float *logits, const int *first, int items, int classes, double temperature, float *probability,
+                                 rn_error *err);
 
 /* probability [items][classes]: the mean over windows of softmax(logits / T) in double, in window order, rounded once. At T = 1 the same
  * bits as rn_answers_collect. temperature > 0. RN_ERR_ARG: an item without windows; RN_ERR_MEMORY. */

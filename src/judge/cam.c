@@ -8,13 +8,23 @@
 #include "graph/layers.h"
 #include "graph/learn.h"
 
-/* The value that a convolution's step writes: behind BN, and an addition where it is the block's function, and ReLU. */
+/* The value that a convolution's step ends in: behind BN, scaling and an addition where it is the block's function, and ReLU; with pre-activation
+ * the ReLU is the next block's. */
 static int written_by(const rn_graph *g, int conv)
 {
-    int bn = rn_layer_reader(g, conv, RN_OP_BN), add = bn < 0 ? -1 : rn_layer_reader(g, bn, RN_OP_ADD);
-    if (bn < 0 || (add >= 0 && g->nodes[add].b == bn))
+    int last = conv, bn = rn_layer_reader(g, conv, RN_OP_BN);
+    if (bn >= 0 && !rn_layer_folds(g, bn)) /* the stem's */
+        return rn_layer_reader(g, bn, RN_OP_RELU);
+    if (bn >= 0)
+        last = bn;
+    int scale = rn_layer_reader(g, last, RN_OP_SCALE), add = rn_layer_reader(g, scale >= 0 ? scale : last, RN_OP_ADD);
+    if (add >= 0 && g->nodes[add].b == last)
         return -1; /* a projection's value is part of a sum */
-    return rn_layer_reader(g, add >= 0 ? add : bn, RN_OP_RELU);
+    if (add >= 0)
+        last = add;
+    int relu = rn_layer_reader(g, last, RN_OP_RELU);
+    bn = relu < 0 ? rn_layer_reader(g, last, RN_OP_BN) : -1;
+    return bn >= 0 ? rn_layer_reader(g, bn, RN_OP_RELU) : relu;
 }
 
 int rn_explain_layer(const rn_graph *g, const char *name)
@@ -22,7 +32,7 @@ int rn_explain_layer(const rn_graph *g, const char *name)
     int last = -1;
     for (int i = 0; i < g->nodes_count; i++) {
         const rn_node *n = &g->nodes[i];
-        if (n->op == RN_OP_AVGPOOL && !name)
+        if ((n->op == RN_OP_AVGPOOL || n->op == RN_OP_TSTP) && !name)
             return last;
         int value = n->op == RN_OP_CONV ? written_by(g, i) : n->op == RN_OP_MAXPOOL ? i : -1;
         if (value >= 0 && name && strcmp(name, n->name) == 0)

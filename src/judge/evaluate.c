@@ -45,7 +45,7 @@ typedef struct collector {
     double *mean; /* [classes], and an embedding's numbers behind them */
 } collector;
 
-int rn_answers_open(rn_answers **answers, int items, int classes, rn_error *err)
+int rn_answers_open(rn_answers **answers, int items, int classes, int several, rn_error *err)
 {
     rn_answers *a = calloc(1, sizeof *a);
     *answers = NULL;
@@ -56,8 +56,12 @@ int rn_answers_open(rn_answers **answers, int items, int classes, rn_error *err)
         a->label = calloc((size_t)items + 1, sizeof *a->label);
         a->loss = calloc((size_t)items + 1, sizeof *a->loss);
         a->probability = calloc((size_t)items * (size_t)classes + 1, sizeof *a->probability);
+        a->truth = several ? calloc((size_t)items * (size_t)classes + 1, 1) : NULL;
+        a->threshold = several ? malloc(((size_t)classes + 1) * sizeof *a->threshold) : NULL;
+        for (int c = 0; a->threshold && c < classes; c++)
+            a->threshold[c] = 0.5;
     }
-    if (!a || !a->item || !a->label || !a->loss || !a->probability) {
+    if (!a || !a->item || !a->label || !a->loss || !a->probability || (several && (!a->truth || !a->threshold))) {
         rn_answers_close(&a);
         return rn_error_memory(err, "the answers", (unsigned long long)items * (unsigned long long)classes * sizeof(float));
     }
@@ -73,6 +77,8 @@ void rn_answers_close(rn_answers **answers)
     free((*answers)->label);
     free((*answers)->probability);
     free((*answers)->loss);
+    free((*answers)->truth);
+    free((*answers)->threshold);
     free((*answers)->first);
     free((*answers)->logits);
     free((*answers)->embedding);
@@ -209,6 +215,34 @@ static int keep(collector *c, int at, int from, int windows, rn_error *err)
     return 0;
 }
 
+/* -log p; below the smallest normal double it stays at 708.4 instead of becoming infinite. */
+static double surprise(double p)
+{
+    return -rn_log(p < 0x1p-1022 ? 0x1p-1022 : p);
+}
+
+/* With several labels: notes the item's classes; the mean of what each answer surprises, in class order. The right answer's probability is summed
+ * over windows by itself, since 1 - p is 0 for a p that is almost 1. */
+static double several_loss(collector *c, int at, int item, int from, int windows)
+{
+    rn_answers *a = c->answers;
+    int count, classes = a->classes;
+    const int *labels = rn_item_classes(c->dataset, &c->dataset->items[item], &count);
+    unsigned char *truth = a->truth + (int64_t)at * classes;
+    double loss = 0;
+    for (int k = 0; k < count; k++)
+        truth[labels[k]] = 1;
+    for (int k = 0; k < classes; k++) {
+        double right = 0;
+        for (int w = from; w < from + windows; w++) {
+            float z = c->logits[(int64_t)w * classes + k], toward = truth[k] ? z : -z;
+            rn_sigmoids(&toward, 1, c->judging.temperature, NULL, &right);
+        }
+        loss += surprise(right / windows);
+    }
+    return loss / classes;
+}
+
 /* The answer of one item from its windows' logits, which begin with window `from` of the batch. */
 static int answer(collector *c, int item, int from, int windows, rn_error *err)
 {
@@ -216,7 +250,7 @@ static int answer(collector *c, int item, int from, int windows, rn_error *err)
     int classes = a->classes, label = c->dataset->items[item].label, at = c->written++;
     memset(c->mean, 0, (size_t)classes * sizeof *c->mean);
     for (int w = 0; w < windows; w++)
-        rn_softmax(c->logits + ((int64_t)from + w) * classes, classes, c->judging.temperature, NULL, c->mean);
+        (a->truth ? rn_sigmoids : rn_softmax)(c->logits + ((int64_t)from + w) * classes, classes, c->judging.temperature, NULL, c->mean);
     a->item[at] = item;
     a->label[at] = label;
     for (int k = 0; k < classes; k++) {
@@ -224,9 +258,7 @@ static int answer(collector *c, int item, int from, int windows, rn_error *err)
             c->mean[k] /= windows;
         a->probability[(int64_t)at * classes + k] = (float)c->mean[k];
     }
-    /* Below the smallest normal double the loss stays at 708.4 instead of becoming infinite. */
-    double p = c->mean[label];
-    a->loss[at] = -rn_log(p < 0x1p-1022 ? 0x1p-1022 : p);
+    a->loss[at] = a->truth ? several_loss(c, at, item, from, windows) : surprise(c->mean[label]);
     return keep(c, at, from, windows, err);
 }
 
@@ -358,9 +390,11 @@ int rn_answers_collect(rn_answers **answers, rn_infer *engine, rn_loader *loader
     c->loader = loader;
     c->dataset = dataset;
     c->items = items;
-    if ((status = rn_answers_open(&c->answers, c->count, dataset->classes, err)) ||
+    if ((status = rn_answers_open(&c->answers, c->count, dataset->classes, dataset->several, err)) ||
         (status = open_kept(c->answers, c->count, &c->judging, err)))
         goto fail;
+    if (c->answers->threshold && c->judging.thresholds)
+        memcpy(c->answers->threshold, c->judging.thresholds, (size_t)dataset->classes * sizeof(double));
     c->answers->bad = bad;
     if (!(status = producers_open(c, err)))
         status = collect(c, progress, context, err);

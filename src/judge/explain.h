@@ -39,6 +39,7 @@ typedef struct rn_occlusion {
     int patch_h, patch_w, step_h, step_w;
     float fill;
     double temperature; /* of the softmax */
+    int several;        /* sigmoids instead of it */
 } rn_occlusion;
 int rn_occlude(rn_infer *engine, int classes, int c, int h, int w, const float *x, int label, const rn_occlusion *o,
                int (*progress)(void *context, int64_t done, int64_t total), void *context, float *map, rn_error *err);

@@ -94,16 +94,25 @@ int rn_metrics_compute(const rn_answers *answers, rn_metrics **metrics, rn_error
     rn_metrics *m = calloc(1, sizeof *m);
     if (m) {
         m->per_class = calloc((size_t)classes + 1, sizeof *m->per_class);
-        m->confusion = calloc((size_t)classes * (size_t)classes + 1, sizeof *m->confusion);
+        m->several = answers->truth != NULL;
+        m->confusion = m->several ? NULL : calloc((size_t)classes * (size_t)classes + 1, sizeof *m->confusion);
     }
-    if (!m || !m->per_class || !m->confusion) {
+    if (!m || !m->per_class || (!m->confusion && !m->several)) {
         rn_metrics_close(&m);
         return rn_error_memory(err, "the confusion table", (unsigned long long)classes * (unsigned long long)classes * sizeof(int));
     }
     m->items = answers->items;
     m->classes = classes;
-    count_answers(answers, m);
-    per_class(m);
+    if (m->several) {
+        int status = rn_metrics_several(answers, m, err);
+        if (status) {
+            rn_metrics_close(&m);
+            return status;
+        }
+    } else {
+        count_answers(answers, m);
+        per_class(m);
+    }
     rn_wilson(m->correct, m->items, &m->wilson_low, &m->wilson_high);
     *metrics = m;
     return 0;

@@ -63,7 +63,7 @@ static int allocate(occluding *d, rn_error *err)
 
 static double probability(occluding *d, const float *logits)
 {
-    rn_softmax(logits, d->classes, d->o->temperature, d->probability, NULL);
+    (d->o->several ? rn_sigmoids : rn_softmax)(logits, d->classes, d->o->temperature, d->probability, NULL);
     return (double)d->probability[d->label];
 }
 

@@ -157,6 +157,13 @@ const char *rn_arch_name(int index)
     return index >= 0 && index < rn_arch_count() ? family[index].name : NULL;
 }
 
+const char *rn_arch_use(int index)
+{
+    static const char *const uses[] = {
+        [SOUND] = "spectrograms", [CIFAR] = "small pictures (CIFAR)", [IMAGE] = "pictures (ImageNet)", [SPEAKER] = "speakers"};
+    return index >= 0 && index < rn_arch_count() ? uses[family[index].kind] : NULL;
+}
+
 static const family_row *find_row(const char *name, rn_error *err)
 {
     char names[200] = "";
@@ -252,13 +259,25 @@ static int check_field(const rn_arch *arch, const rn_arch_field *f, rn_error *er
 
 static int check_blocks(const rn_arch *arch, rn_error *err)
 {
+    int sum = 0;
     if (arch->stages < 1 || arch->stages > 4)
         return rn_error_set(err, RN_ERR_ARG, "--blocks: from 1 to 4 stages are possible");
-    for (int i = 0; i < arch->stages; i++)
+    for (int i = 0; i < arch->stages; i++) {
         if (arch->blocks[i] < 1 || arch->blocks[i] > RN_ARCH_BLOCKS_MOST)
             return rn_error_set(err, RN_ERR_ARG, "--blocks: a stage of %d blocks; from 1 to %d are possible", arch->blocks[i],
                                 RN_ARCH_BLOCKS_MOST);
+        sum += arch->blocks[i];
+    }
+    if (sum > RN_ARCH_BLOCKS_MOST)
+        return rn_error_set(err, RN_ERR_ARG, "--blocks: %d blocks together; at most %d are possible", sum, RN_ARCH_BLOCKS_MOST);
     return 0;
+}
+
+/* Channels of a bottleneck's 3x3. */
+static int inner_width(const rn_arch *arch, int width)
+{
+    int64_t inner = (int64_t)width * arch->group_width / 64 * arch->groups;
+    return inner > INT32_MAX ? INT32_MAX : (int)inner;
 }
 
 /* Members that do not go together. */
@@ -270,6 +289,8 @@ static int check_together(const rn_arch *arch, rn_error *err)
         const char *text;
     } rules[] = {{basic && arch->groups > 1, "--groups: basic blocks have none; add --block bottleneck"},
                  {basic && arch->group_width != 64, "--group-width: basic blocks have no inner width; add --block bottleneck"},
+                 {inner_width(arch, arch->width << (arch->stages - 1)) > 1 << 20 || inner_width(arch, arch->width) < 1,
+                  "--group-width, --groups: a bottleneck's inner channels must be from 1 to 1048576"},
                  {none && arch->se, "--se: a plain net has no blocks to scale; take another --shortcut"},
                  {tstp && arch->pool_rows < 1, "--pool tstp: --pool-rows is wanted, the rows of the map before it"},
                  {arch->embedding2 && !arch->embedding, "--embedding2: it is a second layer behind the first; give --embedding a size"},
@@ -363,13 +384,6 @@ static int shortcut(const builder *b, const char *block, int x, int activated, i
         return x;
     snprintf(name, sizeof name, "%s.shortcut.1", block);
     return rn_graph_bn(b->g, name, x, b->arch->bn_eps);
-}
-
-/* Channels of a bottleneck's 3x3. */
-static int inner_width(const rn_arch *arch, int width)
-{
-    int64_t inner = (int64_t)width * arch->group_width / 64 * arch->groups;
-    return inner > INT32_MAX ? -1 : (int)inner; /* refused by rn_graph_finish */
 }
 
 static int residual_block(const builder *b, int stage, int index, int x)
@@ -518,9 +532,13 @@ void rn_arch_init(const rn_graph *graph, rn_init init, int zero_last, uint64_t s
             break;
         }
     }
-    for (int i = 0; zero_last && i < graph->nodes_count; i++)
-        if (graph->nodes[i].op == RN_OP_ADD && graph->nodes[graph->nodes[i].a].op == RN_OP_BN) {
-            const rn_param *p = &graph->params[graph->nodes[graph->nodes[i].a].weight];
-            fill(weights + p->offset, p->count, 0);
-        }
+    for (int i = 0; zero_last && i < graph->nodes_count; i++) {
+        int last = graph->nodes[i].op == RN_OP_ADD ? graph->nodes[i].a : -1;
+        if (last >= 0 && graph->nodes[last].op == RN_OP_SCALE)
+            last = graph->nodes[last].a;
+        if (last < 0 || graph->nodes[last].op != RN_OP_BN)
+            continue;
+        const rn_param *p = &graph->params[graph->nodes[last].weight];
+        fill(weights + p->offset, p->count, 0);
+    }
 }

@@ -28,7 +28,7 @@ typedef enum rn_shortcut {
 typedef enum rn_stride_at { RN_STRIDE_AT_3X3, RN_STRIDE_AT_1X1 } rn_stride_at; /* where a bottleneck has its stride: "v1.5", and "v1" */
 typedef enum rn_pooling { RN_POOLING_AVERAGE, RN_POOLING_TSTP } rn_pooling;    /* adaptive average; mean and deviation over time */
 
-#define RN_ARCH_BLOCKS_MOST 1000 /* of one stage */
+#define RN_ARCH_BLOCKS_MOST 1000 /* of all stages together */
 
 typedef struct rn_arch {
     char name[24]; /* of the row */
@@ -80,6 +80,7 @@ int rn_arch_rows(const rn_arch *arch, int height);
 int rn_arch_default(rn_arch *arch, const char *name, rn_error *err);
 int rn_arch_count(void);
 const char *rn_arch_name(int index);
+const char *rn_arch_use(int index); /* what the row is for: "spectrograms" ... rows of one use stand together */
 
 /* Checks the numbers (each names its option: "--width 0: ...") and builds the graph. Parameter names: conv1 bn1 layerS.B.convK
  * layerS.B.bnK layerS.B.shortcut.0 layerS.B.shortcut.1 fc linear; without embedding the last layer is `fc`. */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/maths.h"
 #include "base/cpu.h"
 #include "formats/json.h"
 #include "formats/onnx.h"
@@ -32,6 +33,7 @@ void rn_model_close(rn_model **model)
     free(m->stats);
     json_decref(m->config);
     free(m->source);
+    free(m->thresholds);
     rn_packed_close(&m->packed);
     pthread_mutex_destroy(&m->lock);
     free(m);
@@ -371,6 +373,43 @@ static int read_temperature(rn_model *m, const char *name, rn_error *err)
     return 0;
 }
 
+/* Whether an item has one label or several, and their thresholds. */
+static int read_labels_kind(rn_model *m, const char *name, rn_error *err)
+{
+    const json_t *kind = json_object_get(m->config, "labels_kind"), *list = json_object_get(m->config, "thresholds");
+    if (!kind)
+        return 0;
+    if (!json_is_string(kind) || strcmp(json_string_value(kind), "several"))
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%s: its labels_kind is not \"several\": this build cannot say what its answers mean",
+                            name);
+    m->several = 1;
+    if (!list)
+        return 0;
+    if (!(m->thresholds = malloc(((size_t)m->arch.classes + 1) * sizeof *m->thresholds)))
+        return rn_error_memory(err, "thresholds", (unsigned long long)m->arch.classes * sizeof *m->thresholds);
+    for (int c = 0; c < m->arch.classes; c++) {
+        const json_t *value = json_array_get(list, (size_t)c);
+        m->thresholds[c] = json_number_value(value);
+        if (!json_is_number(value) || !(m->thresholds[c] >= 0 && m->thresholds[c] <= 1) || json_array_size(list) != (size_t)m->arch.classes)
+            return rn_error_set(
+                err, RN_ERR_FORMAT,
+                "%s: its thresholds are not %d numbers from 0 to 1, one a label; `resnet eval --calibrate` writes them anew", name,
+                m->arch.classes);
+    }
+    return 0;
+}
+
+int rn_model_set_several(rn_model *m, rn_error *err)
+{
+    m->several = 1;
+    return json_object_set_new(m->config, "labels_kind", json_string("several")) ? rn_error_memory(err, "a model's description", 1) : 0;
+}
+
+void rn_model_probabilities(const rn_model *m, const float *logits, float *probability)
+{
+    (m->several ? rn_sigmoids : rn_softmax)(logits, m->arch.classes, m->temperature, probability, NULL);
+}
+
 /* finite: numbers that are not are an error. */
 static int from_tensors(rn_model **model, const char *name, const rn_tensors *tensors, int finite, rn_error *err)
 {
@@ -392,7 +431,7 @@ static int from_tensors(rn_model **model, const char *name, const rn_tensors *te
     }
     snprintf(network, sizeof network, "%s of width %d", m->arch.name, m->arch.width);
     if ((status = rn_labels_read(name, json_object_get(m->config, "labels"), m->arch.classes, &m->labels, err)) ||
-        (status = sort_tensors(m->graph, network, name, tensors, &averaged, err)))
+        (status = read_labels_kind(m, name, err)) || (status = sort_tensors(m->graph, network, name, tensors, &averaged, err)))
         goto fail;
     const char *prefix = averaged ? RN_MODEL_PREFIX_EMA : "";
     if ((status = check_tensors(m->graph, network, name, tensors, prefix, err)) || (status = allocate(m, err)))

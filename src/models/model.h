@@ -1,7 +1,8 @@
 /* The model file: one .safetensors with weights and a `resnet.config` metadata entry (JSON).
  *
  * The config's sections: "arithmetic" (RN_ARITHMETIC), "arch", "labels", "features" (media reads it), "training" (record without time, host, path,
- * threads), "split" (digest, counts), "calibration" ({"temperature": T}), "thresholds". Sections this build does not know are kept and written back. */
+ * threads), "split" (digest, counts), "calibration" ({"temperature": T}), "labels_kind" ("several"; without it each item has one label),
+ * "thresholds" (with several labels, one a label, in their order). Sections this build does not know are kept and written back. */
 #ifndef RN_MODELS_MODEL_H
 #define RN_MODELS_MODEL_H
 
@@ -26,6 +27,8 @@ typedef struct rn_model {
     json_t *config;       /* object with the sections; arch and labels inside it are rewritten on saving */
     char **labels;        /* [arch.classes], UTF-8; none where classes is 0 */
     double temperature;   /* that logits are divided by before the softmax (section "calibration"); 1 where the file has none */
+    int several;          /* classes do not exclude each other: sigmoids instead of a softmax (section "labels_kind": "several") */
+    double *thresholds;   /* [arch.classes] from which probability on a class counts as there (section "thresholds"); NULL: 0.5 each */
     char *source;         /* the file that it was read from, for messages; NULL: none */
     pthread_mutex_t lock; /* over packed, the one thing that is made later */
     rn_packed *packed;    /* weights as the engine wants them, made on first use; NULL before */
@@ -68,6 +71,10 @@ int rn_model_packed(const rn_model *model, const rn_packed **packed, rn_error *e
 
 /* RN_ERR_UNSUPPORTED where the embedding is the only answer; `name` stands for the file. */
 int rn_model_wants_classes(const rn_model *model, const char *name, rn_error *err);
+/* Makes it a model of several labels. */
+int rn_model_set_several(rn_model *model, rn_error *err);
+/* [classes] probabilities of one row of logits at the model's temperature: a softmax, or sigmoids with several labels. */
+void rn_model_probabilities(const rn_model *model, const float *logits, float *probability);
 
 /* A section of the config, or NULL. Borrowed. */
 json_t *rn_model_section(const rn_model *model, const char *name);

@@ -530,19 +530,33 @@ static int lower_node(lowering *l, int index)
     return REFUSE(l, "no residual network that is known here has this operation");
 }
 
+/* The first node that reads the value; -1: none. */
+static int reader_of(const rn_onnx *f, const char *name)
+{
+    for (int i = 0; i < f->nodes_count; i++)
+        for (int k = 0; k < f->nodes[i].inputs_count; k++)
+            if (strcmp(f->nodes[i].inputs[k], name) == 0)
+                return i;
+    return -1;
+}
+
 /* What the file calls its input is taken as N C H W until a transposition says otherwise; of three axes, as time and bins. */
 static int lower_input(lowering *l)
 {
     const rn_onnx *f = l->file;
-    if (f->inputs_count != 1)
-        return rn_error_set(l->err, RN_ERR_UNSUPPORTED, "%s: %d inputs in its graph, one is wanted", l->net->path, f->inputs_count);
+    l->index = f->nodes_count ? 0 : -1;
+    if (f->inputs_count < 1)
+        return REFUSE(l, "its graph has no input");
+    l->index = reader_of(f, f->inputs[f->inputs_count > 1].name);
+    if (f->inputs_count > 1)
+        return REFUSE(l, "it reads %s, a second input of the graph; a network has one, and constants for weights",
+                      rn_show(f->inputs[1].name).text);
     const rn_onnx_value *in = &f->inputs[0];
     if ((in->dims != 4 && in->dims != 3) || (in->type != RN_ONNX_FLOAT && in->type != RN_ONNX_FLOAT16 && in->type != RN_ONNX_DOUBLE))
-        return rn_error_set(l->err, RN_ERR_UNSUPPORTED, "%s: its input %s is no batch of images or spectrograms of floating-point numbers",
-                            l->net->path, rn_show(in->name).text);
+        return REFUSE(l, "what it reads (%s) is no batch of images or spectrograms of floating-point numbers", rn_show(in->name).text);
     for (int d = 1; d < in->dims; d++)
         if (in->shape[d] > 1 << 24)
-            return rn_error_set(l->err, RN_ERR_UNSUPPORTED, "%s: its input is larger than any image", l->net->path);
+            return REFUSE(l, "its input is larger than any image");
     rn_onnx_layer *layer = &l->net->layers[l->net->layers_count++];
     *layer = (rn_onnx_layer){.kind = RN_LAYER_INPUT, .node = -1, .a = -1, .b = -1};
     const int64_t *shape = in->shape + in->dims - 3;
@@ -564,7 +578,8 @@ static int find_outputs(lowering *l)
     for (int i = 0; i < l->file->outputs_count; i++) {
         const value *v = find(l, l->file->outputs[i].name);
         if (!v || v->kind != LAYER || v->layout != FLAT)
-            return REFUSE(l, "its output %s is not one list of numbers a sample", rn_show(l->file->outputs[i].name).text);
+            return rn_onnx_refuse(net, v && v->kind == LAYER ? net->layers[v->layer].node : -1, l->err,
+                                  "the graph's output %s is not one list of numbers a sample", rn_show(l->file->outputs[i].name).text);
         net->outputs[net->outputs_count++] = v->layer;
     }
     return net->outputs_count ? 0 : REFUSE(l, "its graph has no output");

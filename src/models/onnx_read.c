@@ -340,36 +340,42 @@ static int match_all(reading *r)
 
 /* ---- The model ---- */
 
-/* The description in the file's metadata; 1: there is none that could be read, and the graph is asked. */
+/* The description in the file's metadata, where one of ours has it; else NULL. */
 static int own_description(reading *r, json_t **config)
 {
     const char *text = rn_onnx_metadata(&r->file, RN_MODEL_CONFIG);
-    *config = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
-    if (!json_is_object(*config)) {
-        json_decref(*config);
-        *config = NULL;
-    }
-    return !*config;
+    json_error_t why;
+    *config = text ? json_loads(text, JSON_REJECT_DUPLICATES, &why) : NULL;
+    if (text && !*config && json_error_code(&why) == json_error_out_of_memory)
+        return rn_error_memory(r->err, "a model's description", strlen(text));
+    if (text && !json_is_object(*config))
+        return rn_error_set(r->err, RN_ERR_FORMAT, "%s: its " RN_MODEL_CONFIG " is no JSON object", r->path);
+    return 0;
 }
 
-static int describe(reading *r)
+/* What a file of others is described by: the network, and numbers for labels. */
+static int new_description(reading *r)
 {
-    json_t *config, *labels;
     char *text = NULL;
-    int status = own_description(r, &config) ? rn_onnx_arch(&r->net, &r->arch, r->err)
-                                             : rn_arch_from_json(&r->arch, r->path, json_object_get(config, "arch"), r->err);
-    if (status || (config && !(status = rn_tensors_set_metadata(&r->tensors, RN_MODEL_CONFIG, rn_onnx_metadata(&r->file, RN_MODEL_CONFIG),
-                                                                r->err)))) {
-        json_decref(config);
-        return status;
-    }
-    labels = rn_labels_json(NULL, r->arch.classes);
-    config = json_pack("{s:i, s:o, s:o}", "arithmetic", RN_ARITHMETIC, "arch", rn_arch_json(&r->arch), "labels", labels);
-    status =
+    json_t *config = json_pack("{s:i, s:o, s:o}", "arithmetic", RN_ARITHMETIC, "arch", rn_arch_json(&r->arch), "labels",
+                               rn_labels_json(NULL, r->arch.classes));
+    int status =
         config ? rn_json_dump(config, JSON_COMPACT | JSON_SORT_KEYS, &text, r->err) : rn_error_memory(r->err, "a model's description", 1);
     if (!status)
         status = rn_tensors_set_metadata(&r->tensors, RN_MODEL_CONFIG, text, r->err);
     free(text);
+    json_decref(config);
+    return status;
+}
+
+static int describe(reading *r)
+{
+    json_t *config = NULL;
+    int status = own_description(r, &config);
+    if (!status && config && !(status = rn_arch_from_json(&r->arch, r->path, json_object_get(config, "arch"), r->err)))
+        status = rn_tensors_set_metadata(&r->tensors, RN_MODEL_CONFIG, rn_onnx_metadata(&r->file, RN_MODEL_CONFIG), r->err);
+    else if (!status && !(status = rn_onnx_arch(&r->net, &r->arch, r->err)))
+        status = new_description(r);
     json_decref(config);
     return status;
 }

@@ -429,29 +429,37 @@ static void set_value(writing *w, rn_onnx_value *v, const char *name, int dims, 
     w->failed |= !name;
 }
 
+/* A text of metadata; taken and freed. NULL without memory. */
+static void add_entry(writing *w, const char *key, char *value)
+{
+    rn_onnx_entry *entry = &w->out.metadata[w->out.metadata_count++];
+    entry->key = key;
+    entry->value = value ? rn_onnx_text(&w->out, value, strlen(value)) : NULL;
+    w->failed |= !entry->value;
+    free(value);
+}
+
+/* The description whole, and for programs that know nothing of it the parts that matter to whoever runs the network. */
 static int add_metadata(writing *w)
 {
+    static const char *const sections[] = {"features", "pictures"};
     rn_tensors tensors = {0};
-    char *labels = NULL, *features = NULL;
+    char *labels = NULL;
     json_t *list = rn_labels_json((const char *const *)w->model->labels, w->model->arch.classes);
-    const json_t *section = rn_model_section(w->model, "features");
     int status = list ? rn_model_tensors(w->model, &tensors, w->err) : rn_error_memory(w->err, "labels", 1);
     if (!status)
         status = rn_json_dump(list, JSON_COMPACT, &labels, w->err);
-    if (!status && section)
-        status = rn_json_dump(section, JSON_COMPACT | JSON_SORT_KEYS, &features, w->err);
-    const char *entries[][2] = {{RN_MODEL_CONFIG, rn_tensors_metadata(&tensors, RN_MODEL_CONFIG)},
-                                {"arch", w->model->arch.name},
-                                {"labels", labels},
-                                {"features", features}};
-    for (size_t i = 0; !status && i < sizeof entries / sizeof *entries; i++)
-        if (entries[i][1]) {
-            w->out.metadata[w->out.metadata_count].key = entries[i][0];
-            w->out.metadata[w->out.metadata_count++].value = rn_onnx_text(&w->out, entries[i][1], strlen(entries[i][1]));
-            w->failed |= !w->out.metadata[w->out.metadata_count - 1].value;
-        }
-    free(labels);
-    free(features);
+    if (!status) {
+        add_entry(w, RN_MODEL_CONFIG, strdup(rn_tensors_metadata(&tensors, RN_MODEL_CONFIG)));
+        add_entry(w, "arch", strdup(w->model->arch.name));
+        add_entry(w, "labels", labels);
+    }
+    for (size_t i = 0; i < sizeof sections / sizeof *sections && !status; i++) {
+        const json_t *section = rn_model_section(w->model, sections[i]);
+        char *json = NULL;
+        if (section && !(status = rn_json_dump(section, JSON_COMPACT | JSON_SORT_KEYS, &json, w->err)))
+            add_entry(w, sections[i], json);
+    }
     json_decref(list);
     rn_tensors_free(&tensors);
     return status;
@@ -483,7 +491,7 @@ static int build(writing *w)
     m->tensors = room(w, nodes * TENSORS_EACH + STATISTICS, sizeof *m->tensors);
     m->inputs = room(w, 1, sizeof *m->inputs);
     m->outputs = room(w, 2, sizeof *m->outputs);
-    m->metadata = room(w, 4, sizeof *m->metadata);
+    m->metadata = room(w, 5, sizeof *m->metadata);
     int status = w->failed ? 0 : find_sizes(w);
     for (int i = 0; i < g->nodes_count && !status && !w->failed; i++)
         status = put_node(w, i);

@@ -11,6 +11,7 @@
 #include "data/reading.h"
 #include "judge/explain.h"
 #include "media/mp3.h"
+#include "report/several.h"
 #include "report/thumbnail.h"
 
 #define CLIP_MOST_S 5.0
@@ -19,11 +20,6 @@
 enum { TOP = 5 }; /* classes named in a card */
 
 /* ---- Choosing ---- */
-
-static double confidence(const rn_report *r, const rn_items *items, int i)
-{
-    return r->answers->probability[(int64_t)i * r->answers->classes + items->best[i]];
-}
 
 typedef struct place {
     int label, answer, index;
@@ -81,17 +77,29 @@ int rn_items_choose(const rn_report *r, rn_items *items, rn_error *err)
     int n = a->items;
     *items = (rn_items){.count = n};
     items->order = malloc(((size_t)n + 1) * sizeof *items->order);
+    items->label = malloc(((size_t)n + 1) * sizeof *items->label);
     items->best = malloc(((size_t)n + 1) * sizeof *items->best);
+    items->look = malloc(((size_t)n + 1) * sizeof *items->look);
+    items->confidence = malloc(((size_t)n + 1) * sizeof *items->confidence);
+    items->names = malloc(((size_t)a->classes + 1) * sizeof *items->names);
     items->card = calloc((size_t)n + 1, 1);
     place *places = malloc(((size_t)n + 1) * sizeof *places);
-    if (!items->order || !items->best || !items->card || !places) {
+    if (!items->order || !items->label || !items->best || !items->look || !items->confidence || !items->names || !items->card || !places) {
         free(places);
         rn_items_free(items);
         return rn_error_memory(err, "the report", (unsigned long long)n * sizeof *places);
     }
+    memcpy(items->names, r->model->labels, (size_t)a->classes * sizeof *items->names);
+    items->names[a->classes] = (char *)(uintptr_t) "nothing";
     for (int i = 0; i < n; i++) {
-        items->best[i] = rn_answers_best(a, i);
-        places[i] = (place){a->label[i], items->best[i], i, confidence(r, items, i)};
+        int best = rn_answers_best(a, i);
+        rn_outcome o = a->truth ? rn_several_outcome(a, i)
+                                : (rn_outcome){a->label[i], best, best, (double)a->probability[(int64_t)i * a->classes + best]};
+        items->label[i] = o.label;
+        items->best[i] = o.answer;
+        items->look[i] = o.look;
+        items->confidence[i] = o.confidence;
+        places[i] = (place){o.label, o.answer, i, o.confidence};
     }
     qsort(places, (size_t)n, sizeof *places, by_group);
     for (int i = 0; i < n; i++)
@@ -106,7 +114,11 @@ int rn_items_choose(const rn_report *r, rn_items *items, rn_error *err)
 void rn_items_free(rn_items *items)
 {
     free(items->order);
+    free(items->label);
     free(items->best);
+    free(items->look);
+    free(items->confidence);
+    free(items->names);
     free(items->card);
     memset(items, 0, sizeof *items);
 }
@@ -130,7 +142,7 @@ static int best_window(const rn_report *r, int i, int answer)
     int best = 0, windows = a->first[i + 1] - a->first[i];
     float *p = malloc((size_t)a->classes * sizeof *p), most = -1;
     for (int w = 0; p && w < windows; w++) {
-        rn_softmax(a->logits + ((int64_t)a->first[i] + w) * a->classes, a->classes, 1, p, NULL);
+        (a->truth ? rn_sigmoids : rn_softmax)(a->logits + ((int64_t)a->first[i] + w) * a->classes, a->classes, 1, p, NULL);
         if (p[answer] > most) {
             most = p[answer];
             best = w;
@@ -217,7 +229,7 @@ static int put_pictures(rn_page *p, const rn_report *r, const rn_items *items, i
     const rn_answers *a = r->answers;
     rn_views views = {0};
     rn_png grey = {0}, heat = {0};
-    int answer = items->best[i], status = rn_loader_views(r->loader, a->item[i], &views, err);
+    int answer = items->look[i], status = rn_loader_views(r->loader, a->item[i], &views, err);
     if (status)
         return status;
     int window = best_window(r, i, answer);
@@ -259,7 +271,8 @@ static void put_top(rn_page *p, const rn_report *r, int i)
     }
     rn_page_put(p, "<ol class=\"top\">");
     for (int k = 0; k < count; k++) {
-        rn_page_put(p, "<li%s><span>", order[k] == a->label[i] ? " class=\"truth\"" : "");
+        rn_page_put(p, "<li%s><span>",
+                    (a->truth ? a->truth[(int64_t)i * a->classes + order[k]] : order[k] == a->label[i]) ? " class=\"truth\"" : "");
         rn_page_text(p, r->model->labels[order[k]]);
         rn_page_put(p, "</span> %.1f&#160;%%</li>", 100 * (double)probability[order[k]]);
     }
@@ -292,7 +305,7 @@ static void put_rows(rn_page *p, const rn_report *r, const rn_items *items, int 
                            "scope=\"col\">confidence</th></tr></thead><tbody>\n");
         rn_page_put(p, "<tr id=\"item-%d\" tabindex=\"-1\"><td class=\"path\">", i);
         rn_items_name(p, r, i);
-        rn_page_put(p, "</td><td>%.1f&#160;%%</td></tr>\n", 100 * confidence(r, items, i));
+        rn_page_put(p, "</td><td>%.1f&#160;%%</td></tr>\n", 100 * items->confidence[i]);
     }
     if (rows)
         rn_page_put(p, "</tbody></table></div>");
@@ -302,13 +315,12 @@ static void put_rows(rn_page *p, const rn_report *r, const rn_items *items, int 
 
 static int put_group(rn_page *p, const rn_report *r, const rn_items *items, int from, int end, int *cards, rn_error *err)
 {
-    const rn_answers *a = r->answers;
-    int first = items->order[from], label = a->label[first], answer = items->best[first], inside = 0, status;
+    int first = items->order[from], label = items->label[first], answer = items->best[first], inside = 0, status;
     rn_page_put(p, "<details id=\"cell-%d-%d\"%s><summary>", label, answer, label == answer ? "" : " class=\"wrong\"");
-    rn_page_text(p, r->model->labels[label]);
+    rn_page_text(p, items->names[label]);
     if (label != answer) {
         rn_page_put(p, " taken for ");
-        rn_page_text(p, r->model->labels[answer]);
+        rn_page_text(p, items->names[answer]);
     }
     rn_page_put(p, "%s: %d</summary><div class=\"cards\">\n", label == answer ? ", right" : "", end - from);
     for (int k = from; k < end; k++) {
@@ -329,17 +341,16 @@ static int put_group(rn_page *p, const rn_report *r, const rn_items *items, int 
 
 int rn_items_write(rn_page *p, const rn_report *r, const rn_items *items, rn_error *err)
 {
-    const rn_answers *a = r->answers;
     int cards = 0, status;
     for (int right = 0; right < 2; right++) {
         int groups = 0;
         for (int k = 0, end; k < items->count; k = end) {
             int i = items->order[k];
-            for (end = k + 1;
-                 end < items->count && a->label[items->order[end]] == a->label[i] && items->best[items->order[end]] == items->best[i];
+            for (end = k + 1; end < items->count && items->label[items->order[end]] == items->label[i] &&
+                              items->best[items->order[end]] == items->best[i];
                  end++)
                 ;
-            if ((a->label[i] == items->best[i]) != right)
+            if ((items->label[i] == items->best[i]) != right)
                 continue;
             if (!groups++)
                 rn_page_put(p, "<h3>%s</h3>\n", right ? "Right" : "Wrong");

@@ -12,7 +12,10 @@ enum { RN_MAPS_SHARE = 400 }; /* thousandths of a report's work that come before
 typedef struct rn_items {
     int count;
     int *order;          /* [count] indices of answers */
-    int *best;           /* [count] answer of each, by index */
+    int *label, *best;   /* [count] truth and answer of each, by index; with several labels see rn_several_outcome */
+    int *look;           /* [count] the class whose evidence a card shows */
+    double *confidence;  /* [count] */
+    char **names;        /* [classes + 1] the model's labels and "nothing"; borrowed */
     unsigned char *card; /* [count], by index: 1 with picture, sound and explanation; 2 a row; 0 counted only */
     int cards;
     double clip_s; /* longest piece of sound */

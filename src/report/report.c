@@ -8,6 +8,7 @@
 #include "judge/projection.h"
 #include "report/figures.h"
 #include "report/items.h"
+#include "report/several.h"
 #include "report/tables.h"
 
 extern const char rn_page_page_css[], rn_page_report_css[], rn_page_report_js[];
@@ -47,17 +48,15 @@ static void head(rn_page *p, const rn_report *r)
     rn_page_text(p, r->dataset->path);
     rn_page_put(p, "</span></p>\n<nav aria-label=\"Sections\"><ul>");
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
-        rn_page_put(p, "<li><a href=\"#%s\">%s</a></li>", sections[i][0], sections[i][1]);
+        if (r->metrics->several && !strcmp(sections[i][0], "confusion"))
+            rn_page_put(p, "<li><a href=\"#confusion\">Answers</a></li>");
+        else if (!r->metrics->several || strcmp(sections[i][0], "labels"))
+            rn_page_put(p, "<li><a href=\"#%s\">%s</a></li>", sections[i][0], sections[i][1]);
     rn_page_put(p, "</ul></nav>\n</header>\n<main>\n");
 }
 
-static void headline(rn_page *p, const rn_report *r)
+void rn_report_part(rn_page *p, const rn_report *r)
 {
-    const rn_metrics *m = r->metrics;
-    rn_page_put(p,
-                "<p class=\"headline\"><strong>%.1f&#160;%%</strong> of %d items are answered right <span class=\"quiet\">(95&#160;%% "
-                "interval %.1f to %.1f&#160;%%)</span></p>\n<p>",
-                100 * m->accuracy, m->items, 100 * m->wilson_low, 100 * m->wilson_high);
     if (!strcmp(r->part, "all"))
         rn_page_put(p, "All items of the data set");
     else
@@ -69,6 +68,20 @@ static void headline(rn_page *p, const rn_report *r)
                     r->trained_on);
     if (r->answers->bad)
         rn_page_put(p, "; %d could not be used and were left out", r->answers->bad);
+}
+
+static void headline(rn_page *p, const rn_report *r)
+{
+    const rn_metrics *m = r->metrics;
+    if (m->several) {
+        rn_several_headline(p, r);
+        return;
+    }
+    rn_page_put(p,
+                "<p class=\"headline\"><strong>%.1f&#160;%%</strong> of %d items are answered right <span class=\"quiet\">(95&#160;%% "
+                "interval %.1f to %.1f&#160;%%)</span></p>\n<p>",
+                100 * m->accuracy, m->items, 100 * m->wilson_low, 100 * m->wilson_high);
+    rn_report_part(p, r);
     rn_page_put(p, ". Mean of the classes' recalls (macro) %.1f&#160;%%, loss %.3f.</p>\n", 100 * m->macro_accuracy, m->loss);
     rn_table_baselines(p, r);
 }
@@ -110,7 +123,10 @@ static void advise(rn_page *p, const rn_report *r)
     const rn_check *check = r->check;
     int sound = rn_dataset_kind(r->dataset) == RN_SOUND;
     rn_page_put(p, "<h2 id=\"next\">What to look at</h2>\n<ul>\n");
-    advise_class(p, r);
+    if (r->metrics->several)
+        rn_several_advise(p, r);
+    else
+        advise_class(p, r);
     if (check && check->level_items && check->level_accuracy > 0.7 * r->metrics->accuracy)
         rn_page_put(p, "<li>The %s alone tells the classes apart in %.1f&#160;%% of cases: the model may have learnt %s.</li>\n",
                     sound ? "background level" : "brightness", 100 * check->level_accuracy,
@@ -158,7 +174,10 @@ static int classes(rn_page *p, const rn_report *r, rn_error *err)
         chosen[i] = order[i].index;
     free(order);
     rn_page_put(p, "<h2 id=\"classes\">Classes</h2>\n");
-    rn_table_classes(p, r);
+    if (r->metrics->several)
+        rn_several_classes(p, r);
+    else
+        rn_table_classes(p, r);
     rn_page_put(p, "<p>Each class against all others, by its probability%s.</p>\n<div class=\"plots\">",
                 count > shown ? "; the 24 with the least average precision" : "");
     rn_figure_curves(p, RN_CURVE_PRECISION, j, chosen, shown);
@@ -204,9 +223,15 @@ static void list_row(rn_page *p, const rn_report *r, int i, int answer, double p
     rn_page_put(p, "<tr><td class=\"path\"><a href=\"#item-%d\">", i);
     rn_items_name(p, r, i);
     rn_page_put(p, "</a></td><td class=\"left\">");
-    rn_page_text(p, r->model->labels[r->answers->label[i]]);
+    if (r->metrics->several)
+        rn_several_list(p, r, i, 0);
+    else
+        rn_page_text(p, r->model->labels[r->answers->label[i]]);
     rn_page_put(p, "</td><td class=\"left\">");
-    rn_page_text(p, r->model->labels[answer]);
+    if (r->metrics->several)
+        rn_several_list(p, r, i, 1);
+    else
+        rn_page_text(p, r->model->labels[answer]);
     rn_page_put(p, "</td><td>%.1f&#160;%%</td></tr>\n", 100 * probability);
 }
 
@@ -227,8 +252,8 @@ static int mistakes(rn_page *p, const rn_report *r, const rn_items *items, rn_er
     if (!order)
         return rn_error_memory(err, "the mistakes", (size_t)a->items * sizeof *order);
     for (int i = 0; i < a->items; i++)
-        if (items->best[i] != a->label[i])
-            order[count++] = (ranked){-(double)a->probability[(int64_t)i * a->classes + items->best[i]], i};
+        if (items->best[i] != items->label[i])
+            order[count++] = (ranked){-items->confidence[i], i};
     qsort(order, (size_t)count, sizeof *order, by_value);
     rn_page_put(p, "<h2 id=\"mistakes\">Most confident mistakes</h2>\n");
     if (!count)
@@ -278,7 +303,7 @@ static void sample(const rn_report *r, const rn_items *items, int step, int coun
         int i = k * step;
         memcpy(x + (int64_t)k * size, r->answers->embedding + (int64_t)i * size, (size_t)size * sizeof *x);
         who[k] = i;
-        who[count + k] = r->answers->label[i];
+        who[count + k] = items->label[i];
         who[2 * count + k] = items->best[i];
     }
 }
@@ -299,7 +324,7 @@ static int map(rn_page *p, const rn_report *r, const rn_items *items, rn_error *
         goto fail;
     }
     sample(r, items, step, count, x, who);
-    rn_scatter scatter = {"Principal components of the embeddings", count, plane, who, who + count, who + 2 * count, r->model->labels};
+    rn_scatter scatter = {"Principal components of the embeddings", count, plane, who, who + count, who + 2 * count, items->names};
     rn_page_put(p,
                 "<p>What the network turns each recording into, %d numbers, laid into the plane%s. A point opens its item; wrong answers "
                 "have a ring.</p>\n<div class=\"plots\">",
@@ -316,10 +341,10 @@ static int map(rn_page *p, const rn_report *r, const rn_items *items, rn_error *
     rn_page_put(p, "<figure>");
     rn_figure_scatter(p, &scatter);
     rn_page_put(p, "<figcaption>t-SNE: neighbours stay neighbours; far distances mean little</figcaption></figure></div>\n");
-    int shown = r->metrics->classes < RN_MATRIX_MOST ? r->metrics->classes : RN_MATRIX_MOST;
+    int names = r->metrics->classes + r->metrics->several, shown = names < RN_MATRIX_MOST ? names : RN_MATRIX_MOST;
     for (int c = 0; c < shown; c++)
         all[c] = c;
-    rn_figure_legend(p, r->model->labels, all, shown);
+    rn_figure_legend(p, items->names, all, shown);
 fail:
     free(x);
     free(who);
@@ -332,9 +357,12 @@ fail:
 static int all_items(rn_page *p, const rn_report *r, const rn_items *items, rn_error *err)
 {
     rn_page_put(p,
-                "<h2 id=\"items\">Items</h2>\n<p>By truth and answer. Mistakes, and some of each class that are right, come with their "
+                "<h2 id=\"items\">Items</h2>\n<p>By truth and answer%s. Mistakes, and some of each class that are right, come with their "
                 "picture%s and the evidence for the answer (Grad-CAM)%s. "
                 "The rest are rows.</p>\n<p><label><input type=\"checkbox\" id=\"evidence\" checked> show the evidence</label></p>\n",
+                r->metrics->several ? ", items with a mistake by their worst: a class that is missed is taken for nothing, nothing for one "
+                                      "that is not there"
+                                    : "",
                 rn_dataset_kind(r->dataset) == RN_SOUND ? ", sound" : "",
                 items->cards == RN_CARDS ? "; so many of them that a page can hold" : "");
     if (rn_dataset_kind(r->dataset) == RN_SOUND && items->clip_s < 5)
@@ -352,14 +380,20 @@ int rn_report_write(const rn_report *r, const char *path, rn_error *err)
     head(&page, r);
     headline(&page, r);
     advise(&page, r);
-    rn_page_put(&page, "<h2 id=\"confusion\">Confusion</h2>\n");
-    if ((status = rn_table_confusion(&page, r, err)) || (status = classes(&page, r, err)))
+    rn_page_put(&page, "<h2 id=\"confusion\">%s</h2>\n", r->metrics->several ? "Answers" : "Confusion");
+    if (r->metrics->several)
+        rn_several_answers(&page, r);
+    else if ((status = rn_table_confusion(&page, r, err)))
+        goto fail;
+    if ((status = classes(&page, r, err)))
         goto fail;
     calibration(&page, r);
-    rn_page_put(&page, "<h2 id=\"slices\">Slices</h2>\n");
+    rn_page_put(&page, "<h2 id=\"slices\">Slices</h2>\n%s",
+                r->metrics->several ? "<p>Accuracy is the share of items all of whose labels are right.</p>\n" : "");
     if ((status = rn_table_slices(&page, r, err)) || (status = mistakes(&page, r, &items, err)))
         goto fail;
-    suspects(&page, r);
+    if (!r->metrics->several)
+        suspects(&page, r);
     if ((status = map(&page, r, &items, err)) || (status = all_items(&page, r, &items, err)))
         goto fail;
     rn_page_put(&page, "<h2 id=\"training\">How it was trained</h2>\n");

@@ -8,6 +8,7 @@
 #include "data/loader.h"
 #include "judge/judgement.h"
 #include "models/model.h"
+#include "report/page.h"
 
 typedef struct rn_report {
     const rn_model *model;
@@ -25,6 +26,9 @@ typedef struct rn_report {
     rn_progress_fn progress; /* thousandths of the work; NULL: none */
     void *context;
 } rn_report;
+
+/* "The test part of the data set (60 items); the model was trained on ..." */
+void rn_report_part(rn_page *page, const rn_report *report);
 
 /* Atomic; below 5 MB for 1,000 items. Errors of reading, RN_ERR_IO, RN_ERR_MEMORY, RN_ERR_CANCELLED. */
 int rn_report_write(const rn_report *report, const char *path, rn_error *err);

@@ -9,7 +9,7 @@
 
 enum { PAIRS_MOST = 40, SOURCES_MOST = 20 };
 
-static void percent(rn_page *p, double share)
+void rn_table_percent(rn_page *p, double share)
 {
     if (isnan(share))
         rn_page_put(p, "<td>none</td>");
@@ -22,12 +22,12 @@ static void percent(rn_page *p, double share)
 static void baseline(rn_page *p, const char *what, double accuracy, double low, double high, double macro)
 {
     rn_page_put(p, "<tr><th scope=\"row\">%s</th>", what);
-    percent(p, accuracy);
+    rn_table_percent(p, accuracy);
     if (high > low)
         rn_page_put(p, "<td>%.1f to %.1f&#160;%%</td>", 100 * low, 100 * high);
     else
         rn_page_put(p, "<td></td>");
-    percent(p, macro);
+    rn_table_percent(p, macro);
     rn_page_put(p, "<td>");
     rn_figure_bar(p, accuracy, low, high);
     rn_page_put(p, "</td></tr>\n");
@@ -153,15 +153,15 @@ void rn_table_classes(rn_page *p, const rn_report *r)
         rn_page_put(p, "<tr><th scope=\"row\">");
         rn_page_text(p, r->model->labels[c]);
         rn_page_put(p, "</th><td>%d</td>", k->support);
-        percent(p, k->predicted ? k->precision : NAN);
-        percent(p, k->support ? k->recall : NAN);
+        rn_table_percent(p, k->predicted ? k->precision : NAN);
+        rn_table_percent(p, k->support ? k->recall : NAN);
         if (k->support)
             rn_page_put(p, "<td>%.1f to %.1f&#160;%%</td>", 100 * low, 100 * high);
         else
             rn_page_put(p, "<td>none</td>");
-        percent(p, k->support ? k->f1 : NAN);
-        percent(p, curve->positives ? curve->average_precision : NAN);
-        percent(p, curve->roc_area);
+        rn_table_percent(p, k->support ? k->f1 : NAN);
+        rn_table_percent(p, curve->positives ? curve->average_precision : NAN);
+        rn_table_percent(p, curve->roc_area);
         rn_page_put(p, "</tr>\n");
     }
     rn_page_put(p, "</tbody></table></div>\n");
@@ -191,7 +191,7 @@ static void slice(rn_page *p, int correct, int items)
 
 static int is_right(const rn_report *r, int i)
 {
-    return rn_answers_best(r->answers, i) == r->answers->label[i];
+    return rn_answers_right(r->answers, i);
 }
 
 /* Items in bins: `format` names one by its lower and upper edge. */
@@ -335,7 +335,7 @@ static void command_line(rn_page *p, const char *what, const char *command)
 
 void rn_table_training(rn_page *p, const rn_report *r)
 {
-    static const char *const sections[] = {"arch", "training", "features", "pictures", "split", "calibration"};
+    static const char *const sections[] = {"arch", "training", "features", "pictures", "split", "bn_statistics", "calibration"};
     const json_t *events = json_object_get(r->run, "events"),
                  *last = json_array_get(events, json_array_size(events) ? json_array_size(events) - 1 : 0);
     const char *trained = json_string_value(json_object_get(last, "command"));

@@ -7,6 +7,8 @@
 
 enum { RN_MATRIX_MOST = 60 }; /* classes up to which the whole confusion table is drawn */
 
+/* A cell of a share in percent; "none" for NaN. */
+void rn_table_percent(rn_page *page, double share);
 /* The model's accuracy beside what needs no model. */
 void rn_table_baselines(rn_page *page, const rn_report *report);
 /* Rows are the truth, columns the answers; a cell links to its items. Above RN_MATRIX_MOST classes: the pairs that are confused most. */

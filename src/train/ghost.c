@@ -26,6 +26,30 @@ int rn_trainer_mixes(const rn_trainer *t)
     return t->options.augment.mixup > 0 || (t->kind == RN_PICTURES && t->options.picture_augment.cutmix > 0);
 }
 
+/* With several labels: 1 where an item has the class. */
+static void set_targets(rn_trainer *t, const rn_batch *batch)
+{
+    int classes = t->model->arch.classes, count;
+    memset(t->targets, 0, (size_t)batch->n * (size_t)classes * sizeof *t->targets);
+    for (int i = 0; i < batch->n; i++) {
+        const int *labels = rn_item_classes(t->dataset, &t->dataset->items[batch->items[i]], &count);
+        for (int k = 0; k < count; k++)
+            t->targets[(int64_t)i * classes + labels[k]] = 1;
+    }
+}
+
+/* Targets of a mixed ghost batch: each is lambda t + (1 - lambda) its partner's, rounded once. */
+static void mix_targets(rn_trainer *t, int first, int n, double lambda)
+{
+    int64_t classes = t->model->arch.classes;
+    float *mixed = t->targets + first * classes, *plain = t->logits; /* as large, and not in use before the forward pass */
+    memcpy(plain, mixed, (size_t)(n * classes) * sizeof *plain);
+    for (int i = 0; i < n; i++)
+        for (int64_t c = 0; c < classes; c++)
+            mixed[i * classes + c] =
+                (float)(lambda * (double)plain[i * classes + c] + (1 - lambda) * (double)plain[t->pair[i] * classes + c]);
+}
+
 static void mix(rn_trainer *t, rn_batch *batch, int ghosts)
 {
     int64_t size = (int64_t)t->c * t->h * t->w;
@@ -42,8 +66,10 @@ static void mix(rn_trainer *t, rn_batch *batch, int ghosts)
             lambda = rn_augment_mixup(&o->augment, o->seed, (uint32_t)t->epoch, position, n, size, x, t->pair);
         for (int i = 0; i < n; i++) {
             t->share[first + i] = lambda;
-            t->labels2[first + i] = batch->labels[first + t->pair[i]];
+            t->labels2[first + i] = t->targets ? batch->items[first + t->pair[i]] : batch->labels[first + t->pair[i]];
         }
+        if (t->targets)
+            mix_targets(t, first, n, lambda);
     }
 }
 
@@ -77,6 +103,7 @@ static int one_ghost(rn_trainer *t, const rn_batch *batch, const rn_loss_options
     targets.weights = targets.weights ? targets.weights + first : NULL;
     targets.labels2 = targets.labels2 ? targets.labels2 + first : NULL;
     targets.share = targets.share ? targets.share + first : NULL;
+    targets.targets = targets.targets ? targets.targets + (int64_t)first * t->model->arch.classes : NULL;
     rn_loss_run(loss, &targets, n, t->logits, denominator, t->dlogits, sum);
     if ((status = rn_learn_backward(t->learn, t->dlogits, NULL, rn_tree_next(&t->tree), err)))
         return status;
@@ -90,9 +117,11 @@ int rn_trainer_gradients(rn_trainer *t, rn_batch *batch, rn_step *out, rn_error 
 {
     int ghosts = rn_ghost_count(t, batch->n), mixed = rn_trainer_mixes(t);
     rn_loss_options loss = {t->model->arch.classes, t->class_weights, t->options.label_smoothing};
+    if (t->targets)
+        set_targets(t, batch);
     if (mixed)
         mix(t, batch, ghosts);
-    rn_targets targets = {batch->labels, batch->weights, mixed ? t->labels2 : NULL, mixed ? t->share : NULL};
+    rn_targets targets = {batch->labels, batch->weights, mixed ? t->labels2 : NULL, mixed ? t->share : NULL, t->targets};
     double denominator = rn_loss_weight(&loss, &targets, batch->n);
     if (!(denominator > 0))
         return rn_error_set(

@@ -6,7 +6,11 @@
  *     dl / dz_c = T p_c - t_c,           p_c = exp(z_c - m) / S
  *
  * Order: all sums over classes run in class order, sums over items in item order, in double without fused operations. exp and log are
- * those of base/maths.h. */
+ * those of base/maths.h.
+ *
+ * With several labels, e = exp(-|z|), q = log(1 + e), sigmoid p and its complement 1 - p each computed from e without a difference:
+ *
+ *     l_c = w t (q + max(-z, 0)) + (1 - t) (q + max(z, 0)),   dl_c / dz = (1 - t) p - w t (1 - p) */
 #include "train/loss.h"
 
 #include "base/maths.h"
@@ -31,7 +35,7 @@ double rn_loss_weight(const rn_loss_options *options, const rn_targets *targets,
 {
     double sum = 0;
     for (int i = 0; i < n; i++)
-        sum += (targets->weights ? (double)targets->weights[i] : 1.0) * item_class_weight(options, targets, i);
+        sum += (targets->weights ? (double)targets->weights[i] : 1.0) * (targets->targets ? 1 : item_class_weight(options, targets, i));
     return sum;
 }
 
@@ -78,9 +82,46 @@ static double row(const rn_loss_options *options, const rn_targets *targets, int
     return loss;
 }
 
+/* One row of several labels: the sum over its classes, not yet divided by how many they are. */
+static double row_several(const rn_loss_options *options, const float *target, const float *z, double scale, float *dz, int *correct)
+{
+    double loss = 0, s = options->smoothing;
+    *correct = 1;
+    for (int c = 0; c < options->classes; c++) {
+        double x = z[c], e = rn_exp(x < 0 ? x : -x), q = rn_log(1 + e), yes = (x < 0 ? e : 1) / (1 + e), no = (x < 0 ? 1 : e) / (1 + e);
+        double t = (1 - s) * (double)target[c] + s / 2, w = class_weight(options, c);
+        /* A question whose answer is certain must not turn an infinite logit into NaN. */
+        loss += (t != 0 ? w * t * (q + (x < 0 ? -x : 0)) : 0) + (t != 1 ? (1 - t) * (q + (x > 0 ? x : 0)) : 0);
+        if (x != x)
+            loss += x;
+        if (dz)
+            dz[c] = (float)(((1 - t) * yes - w * t * no) * scale);
+        *correct &= (x > 0) == (target[c] > 0.5f);
+    }
+    return loss;
+}
+
+static void run_several(const rn_loss_options *options, const rn_targets *targets, int n, const float *logits, double denominator,
+                        float *dlogits, rn_loss *loss)
+{
+    for (int i = 0; i < n; i++) {
+        double u = targets->weights ? (double)targets->weights[i] : 1.0;
+        long at = (long)i * options->classes;
+        int correct;
+        double l = row_several(options, targets->targets + at, logits + at, u / denominator / options->classes, dlogits ? dlogits + at : 0,
+                               &correct);
+        loss->sum += u * (l / options->classes);
+        loss->correct += correct;
+    }
+}
+
 void rn_loss_run(const rn_loss_options *options, const rn_targets *targets, int n, const float *logits, double denominator, float *dlogits,
                  rn_loss *loss)
 {
+    if (targets->targets) {
+        run_several(options, targets, n, logits, denominator, dlogits, loss);
+        return;
+    }
     for (int i = 0; i < n; i++) {
         double u = targets->weights ? (double)targets->weights[i] : 1.0;
         const float *z = logits + (long)i * options->classes;

@@ -7,7 +7,14 @@
  *
  * That is PyTorch's mean with u = 1. A mixed item (mixup) has two classes, y with share m and y2 with share 1 - m: its l and its weight
  * are the same mixture of the two classes' l and w. The denominator belongs to the whole batch and is known before the first ghost
- * batch runs. */
+ * batch runs.
+ *
+ * With several labels (targets given), the mean of C yes-or-no questions, as PyTorch's BCEWithLogitsLoss with pos_weight w:
+ *
+ *     l_i = (1 / C) sum_c [ w_c t_c (-log sigmoid(z_c)) + (1 - t_c) (-log(1 - sigmoid(z_c))) ],  t = (1 - s) t + s / 2
+ *     loss = sum_i u_i l_i / sum_i u_i
+ *
+ * Smoothing moves a target towards one half (as Keras's BinaryCrossentropy has it); a mixed item's targets are the mixture of the two. */
 #ifndef RN_TRAIN_LOSS_H
 #define RN_TRAIN_LOSS_H
 
@@ -23,14 +30,16 @@ typedef struct rn_targets {
     const float *weights; /* [n] item weights, or NULL */
     const int *labels2;   /* [n] the partner's class */
     const double *share;  /* [n] share of `labels`, 0..1 */
+    const float *targets; /* [n][classes] with several labels, mixed already: labels, labels2 and share are not read; else NULL */
 } rn_targets;
 
-/* sum_i u_i w_i of n items, in item order in double. */
+/* sum_i u_i w_i of n items (with several labels sum_i u_i), in item order in double. */
 double rn_loss_weight(const rn_loss_options *options, const rn_targets *targets, int n);
 
 typedef struct rn_loss {
     double sum;  /* sum_i u_i l_i, not yet divided */
-    int correct; /* items whose largest logit (the first of equals) is the class with the larger share */
+    int correct; /* items whose largest logit (the first of equals) is the class with the larger share; with several labels, those of which
+                    every logit is above 0 exactly where its target is above one half */
 } rn_loss;
 
 /* Adds n items to *loss, in order, and writes the gradient of sum / denominator by the logits into dlogits [n][classes] (NULL: not wanted).

@@ -65,8 +65,9 @@ static int search_ghost(rn_trainer *t, const rn_batch *batch, int first, int n, 
         return status;
     rn_loss_options loss = {t->model->arch.classes, t->class_weights, t->options.label_smoothing};
     int mixed = t->options.augment.mixup > 0;
-    rn_targets all = {batch->labels, batch->weights, mixed ? t->labels2 : NULL, mixed ? t->share : NULL}, part = all;
+    rn_targets all = {batch->labels, batch->weights, mixed ? t->labels2 : NULL, mixed ? t->share : NULL, t->targets}, part = all;
     part.labels += first;
+    part.targets = part.targets ? part.targets + (int64_t)first * t->model->arch.classes : NULL;
     part.weights = part.weights ? part.weights + first : NULL;
     part.labels2 = part.labels2 ? part.labels2 + first : NULL;
     part.share = part.share ? part.share + first : NULL;

@@ -48,7 +48,10 @@ int rn_trainer_plan(rn_trainer *t, rn_train_plan *plan, rn_error *err)
         if (item->bad || item->part < 0)
             continue;
         plan->parts[item->part]++;
-        plan->per_class[item->label * RN_PARTS + item->part]++;
+        int count;
+        const int *labels = rn_item_classes(t->dataset, item, &count);
+        for (int k = 0; k < count; k++)
+            plan->per_class[labels[k] * RN_PARTS + item->part]++;
     }
     plan->options = t->options;
     plan->kind = t->kind;
@@ -78,10 +81,10 @@ static int noise_batch(rn_trainer *t, int n, rn_batch *batch, rn_error *err)
 {
     int64_t size = (int64_t)t->c * t->h * t->w;
     float *x = malloc((size_t)n * (size_t)size * sizeof *x);
-    int *labels = calloc((size_t)n, sizeof *labels);
+    int *labels = calloc((size_t)n, sizeof *labels), *items = calloc((size_t)n, sizeof *items);
     uint64_t *positions = calloc((size_t)n, sizeof *positions);
-    *batch = (rn_batch){.n = n, .x = x, .labels = labels, .positions = positions};
-    if (!x || !labels || !positions)
+    *batch = (rn_batch){.n = n, .x = x, .labels = labels, .items = items, .positions = positions};
+    if (!x || !labels || !items || !positions)
         return rn_error_memory(err, "a batch", (unsigned long long)n * (unsigned long long)size * sizeof *x);
     rn_random r;
     rn_random_start(&r, 0, RN_PURPOSE_TEST, 0, 0);
@@ -96,6 +99,7 @@ static void free_batch(rn_batch *batch)
 {
     free(batch->x);
     free((void *)(uintptr_t)batch->labels);
+    free((void *)(uintptr_t)batch->items);
     free((void *)(uintptr_t)batch->positions);
 }
 

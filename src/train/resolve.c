@@ -178,6 +178,11 @@ int rn_resolve_options(rn_trainer *t, rn_error *err)
                             d->classes);
     if (o->drop_path > 0 && o->arch.shortcut == RN_SHORTCUT_NONE)
         return rn_error_set(err, RN_ERR_ARG, "--drop-path: a plain net has no blocks that could be left out; take another --shortcut");
+    if (d->several && o->balance == RN_BALANCE_SAMPLING)
+        return rn_error_set(err, RN_ERR_ARG, "--balance sampling draws classes, and items of %s have several: use --balance weights",
+                            t->data_name);
+    if (o->zero_last && (o->arch.preact || o->arch.shortcut == RN_SHORTCUT_NONE))
+        return rn_error_set(err, RN_ERR_ARG, "--zero-last: no block of this network ends in a batch normalisation before its addition; leave it out");
     int items = rn_split_count(d, RN_PART_TRAIN, -1);
     if (items < 2)
         return rn_error_set(err, RN_ERR_DATA, "%s: %d items to train on; add recordings, or a split with more in its train part",

@@ -240,6 +240,8 @@ int rn_runlog_start(rn_trainer *t, rn_error *err)
                              rn_loader_batch(t->loader), "train", rn_split_count(d, RN_PART_TRAIN, -1), "validation",
                              t->options.no_validation ? 0 : rn_split_count(d, RN_PART_VALIDATION, -1), "test",
                              rn_split_count(d, RN_PART_TEST, -1), "digest", t->digest);
+    if (d->several) /* macro figures are mean average precision then, and accuracy is exact match */
+        failed = failed || json_object_set_new(line, "labels_kind", json_string("several"));
     if (failed) {
         json_decref(line);
         line = NULL;
@@ -305,7 +307,7 @@ int rn_runlog_epoch(rn_trainer *t, const rn_train_progress *p, const rn_metrics 
                   "loss", rn_json_number(p->loss), "accuracy", rn_json_number(p->accuracy), "validation_loss",
                   rn_json_number(p->validation_loss), "validation_accuracy", rn_json_number(p->validation_accuracy), "validation_macro",
                   rn_json_number(p->validation_macro), "lr", rn_json_number(p->lr), "best", p->best);
-    if (line && validation && validation->classes <= RN_CONFUSION_CLASSES &&
+    if (line && validation && validation->confusion && validation->classes <= RN_CONFUSION_CLASSES &&
         json_object_set_new(line, "confusion", rn_metrics_confusion(validation))) {
         json_decref(line);
         line = NULL;

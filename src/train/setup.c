@@ -64,7 +64,9 @@ static int open_loader(rn_trainer *t, rn_error *err)
     return 0;
 }
 
-/* Balanced loss: N / (classes * n_c) over the training part. */
+static const double MOST_WEIGHT = 100; /* of a rare class among several labels: more, and one item is a step of its own */
+
+/* Balanced loss: N / (classes * n_c) over the training part; with several labels, items without the class for each that has it. */
 static int make_class_weights(rn_trainer *t, rn_error *err)
 {
     const rn_train_options *o = &t->options;
@@ -77,12 +79,18 @@ static int make_class_weights(rn_trainer *t, rn_error *err)
         memcpy(t->class_weights, o->class_weights, (size_t)classes * sizeof *t->class_weights);
         return 0;
     }
-    for (int i = 0; i < t->dataset->count; i++)
+    for (int i = 0, count; i < t->dataset->count; i++)
         if (t->dataset->items[i].part == RN_PART_TRAIN && !t->dataset->items[i].bad) {
-            t->class_weights[t->dataset->items[i].label]++;
+            const int *labels = rn_item_classes(t->dataset, &t->dataset->items[i], &count);
+            for (int k = 0; k < count; k++)
+                t->class_weights[labels[k]]++;
             total++;
         }
-    for (int c = 0; c < classes; c++)
+    for (int c = 0; c < classes && t->dataset->several; c++) {
+        double yes = t->class_weights[c], ratio = yes > 0 ? (total - yes) / yes : 1;
+        t->class_weights[c] = ratio > MOST_WEIGHT ? MOST_WEIGHT : ratio;
+    }
+    for (int c = 0; c < classes && !t->dataset->several; c++)
         t->class_weights[c] = t->class_weights[c] > 0 ? total / (classes * t->class_weights[c]) : 0;
     return 0;
 }
@@ -128,6 +136,8 @@ static int open_model(rn_trainer *t, rn_checkpoint *checkpoint, rn_error *err)
     if (checkpoint)
         return rn_checkpoint_model(checkpoint, &t->model, err);
     int status = rn_model_new(&t->model, &o->arch, (const char *const *)t->dataset->labels, o->init_weights, o->zero_last, o->seed, err);
+    if (!status && t->dataset->several)
+        status = rn_model_set_several(t->model, err);
     if (status || !o->init_path[0])
         return status;
     rn_model *from = NULL;
@@ -165,6 +175,8 @@ static int take_memory(rn_trainer *t, rn_error *err)
     t->labels2 = array(batch, sizeof(int));
     t->pair = array(batch, sizeof(int));
     t->share = array(batch, sizeof(double));
+    if (t->dataset->several && !(t->targets = array(batch * (size_t)t->options.arch.classes, sizeof(float))))
+        return rn_error_memory(err, "targets", (unsigned long long)batch * (unsigned)t->options.arch.classes * sizeof(float));
     if (!t->weights || !t->stats || (!t->folder && (!t->best_weights || !t->best_stats)) || !t->stage_of || !t->batch_stats ||
         !t->stats_sum || !t->logits || !t->dlogits || !t->labels2 || !t->pair || !t->share)
         return rn_error_memory(err, "training", 4 * (unsigned long long)weights);
@@ -353,6 +365,7 @@ void rn_trainer_close(rn_trainer **trainer)
     free(t->labels2);
     free(t->pair);
     free(t->share);
+    free(t->targets);
     free(t->class_weights);
     rn_model_close(&t->model);
     rn_pool_close(&t->pool);

@@ -98,6 +98,12 @@ void rn_show_end(rn_trainer *t, int status, const rn_error *err)
 
 /* ---- sample.safetensors ---- */
 
+static json_t *label_json(const rn_dataset *d, const rn_item *item)
+{
+    const char *text = rn_item_label_text(d, item);
+    return rn_json_text(*text ? text : "nothing");
+}
+
 static int add_item(rn_trainer *t, const rn_batch *batch, int i, rn_tensors *out, rn_sound *sound, json_t *items, rn_error *err)
 {
     const rn_dataset *d = t->dataset;
@@ -111,9 +117,10 @@ static int add_item(rn_trainer *t, const rn_batch *batch, int i, rn_tensors *out
         status = rn_tensors_add(out, name, RN_F32, 1, &sound->count, sound->samples, err);
     }
     json_t *item =
-        json_pack("{s:o, s:o}", "label", rn_json_text(d->labels[batch->labels[i]]), "name", rn_json_text(d->items[batch->items[i]].name));
+        json_pack("{s:o, s:o}", "label", label_json(d, &d->items[batch->items[i]]), "name", rn_json_text(d->items[batch->items[i]].name));
     if (item && rn_trainer_mixes(t)) {
-        json_object_set_new(item, "mixed_with", rn_json_text(d->labels[t->labels2[i]]));
+        json_object_set_new(item, "mixed_with",
+                            d->several ? label_json(d, &d->items[t->labels2[i]]) : rn_json_text(d->labels[t->labels2[i]]));
         json_object_set_new(item, "share", json_real(t->share[i]));
     }
     if (json_array_append_new(items, item) && !status)
@@ -132,6 +139,8 @@ static int write_sample(rn_trainer *t, const rn_batch *batch, rn_error *err)
     int status = root && path ? 0 : rn_error_memory(err, "a sample", 1);
     for (int i = 0; i < batch->n && i < ITEMS && !status; i++)
         status = add_item(t, batch, i, &tensors, &sounds[i], items, err);
+    if (!status && t->kind == RN_PICTURES)
+        json_object_set_new(root, "pictures", json_true());
     if (!status && t->kind == RN_SOUND) {
         json_object_set_new(root, "rate_hz", json_integer(f->rate));
         json_object_set_new(root, "hop_ms", json_real(f->hop_ms));

@@ -91,8 +91,9 @@ struct rn_trainer {
     double *batch_stats, *stats_sum; /* [stats_count] */
     float *logits, *dlogits;         /* [ghost][classes] */
     float *kept;                     /* [blocks][ghost] with drop_path, else NULL */
-    int *labels2, *pair;             /* [batch] with mixup */
+    int *labels2, *pair;             /* [batch] with mixup; labels2: the partner's class, with several labels the partner */
     double *share;                   /* [batch] */
+    float *targets;                  /* [batch][classes] with several labels, else NULL */
     double *class_weights;           /* [classes] or NULL */
 
     /* Where the run stands; all of it in a checkpoint. */
