@@ -122,7 +122,7 @@ static const option_row train_options[] = {
     NETWORK_SHAPE("arch."),
     KEYED("in-channels", "N", OPTION_INTEGER, 1, 4096, NULL, "arch.in_channels", "channels of the input [as the data have]"),
     KEYED("classes", "N", OPTION_INTEGER, 1, 1000000, NULL, "arch.classes", "number of classes [as the data have]"),
-    KEYED("init", "MODEL", OPTION_PATH, 0, 0, NULL, NULL, "start from this model's weights; another class list replaces the head"),
+    KEYED("init", "MODEL", OPTION_PATH, 0, 0, NULL, NULL, "start from the weights of this model, ours or another project's (.pth); another class list replaces the head"),
     CHOICE("init-weights", 1, "pytorch|he", "initial weights: PyTorch's distributions, or He's fan-out normal [pytorch]"),
     FLAG("zero-last", 1, "the last batch normalisation of each block starts at 0"),
     TEXT("freeze", "LAYERS", 1, "layers that stay as they are: prefixes, separated by commas (conv1,bn1,layer1)"),

@@ -94,7 +94,9 @@ typedef void (*rn_text_fn)(void *context, const char *line);
 typedef struct rn_model rn_model;
 
 /* Reads a model file, or the last.safetensors of a training (its EMA weights where EMA is on). Every size in the file is checked;
- * weights that are not finite are refused by name (RN_ERR_NUMBER). Residual networks from ONNX files are read too. */
+ * weights that are not finite are refused by name (RN_ERR_NUMBER). Weights of other projects (.pth, .safetensors) are read too where names and
+ * shapes say all that the network is (docs/conversion.md), RN_ERR_UNSUPPORTED with the command that makes a model of them where they do not; and
+ * residual networks from ONNX files. */
 RN_API int rn_model_load(rn_model **model, const char *path, rn_error *err);
 
 /* The same from the bytes of a file in memory, which may be freed afterwards. `name` stands for the file in messages. */
