@@ -49,14 +49,19 @@ static void use(rn_dataset *d)
     char digest[33];
     for (int i = 0; i < d->count; i++) {
         const rn_item *item = &d->items[i];
-        if (item->label < 0 || item->label >= d->classes || !rn_text_is_clean(item->name) || !(item->weight > 0) || !(item->start_s >= 0) ||
+        int count;
+        const int *classes = rn_item_classes(d, item, &count);
+        for (int k = 0; k < count; k++)
+            if (classes[k] < 0 || classes[k] >= d->classes || (k && classes[k] <= classes[k - 1]))
+                abort();
+        if ((!d->several && count != 1) || !rn_text_is_clean(item->name) || !(item->weight > 0) || !(item->start_s >= 0) ||
             !(item->end_s >= 0))
             abort();
     }
     for (int i = 0; i < d->classes; i++)
         if (!rn_text_is_clean(d->labels[i]) || (i && strcmp(d->labels[i - 1], d->labels[i]) >= 0))
             abort();
-    if (d->classes < 2 || d->count < 2 || rn_dataset_hash(d, NULL, &err))
+    if (d->classes < (d->several ? 1 : 2) || d->count < (d->several ? 1 : 2) || rn_dataset_hash(d, NULL, &err))
         abort();
     rn_split_default(&options);
     if (rn_split_make(d, &options, &err) && !err.text[0])
