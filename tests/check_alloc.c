@@ -555,9 +555,9 @@ static void test_list_packed(void **state)
     char command[1200];
     (void)state;
     snprintf(command, sizeof command,
-             "cd '%s' && mkdir idx tar kaldi && f='" RN_TEST_DIR "/fuzz/corpus/sets' && tail -c +2 $f/gzip >idx/train-images-idx3-ubyte.gz && "
-             "tail -c +2 $f/labels >idx/train-labels-idx1-ubyte && tail -c +2 $f/tar-gnu >tar/x.tar && echo zero >tar/labels.txt && "
-             "echo one >>tar/labels.txt && tail -c +2 $f/scp >kaldi/wav.scp && tail -c +2 $f/segments >kaldi/segments && "
+             "cd '%s' && mkdir idx tar kaldi && f='" RN_TEST_DIR "/fuzz/corpus/sets' && tail -c +2 \"$f/gzip\" >idx/train-images-idx3-ubyte.gz && "
+             "tail -c +2 \"$f/labels\" >idx/train-labels-idx1-ubyte && tail -c +2 \"$f/tar-gnu\" >tar/x.tar && echo zero >tar/labels.txt && "
+             "echo one >>tar/labels.txt && tail -c +2 \"$f/scp\" >kaldi/wav.scp && tail -c +2 \"$f/segments\" >kaldi/segments && "
              "printf 'u x\nv y\n' >kaldi/utt2spk && cp '%s' kaldi/a.wav && cp '%s' kaldi/b.wav",
              folder, sound_path, sound_path);
     assert_int_equal(system(command), 0);
