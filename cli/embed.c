@@ -204,7 +204,7 @@ int verb_embed(const command *c)
         goto done;
     listen.want_embedding = 1;
     if (!rn_model_embedding(model)) {
-        complain("%s: the network has no embedding (it was made with --embedding 0)", path);
+        complain("%s: the network has no embedding: it was made with --embedding 0 and a pool of several bins", path);
         status = EXIT_WORK;
     } else if (stored)
         status = embed_store(c, session, model, hash, &listen);

@@ -56,7 +56,7 @@ int verb_run(const command *c)
     }
     rn_model_input(model, &channels, &height, &width);
     if (option_text(c, "embedding") && !rn_model_embedding(model)) {
-        complain("%s: the network has no embedding (it was made with --embedding 0)", c->arguments[0]);
+        complain("%s: the network has no embedding: it was made with --embedding 0 and a pool of several bins", c->arguments[0]);
         goto done;
     }
     if (option_text(c, "logits") && !rn_model_classes(model)) {

@@ -31,7 +31,7 @@
     KEYED("pool-eps", "E", OPTION_NUMBER, 0, 1, NULL, key "pool_eps", "added to the variance of tstp [1e-7]"), \
     KEYED("stem", "X", OPTION_CHOICE, 0, 0, "3x3|7x7|deep|tiered", key "stem", "3x3 stride 1; 7x7 stride 2 and max pool; three 3x3 and max pool (C, D; T) [3x3]"), \
     KEYED("stem-pool", "X", OPTION_CHOICE, 0, 0, "same|end|none", key "stem_pool", "where the stem's max pool is padded: all around, or below and right (Caffe, TensorFlow) [same]"), \
-    KEYED("embedding", "N", OPTION_INTEGER, 0, 65536, NULL, key "embedding", "numbers of the embedding; 0: the logits come straight from the pool [256]"), \
+    KEYED("embedding", "N", OPTION_INTEGER, 0, 65536, NULL, key "embedding", "numbers of the embedding; 0: the logits come straight from the pool, whose one bin is the embedding then [256]"), \
     KEYED("embedding2", "X", OPTION_CHOICE, 0, 0, "yes|no", key "embedding2", "a second layer behind the embedding's, after ReLU and batch normalisation [no]"), \
     KEYED("bn-eps", "E", OPTION_NUMBER, 1e-12, 1, NULL, key "bn_eps", "added to the variance of batch normalisation [1e-5]")
 
@@ -118,7 +118,7 @@ static const option_row train_options[] = {
     PATH("compare", "RUN", 0, "say after every epoch whether this run is on the track of that one"),
     PATH("config", "FILE", 0, "options from a JSON file such as RUN/config.json; the command line goes before"),
     /* network */
-    KEYED("arch", "NAME", OPTION_TEXT, 0, 0, NULL, "arch.name", "network [resnet18]"),
+    KEYED("arch", "NAME", OPTION_TEXT, 0, 0, NULL, "arch.name", "network [resnet18; pictures resnet20 below 96 pixels, else imagenet18]"),
     NETWORK_SHAPE("arch."),
     KEYED("in-channels", "N", OPTION_INTEGER, 1, 4096, NULL, "arch.in_channels", "channels of the input [as the data have]"),
     KEYED("classes", "N", OPTION_INTEGER, 1, 1000000, NULL, "arch.classes", "number of classes [as the data have]"),

@@ -119,7 +119,7 @@ RN_API const char *rn_model_arch(const rn_model *model);           /* "resnet18"
 RN_API int rn_model_classes(const rn_model *model);                /* number of labels; 0: the embedding is the only answer */
 RN_API const char *rn_model_label(const rn_model *model, int index); /* NULL outside [0, classes) */
 RN_API int rn_model_find_label(const rn_model *model, const char *label); /* its index, or -1 */
-RN_API int rn_model_embedding(const rn_model *model);              /* floats of an embedding; 0 if the network has none */
+RN_API int rn_model_embedding(const rn_model *model);              /* floats of an embedding, or of the pooled features before the classifier; 0: none */
 RN_API int64_t rn_model_parameters(const rn_model *model);         /* trained numbers */
 
 /* 1 if classes do not exclude each other: an item has any number of labels, or none; each class then has a probability of its own (a sigmoid),

@@ -75,8 +75,13 @@ static void published_sizes(void **state)
         g = graph_of(&arch);
         assert_int_equal(g->weights_count, rows[i].imagenet);
         assert_int_equal(g->params_count + count_op(g, RN_OP_BN), rows[i].entries); /* with num_batches_tracked */
-        assert_int_equal(g->embedding, -1);
+        assert_string_equal(g->nodes[g->embedding].name, "pool"); /* the features before the classifier */
+        assert_int_equal(rn_graph_embedding(g), g->nodes[g->nodes[g->embedding].a].channels);
         assert_string_equal(g->nodes[g->logits].name, "fc");
+        rn_graph_close(&g);
+        arch.pool_h = 4;
+        g = graph_of(&arch);
+        assert_int_equal(rn_graph_embedding(g), 0); /* of several bins */
         rn_graph_close(&g);
     }
     rn_arch arch = arch_of("resnet18");

@@ -69,7 +69,7 @@ double rn_model_threshold(const rn_model *model, int index)
 
 int rn_model_embedding(const rn_model *model)
 {
-    return model->arch.embedding;
+    return rn_graph_embedding(model->graph);
 }
 
 int64_t rn_model_parameters(const rn_model *model)

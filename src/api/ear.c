@@ -42,7 +42,7 @@ int rn_ear_get(rn_session *s, const char *name, rn_ear **ear, rn_error *err)
 {
     const json_t *section = rn_model_section(s->model, "features"), *pictures = rn_model_section(s->model, "pictures");
     const char *source = s->model->source ? s->model->source : "the model";
-    int status = 0, classes = s->model->arch.classes, embedding = s->model->arch.embedding;
+    int status = 0, classes = s->model->arch.classes, embedding = rn_graph_embedding(s->model->graph);
     *ear = s->ear;
     if (s->ear)
         return 0;
@@ -213,7 +213,7 @@ void rn_hearing_end(rn_hearing *h)
 
 static int wants_embedding(const rn_hearing *h)
 {
-    return h->listen.want_embedding && h->session->model->arch.embedding;
+    return h->listen.want_embedding && rn_graph_embedding(h->session->model->graph);
 }
 
 /* Passes on what the network said: place `at` of the ear's logits and embeddings. */
@@ -222,9 +222,9 @@ static int answer_at(rn_hearing *h, int at, double start_s, double end_s, rn_err
     const rn_model *model = h->session->model;
     rn_ear *ear = h->ear;
     int classes = model->arch.classes, best = classes ? 0 : -1;
-    const float *logits = ear->logits + (size_t)at * (size_t)classes, *embedding = ear->embedding + (size_t)at * (size_t)model->arch.embedding;
+    const float *logits = ear->logits + (size_t)at * (size_t)classes, *embedding = ear->embedding + (size_t)at * (size_t)rn_graph_embedding(model->graph);
     const float *answers = classes ? logits : embedding;
-    for (int i = 0; i < (classes ? classes : model->arch.embedding); i++)
+    for (int i = 0; i < (classes ? classes : rn_graph_embedding(model->graph)); i++)
         if (!isfinite(answers[i]))
             return rn_error_set(err, RN_ERR_NUMBER,
                                 "%s: the network's answer is not a finite number; `resnet dump` shows the layer where it begins", h->name);
@@ -305,7 +305,7 @@ static void hear_task(void *context, int task, int thread)
         rn_error_set(&heard->err, status, "%s: %s", h->name, inner.text);
     else if (*engine || !(status = rn_infer_open_shared(engine, model->graph, g->packed, NULL, &heard->err)))
         status = rn_infer_run(*engine, 1, views.h, views.w, views.x, ear->logits + (size_t)task * (size_t)model->arch.classes,
-                              wants_embedding(h) ? ear->embedding + (size_t)task * (size_t)model->arch.embedding : NULL, &heard->err);
+                              wants_embedding(h) ? ear->embedding + (size_t)task * (size_t)rn_graph_embedding(model->graph) : NULL, &heard->err);
     heard->status = status;
     if (!status) {
         heard->start_s = views.start_s[0]; /* one view: the window is not above 30 s, or the length of a view */

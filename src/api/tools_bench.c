@@ -168,11 +168,12 @@ static int prepare(bench *b, rn_error *err)
     b->x = malloc((size_t)(sample * b->batch) * sizeof(float));
     b->logits = malloc((size_t)b->batch * (size_t)(b->model->arch.classes + 1) * sizeof(float));
     b->dlogits = malloc((size_t)b->batch * (size_t)(b->model->arch.classes + 1) * sizeof(float));
-    b->embedding = b->model->arch.embedding ? malloc((size_t)b->batch * (size_t)b->model->arch.embedding * sizeof(float)) : NULL;
+    size_t numbers = (size_t)rn_graph_embedding(b->model->graph);
+    b->embedding = numbers ? malloc((size_t)b->batch * numbers * sizeof(float)) : NULL;
     b->batch_stats = malloc((size_t)(graph->stats_count + 1) * sizeof(double));
     b->labels = malloc((size_t)b->batch * sizeof(int));
     b->layers = calloc(LAYERS_MOST, sizeof *b->layers);
-    if (!b->x || !b->logits || !b->dlogits || (b->model->arch.embedding && !b->embedding) || !b->batch_stats || !b->labels || !b->layers)
+    if (!b->x || !b->logits || !b->dlogits || (numbers && !b->embedding) || !b->batch_stats || !b->labels || !b->layers)
         return rn_error_memory(err, "a batch", (unsigned long long)(sample * b->batch) * sizeof(float));
     rn_random_start(&random, 0, RN_PURPOSE_TEST, 0, 0);
     for (int64_t i = 0; i < sample * b->batch; i++)

@@ -53,7 +53,7 @@ static int run_layers(rn_session *s, const float *x, int h, int w, catcher *c, r
     rn_ear *ear;
     int status = rn_ear_get(s, "dump", &ear, err);
     if (!status && !(status = rn_infer_hook(s->engine, on_layer, c, c->name != NULL, err)))
-        status = rn_infer_run(s->engine, 1, h, w, x, ear->logits, s->model->arch.embedding ? ear->embedding : NULL, err);
+        status = rn_infer_run(s->engine, 1, h, w, x, ear->logits, rn_graph_embedding(s->model->graph) ? ear->embedding : NULL, err);
     if (!status && c->failed)
         status = rn_error_memory(err, c->name, 0);
     if (!status && c->name && !c->out->data)

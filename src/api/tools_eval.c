@@ -452,7 +452,7 @@ static int judge(rn_evaluation *e, const char *model_path, rn_error *err)
         (status = match_labels(e, err)) || (status = choose_items(e, model_path, err)) || (status = open_parts(e, err)))
         return status;
     const rn_judging judging = {
-        .temperature = e->model->temperature, .windows = 1, .embedding = e->model->arch.embedding, .thresholds = e->model->thresholds};
+        .temperature = e->model->temperature, .windows = 1, .embedding = rn_graph_embedding(e->model->graph), .thresholds = e->model->thresholds};
     if ((status = rn_answers_collect(&e->answers, e->engine, e->loader, e->dataset, e->part, &judging, e->progress, e->context, err)))
         return status;
     if (!e->answers->items)

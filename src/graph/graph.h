@@ -60,7 +60,7 @@ typedef struct rn_graph {
     rn_node *nodes;       /* in order of execution: a node reads only earlier ones */
     rn_param *params;     /* in byte order of their names */
     int64_t weights_count, stats_count; /* floats */
-    int embedding, logits; /* nodes; embedding is -1 where the network has none */
+    int embedding, logits; /* nodes; -1 where the network has none. The embedding may be the pooled features that the classifier reads */
 } rn_graph;
 
 /* Building: append nodes (each returns its index, or -1 after a failed allocation), then finish. */
@@ -89,6 +89,12 @@ void rn_graph_close(rn_graph **graph);
 /* Output height and width of every node for an input of h x w, into sizes[nodes_count][2].
  * RN_ERR_SHAPE, naming the node, where nothing is left. */
 int rn_graph_sizes(const rn_graph *g, int h, int w, int (*sizes)[2], rn_error *err);
+
+/* Numbers of the embedding; 0 where the network has none. */
+static inline int rn_graph_embedding(const rn_graph *g)
+{
+    return g->embedding < 0 ? 0 : g->nodes[g->embedding].channels;
+}
 
 /* Index of the parameter of that name, or -1. */
 int rn_graph_param(const rn_graph *g, const char *name);

@@ -446,6 +446,8 @@ static int head(const builder *b, int x, int *embedding)
     const rn_arch *arch = b->arch;
     int tstp = arch->pooling == RN_POOLING_TSTP;
     x = tstp ? rn_graph_tstp(b->g, "pool", x, arch->pool_eps) : rn_graph_avgpool(b->g, "pool", x, arch->pool_h, arch->pool_w);
+    if (!arch->embedding && !tstp && arch->pool_h * arch->pool_w == 1)
+        *embedding = x; /* the pooled features, as those who take such a network for its features do */
     x = rn_graph_linear(b->g, "fc", x, tstp ? arch->pool_rows : arch->pool_h, tstp ? 1 : arch->pool_w,
                         arch->embedding ? arch->embedding : arch->classes);
     if (arch->embedding2)

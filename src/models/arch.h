@@ -48,7 +48,7 @@ typedef struct rn_arch {
     int pool_h, pool_w; /* of the average pool */
     int pool_rows;      /* of the map before the statistics pool, which the layer behind it is made for */
     double pool_eps;    /* added to the variance of the statistics pool */
-    int embedding;      /* 0: the logits come straight from `fc` */
+    int embedding;      /* 0: the logits come straight from `fc`, and what a pool of one bin gives is the embedding */
     int embedding2;     /* ReLU, BN without weights and a second layer of the same size behind `fc` */
     int classes;
     int in_channels;

@@ -75,7 +75,7 @@ int rn_model_wants_classes(const rn_model *m, const char *name, rn_error *err)
         return 0;
     return rn_error_set(err, RN_ERR_UNSUPPORTED,
                         "%s: the network has no classes, only an embedding of %d numbers: `resnet embed` writes it, `resnet train --init` adds classes",
-                        name, m->arch.embedding);
+                        name, rn_graph_embedding(m->graph));
 }
 
 static int allocate(rn_model *m, rn_error *err)

@@ -57,11 +57,17 @@ static void *room(writing *w, size_t count, size_t size)
     return place;
 }
 
+/* The embedding that is an output of the file: one of a layer of its own. Pooled features are no output. */
+static int named_embedding(const rn_graph *g)
+{
+    return g->embedding >= 0 && g->nodes[g->embedding].op == RN_OP_LINEAR ? g->embedding : -1;
+}
+
 /* What a node's value is called: the outputs have names of their own. */
 static const char *value_name(writing *w, int node)
 {
     const rn_graph *g = w->model->graph;
-    return node == g->logits ? "logits" : node == g->embedding ? "embedding" : node == 0 ? "input" : text(w, g->nodes[node].name, "");
+    return node == g->logits ? "logits" : node == named_embedding(g) ? "embedding" : node == 0 ? "input" : text(w, g->nodes[node].name, "");
 }
 
 /* A node of ONNX's; name is the value that it gives as well, unless output says otherwise. */
@@ -499,7 +505,7 @@ static int build(writing *w)
         set_value(w, &m->inputs[m->inputs_count++], "input", 4, (int[]){0, g->in_channels, w->options->input_h, w->options->input_w});
         if (g->logits >= 0)
             set_value(w, &m->outputs[m->outputs_count++], "logits", 2, (int[]){0, g->nodes[g->logits].channels});
-        if (g->embedding >= 0)
+        if (named_embedding(g) >= 0)
             set_value(w, &m->outputs[m->outputs_count++], "embedding", 2, (int[]){0, g->nodes[g->embedding].channels});
         status = add_metadata(w);
     }

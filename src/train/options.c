@@ -107,6 +107,7 @@ void rn_train_options_default(rn_train_options *o)
     memset(o, 0, sizeof *o);
     rn_arch_default(&o->arch, "resnet18", NULL);
     o->arch.classes = o->arch.in_channels = 0;
+    o->arch_open = 1;
     rn_features_default(&o->features, RN_KALDI, 16000);
     o->features.rate = 0;
     o->features.seconds = 0;
@@ -478,6 +479,7 @@ static int set_one(rn_train_options *o, const char *key, const json_t *value, co
         return failed;
     }
     if (f) {
+        o->arch_open = 0;
         if (json_string_value(value) && strcmp(json_string_value(value), o->arch.name) == 0)
             return 0;
         json_t *section = json_object();

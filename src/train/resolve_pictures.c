@@ -8,6 +8,7 @@
  *              0.08, on a thousand times more samples than the default number of epochs sees.)
  *   pad        an eighth of the crop where pictures are used as they are (He et al. 2016: 4 of 32), else 0
  *   flip       half of the colour pictures, no grey ones: those are often signs and scans
+ *   network    where no name is given, resnet20 for crops below 96 pixels and imagenet18 above; what else was said of the network holds there too
  *
  * A function of data and options alone, so resolving resolved options changes nothing. */
 #include "train/state.h"
@@ -18,6 +19,7 @@
 
 enum { AS_THEY_ARE = 256, STEP = 32, LARGEST = 224 };
 #define SMALLEST_SHARE 0.25
+enum { IMAGENET_SIDE = 96 }; /* its stem and stages leave 3x3 of these */
 
 typedef struct probe {
     const rn_dataset *dataset;
@@ -118,6 +120,34 @@ static void choose_augmentation(rn_train_options *o)
     o->augment.mixup = mixup;
 }
 
+/* Another row than that of spectrograms, with the members that were given. */
+static int choose_network(rn_trainer *t, rn_error *err)
+{
+    rn_train_options *o = &t->options;
+    const rn_pictures *p = &o->pictures;
+    rn_arch usual, chosen;
+    char want[RN_ARCH_WANT];
+    int count, small = p->crop_h < IMAGENET_SIDE || p->crop_w < IMAGENET_SIDE, status;
+    const rn_arch_field *fields = rn_arch_fields(&count);
+    if ((status = rn_arch_default(&usual, o->arch.name, err)) ||
+        (status = rn_arch_default(&chosen, small ? "resnet20" : "imagenet18", err)))
+        return status;
+    chosen.classes = usual.classes = o->arch.classes;
+    chosen.in_channels = usual.in_channels = o->arch.in_channels;
+    for (int i = 0; i < count && !status; i++) {
+        json_t *said = rn_arch_member(&o->arch, fields[i].key), *is = rn_arch_member(&usual, fields[i].key);
+        if (!said || !is)
+            status = rn_error_memory(err, "a network", sizeof chosen);
+        else if (!json_equal(said, is))
+            rn_arch_set_member(&chosen, fields[i].key, said, want);
+        json_decref(said);
+        json_decref(is);
+    }
+    o->arch = chosen;
+    o->arch_open = 0;
+    return status;
+}
+
 int rn_resolve_pictures(rn_trainer *t, rn_error *err)
 {
     rn_pictures *p = &t->options.pictures;
@@ -130,6 +160,8 @@ int rn_resolve_pictures(rn_trainer *t, rn_error *err)
     if ((status = choose_sizes(t, &s, err)))
         return status;
     choose_augmentation(&t->options);
+    if (t->options.arch_open && (status = choose_network(t, err)))
+        return status;
     if (p->crop_h >= 96 && p->crop_w >= 96 && t->options.arch.stem == RN_STEM_3X3)
         rn_trainer_note(t, "the 3x3 stem looks at every pixel of %d x %d: --stem 7x7 takes a tenth of the time", p->crop_w, p->crop_h);
     return rn_pictures_check(p, err);
