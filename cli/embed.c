@@ -149,12 +149,13 @@ static int embed_all(const command *c, rn_session *session, const rn_listen *lis
     progress_start(&live, "embedding");
     for (int i = 0; i < paths.count && !r->err.code && !ferror(stdout) && worst != EXIT_USE; i++) {
         r->path = paths.paths[i];
-        if (rn_session_file(session, r->path, listen, take_answer, r, &err) && !r->err.code && !ferror(stdout)) {
+        int failed = rn_session_file(session, r->path, listen, take_answer, r, &err) != 0;
+        if (failed && !r->err.code && !ferror(stdout)) {
             progress_end(&live);
             worst = fail_with(&err);
         }
         if (r->ark && !r->err.code)
-            ark_end_recording(r->ark, &r->err);
+            ark_end_recording(r->ark, failed, &r->err);
         progress_step(&live, i + 1, paths.count);
     }
     progress_end(&live);

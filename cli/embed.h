@@ -18,7 +18,7 @@ int embed_store(const command *c, rn_session *session, const rn_model *model, co
 typedef struct ark ark;
 int ark_open(ark **ark, const char *path, int size, rn_error *err);
 int ark_add(ark *ark, const char *path, const rn_answer *answer, const float *row, rn_error *err);
-int ark_end_recording(ark *ark, rn_error *err);
+int ark_end_recording(ark *ark, int failed, rn_error *err); /* failed: it broke off, so its one window keeps its times */
 int ark_commit(ark *ark, rn_error *err);
 void ark_close(ark **ark);
 

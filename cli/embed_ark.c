@@ -124,9 +124,9 @@ int ark_add(ark *a, const char *path, const rn_answer *answer, const float *row,
     return status;
 }
 
-int ark_end_recording(ark *a, rn_error *err)
+int ark_end_recording(ark *a, int failed, rn_error *err)
 {
-    int status = !a->recording ? 0 : a->windows > 1 ? write_window(a, err) : write_row(a, "", err);
+    int status = !a->recording ? 0 : a->windows > 1 || failed ? write_window(a, err) : write_row(a, "", err);
     free(a->recording);
     a->recording = NULL;
     a->windows = 0;

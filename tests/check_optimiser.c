@@ -1,4 +1,4 @@
-/* Optimisers, schedules, averages, the norm and the tree of ghost batches: against loops written a second time, and known values. */
+/* Optimisers, schedules, averages, the norm, the tree of ghost batches and the draws of drop path: against loops written a second time, and known values. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -379,12 +379,54 @@ static void tree_adds_pairs(void **state)
     assert_true(pairs(x, 3) == 1);
 }
 
+/* A rate that does not grow with depth, a block that is dropped but not made up for in the others, draws that depend on a sample's place in its
+ * ghost batch. Shares of 8,192 samples must lie within four standard deviations. */
+static void drop_path_has_its_law(void **state)
+{
+    enum { GHOST = 64, SAMPLES = 8192, BLOCKS = 9 };
+    static float kept[BLOCKS * GHOST], moved[BLOCKS * GHOST];
+    uint64_t positions[GHOST];
+    int dropped[BLOCKS] = {0};
+    rn_arch arch;
+    rn_graph *graph;
+    rn_trainer t = {.options = {.seed = 5, .drop_path = 0.6}, .epoch = 3, .kept = kept};
+    rn_batch batch = {.n = GHOST, .positions = positions};
+    (void)state;
+    assert_int_equal(rn_arch_default(&arch, "resnet20", NULL), 0);
+    arch.width = 4;
+    assert_int_equal(rn_arch_graph(&arch, &graph, NULL), 0);
+    assert_int_equal(rn_learn_open(&t.learn, graph, GHOST, 8, 8, NULL, RN_LEARN_DROP, NULL, NULL), 0);
+    assert_int_equal(rn_learn_blocks(t.learn), BLOCKS);
+    for (int first = 0; first < SAMPLES; first += GHOST) {
+        for (int i = 0; i < GHOST; i++)
+            positions[i] = (uint64_t)(first + i);
+        rn_trainer_drop(&t, &batch, 0, GHOST);
+        for (int b = 0; b < BLOCKS; b++)
+            for (int i = 0; i < GHOST; i++) {
+                float factor = kept[b * GHOST + i];
+                assert_true(factor == 0 || factor == (float)(1 / (1 - 0.6 * b / (BLOCKS - 1))));
+                dropped[b] += factor == 0;
+            }
+    }
+    for (int b = 0; b < BLOCKS; b++) {
+        double rate = 0.6 * b / (BLOCKS - 1), deviation = sqrt(rate * (1 - rate) / SAMPLES);
+        assert_true(fabs((double)dropped[b] / SAMPLES - rate) <= 4 * deviation);
+    }
+    t.kept = moved; /* the last ghost batch once more, cut elsewhere */
+    rn_trainer_drop(&t, &batch, GHOST - 5, 5);
+    for (int b = 0; b < BLOCKS; b++)
+        assert_memory_equal(moved + b * 5, kept + b * GHOST + GHOST - 5, 5 * sizeof *moved);
+    rn_learn_close(&t.learn);
+    rn_graph_close(&graph);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sgd_is_exact),    cmocka_unit_test(adamw_is_exact),     cmocka_unit_test(sgd_by_hand),
         cmocka_unit_test(tiny_and_frozen), cmocka_unit_test(norm_has_its_order), cmocka_unit_test(schedules),
         cmocka_unit_test(averages),        cmocka_unit_test(ghosts_are_cut),     cmocka_unit_test(tree_adds_pairs),
+        cmocka_unit_test(drop_path_has_its_law),
     };
     return cmocka_run_group_tests_name("optimiser", tests, NULL, NULL);
 }

@@ -128,6 +128,7 @@ static void samples_are_grouped(void **state)
     put_shard(at("q/s-9.tar"), 20);
     put_shard(at("q/s-10.tar"), 30);
     assert_non_null(strstr(listed(at("q/s-{8..10}.tar")), "s-10.tar/a/x.wav"));
+    refused(at("q/s-{0..10}.tar"), RN_ERR_IO, "s-0.tar"); /* as a shell counts: not s-00 */
     refused(at("q/s-{08..10}.tar"), RN_ERR_IO, "s-08.tar: No such file");
     refused(at("q/s-{10..8}.tar"), RN_ERR_ARG, "a pattern of tars");
     refused(at("q/s-{0..99999999}.tar"), RN_ERR_ARG, "a pattern of tars");
@@ -252,6 +253,17 @@ static void hostile_tars_are_refused(void **state)
     tar_text("n.json", "{\"label\": ");
     tar_close();
     refused(at("h/json.tar"), RN_ERR_FORMAT, "n.json: not JSON");
+    tar_open(at("h/flipped.tar")); /* the sample would vanish, and training go on without it */
+    tar_wav("a.wav", 1);
+    tar_text("a.cls", "0");
+    long second = ftell(tar);
+    tar_wav("b.wav", 1);
+    tar_text("b.cls", "1");
+    fseek(tar, second + 3, SEEK_SET);
+    fputc('!', tar);
+    fseek(tar, 0, SEEK_END);
+    tar_close();
+    refused(at("h/flipped.tar"), RN_ERR_FORMAT, "fetch it again");
     put_text(at("h/x.tar"), "");
     refused(at("h/x.tar"), RN_ERR_FORMAT, "x.tar: no tar");
     put_bytes(at("h/x.tar"), "\x1F\x8B\x08\0", 4);

@@ -125,9 +125,9 @@ static int check_views(const rn_album *a, rn_error *err)
     int most = a->height > a->width ? a->height : a->width;
     if (a->crops != 1 && a->crops != 5 && a->crops != 10)
         return rn_error_set(err, RN_ERR_ARG, "--crops %d: want 1, 5 (corners and middle) or 10 (mirrored as well)", a->crops);
-    if (a->scales_count && !p->crop_h)
+    if ((a->scales_count || (a->crops > 1 && !a->height)) && !p->crop_h)
         return rn_error_set(err, RN_ERR_ARG,
-                            "--scales: the model takes pictures whole, without a crop: there is nothing to cut out of another size");
+                            "--scales and --crops: the model takes pictures whole, without a crop: there is nothing to cut out of one");
     for (int i = 0; i < a->scales_count; i++)
         if (a->scales[i] < most || a->scales[i] > RN_PICTURE_SIDE)
             return rn_error_set(err, RN_ERR_ARG, "--scales %d: the shorter side may not be below the crop's %d pixels, nor above %d",
@@ -135,7 +135,7 @@ static int check_views(const rn_album *a, rn_error *err)
     return 0;
 }
 
-int rn_album_open(rn_album **album, const rn_dataset *dataset, const rn_loader_options *options, rn_error *err)
+int rn_album_open(rn_album **album, const rn_dataset *dataset, const rn_loader_options *options, int unsplit, rn_error *err)
 {
     int status;
     *album = NULL;
@@ -157,9 +157,7 @@ int rn_album_open(rn_album **album, const rn_dataset *dataset, const rn_loader_o
     memcpy(a->scales, options->scales, sizeof a->scales);
     a->skip_empty = options->skip_bad;
     a->limit = options->cache_mb > 0 ? (size_t)options->cache_mb << 20 : 0;
-    a->unsplit = 1;
-    for (int i = 0; i < dataset->count && a->unsplit; i++)
-        a->unsplit = dataset->items[i].part == RN_PART_NONE;
+    a->unsplit = unsplit;
     rn_pictures_size(&a->pictures, &a->height, &a->width);
     if (!a->height && dataset->c) { /* all of one size, as they are */
         a->height = dataset->h;

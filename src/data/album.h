@@ -13,8 +13,8 @@
 
 typedef struct rn_album rn_album;
 
-/* pictures: nothing may be open, and every picture gets one size. */
-int rn_album_open(rn_album **album, const rn_dataset *dataset, const rn_loader_options *options, rn_error *err);
+/* pictures: nothing may be open, and every picture gets one size. unsplit: no item has a part, so all are trained on. */
+int rn_album_open(rn_album **album, const rn_dataset *dataset, const rn_loader_options *options, int unsplit, rn_error *err);
 void rn_album_close(rn_album **album);
 void rn_album_size(const rn_album *album, int *c, int *h, int *w); /* of a training sample */
 /* Thread-safe, all of them. visit decodes an item once, into the cache. */

@@ -55,7 +55,7 @@ const char *rn_part_name(rn_part part)
 static int list_folder(rn_listing *l, const char *path, rn_error *err)
 {
     static int (*const readers[])(rn_listing *, const char *, int *, rn_error *) = {
-        rn_listing_idx, rn_listing_cifar, rn_listing_shard_folder, rn_listing_kaldi, rn_listing_tables};
+        rn_listing_kaldi, rn_listing_idx, rn_listing_cifar, rn_listing_shard_folder, rn_listing_tables};
     int found = 0, status = 0;
     for (size_t i = 0; i < sizeof readers / sizeof *readers && !found && !status; i++)
         status = readers[i](l, path, &found, err);

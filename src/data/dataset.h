@@ -53,9 +53,7 @@ typedef struct rn_dataset {
     int warnings_extensions; /* so many of the last warnings are about unknown extensions */
 } rn_dataset;
 
-/* DATA is a folder with one sub-folder per class, a manifest (.csv, .jsonl), a table of selections (.txt, .tsv; tables.c), a folder without
- * sub-folders that has such tables in it, or a folder with MNIST's files (idx.c). Errors: no class, one class, unknown columns, missing
- * files. Items are sorted by name, start and end in bytes, whatever the order of the folder or manifest. */
+/* DATA: every kind that docs/data-sets.md has. Errors: no class, one class, unknown columns, missing files. Items are sorted by name, start and end in bytes, whatever the order of the folder or manifest. */
 int rn_dataset_open(rn_dataset **dataset, const char *path, const rn_sound_options *sound, rn_error *err);
 /* The caller's tensors, borrowed: x [n][c][h][w], labels [n] in [0, classes). sources may be NULL. */
 int rn_dataset_from_tensors(rn_dataset **dataset, const float *x, const int *labels, int n, int c, int h, int w,

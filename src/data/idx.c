@@ -9,6 +9,7 @@
  *
  * Source: Y. LeCun, C. Cortes, C. Burges, THE MNIST DATABASE of handwritten digits; RFC 1951 and 1952. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,9 +67,14 @@ static int read_idx(const char *path, int rank, int64_t dims[3], unsigned char *
     unsigned char head[16] = {0}, beyond;
     int64_t count = 0;
     *data = NULL;
-    gzFile file = gzopen(path, "rbe");
-    if (!file)
-        return rn_error_set(err, RN_ERR_IO, "%.500s: %s", path, rn_errno_text(errno ? errno : ENOMEM));
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe without a writer must not hang */
+    gzFile file = fd < 0 ? NULL : gzdopen(fd, "rb");
+    if (!file) {
+        int number = fd < 0 ? errno : ENOMEM;
+        if (fd >= 0)
+            close(fd);
+        return rn_error_set(err, RN_ERR_IO, "%.500s: %s", path, rn_errno_text(number));
+    }
     int status = read_bytes(file, path, head, 4 + 4 * rank, err);
     if (!status && (head[0] || head[1] || head[3] != rank))
         status = rn_error_set(err, RN_ERR_FORMAT, "%.500s: begins with %02x %02x %02x %02x, IDX with %d dimension%s with 00 00 08 %02x",

@@ -123,10 +123,11 @@ static int measure_wav(const rn_scp *scp, const rn_scp_line *line, rn_place *pla
             "%.300s, line %d: no WAV begins at byte %lld of %.300s; recordings are wanted, no features: archives as wav-copy writes them",
             scp->path, line->line, (long long)place->offset, place->path);
     uint32_t size = (uint32_t)head[4] | (uint32_t)head[5] << 8 | (uint32_t)head[6] << 16 | (uint32_t)head[7] << 24;
-    place->bytes = info.st_size - place->offset;
-    /* Written to a pipe, the size is 0 or the largest there is. */
-    if (size && (int64_t)size + 8 < place->bytes)
-        place->bytes = (int64_t)size + 8;
+    place->bytes = (int64_t)size + 8;
+    if (!size || place->bytes > info.st_size - place->offset) /* written to a pipe: what follows would be heard as this recording */
+        return rn_error_set(err, RN_ERR_FORMAT,
+                            "%.300s, line %d: the WAV at byte %lld of %.300s does not say where it ends; wav-copy writes archives that do",
+                            scp->path, line->line, (long long)place->offset, place->path);
     return 0;
 }
 
@@ -159,46 +160,53 @@ static int find_recording(const rn_scp *scp, const rn_scp_line *line, rn_place *
 
 typedef struct rn_utterances {
     rn_scp recordings, speakers, segments; /* segments.path NULL: there are none */
+    const rn_scp_line *found;              /* the recording that was looked for last, and where it is: segments come one recording after the other */
+    rn_place place;
 } rn_utterances;
 
 static int read_times(const rn_scp *s, const rn_scp_line *line, char *text, double times[2], rn_error *err)
 {
     char *end = cut_word(text), *rest = cut_word(end);
-    if (!strcmp(end, "-1"))
-        end = (char *)"0";
-    if (*rest || rn_text_number(text, &times[0]) || rn_text_number(end, &times[1]) || times[0] < 0 || times[0] >= 1e9 || times[1] >= 1e9 ||
-        (times[1] != 0 && times[1] <= times[0]))
+    int to_end = !strcmp(end, "-1");
+    times[1] = 0;
+    if (*rest || rn_text_number(text, &times[0]) || (!to_end && rn_text_number(end, &times[1])) || times[0] < 0 || times[0] >= 1e9 ||
+        times[1] >= 1e9 || (!to_end && times[1] <= times[0]))
         return rn_error_set(err, RN_ERR_FORMAT, "%.300s, line %d: an utterance, its recording, start and end in seconds are wanted%s",
                             s->path, line->line, *rest ? ", and nothing more (--channel takes one channel of all)" : "");
     return 0;
 }
 
-static int add_utterance(rn_listing *l, const rn_utterances *u, const char *utterance, const rn_scp_line *recording, const double times[2],
+static int add_utterance(rn_listing *l, rn_utterances *u, const char *utterance, const rn_scp_line *recording, const double times[2],
                          rn_error *err)
 {
     const rn_scp_line *speaker = find(&u->speakers, utterance);
-    rn_place place;
+    rn_place *place = &u->place;
+    int status = 0;
     if (!speaker)
         return rn_error_set(err, RN_ERR_DATA,
                             "%.400s: no line for utterance \"%.200s\"; utils/fix_data_dir.sh of Kaldi takes out what is not whole",
                             u->speakers.path, utterance);
-    int status = find_recording(&u->recordings, recording, &place, err);
-    if (!status && !place.bytes)
-        status = rn_listing_wants(l, place.path, recording->value, err);
-    if (!status ? place.bytes > 0 : status > 0) {
-        rn_entry entry = {.path = place.path, .name = recording->value, .label = speaker->value, .source = recording->key, .weight = 1};
+    if (u->found != recording) {
+        free(place->path);
+        u->found = NULL;
+        if (!(status = find_recording(&u->recordings, recording, place, err)))
+            u->found = recording;
+    }
+    if (!status && !place->bytes)
+        status = rn_listing_wants(l, place->path, recording->value, err);
+    if (!status ? place->bytes > 0 : status > 0) {
+        rn_entry entry = {.path = place->path, .name = recording->value, .label = speaker->value, .source = recording->key, .weight = 1};
         entry.part = RN_PART_NONE;
         entry.start_s = times[0];
         entry.end_s = times[1];
-        entry.offset = place.offset;
-        entry.bytes = place.bytes;
+        entry.offset = place->offset;
+        entry.bytes = place->bytes;
         status = rn_listing_add(l, &entry, err);
     }
-    free(place.path);
     return status;
 }
 
-static int list_segments(rn_listing *l, const rn_utterances *u, rn_error *err)
+static int list_segments(rn_listing *l, rn_utterances *u, rn_error *err)
 {
     int status = 0;
     for (int i = 0; i < u->segments.count && !status; i++) {
@@ -238,6 +246,7 @@ fail:
     close_scp(&u.recordings);
     close_scp(&u.speakers);
     close_scp(&u.segments);
+    free(u.place.path);
     free(scp);
     free(segments);
     return status;

@@ -213,35 +213,57 @@ static int sort_items(rn_listing *l, rn_error *err)
     return 0;
 }
 
-/* The same file and time listed twice: one label is a repetition and counts once; two labels are an error, unless items have several. */
+/* Items first..end-1 are the same file and time listed again. One label said again counts once; two are an error, unless items have several:
+ * then the first line gets them all. */
+static int merge_repeats(rn_listing *l, int first, int end, int *repeats, rn_error *err)
+{
+    rn_dataset *d = l->dataset;
+    char **label = l->item_labels, *all = NULL;
+    size_t length = 0;
+    int differ = 0;
+    for (int i = first; i < end; i++) {
+        int again = i > first && !strcmp(label[i - 1], label[i]);
+        *repeats += again;
+        differ |= i > first && !again;
+        length += strlen(label[i]) + 1;
+        if (differ && !l->several)
+            return rn_error_set(
+                err, RN_ERR_DATA,
+                "%s: %.300s has the labels \"%.100s\" and \"%.100s\"; one label per item (a column named labels may have several)", d->path,
+                d->items[first].name, label[i - 1], label[i]);
+    }
+    if (differ) {
+        char *at = all = malloc(length);
+        if (!all)
+            return rn_error_memory(err, "an item's labels", length);
+        for (int i = first; i < end; i++)
+            at += sprintf(at, "%s%s", i > first ? "|" : "", label[i]);
+        free(label[first]);
+        label[first] = all;
+    }
+    for (int i = first + 1; i < end; i++) {
+        free(d->items[i].path);
+        free(d->items[i].name);
+        free(d->items[i].source);
+        free(label[i]);
+        memset(&d->items[i], 0, sizeof d->items[i]);
+        label[i] = NULL;
+    }
+    return 0;
+}
+
 static int drop_repeats(rn_listing *l, rn_error *err)
 {
     rn_dataset *d = l->dataset;
     int kept = 0, repeats = 0;
-    for (int i = 0; i < d->count; i++) {
-        rn_item *item = &d->items[i], *last = kept ? &d->items[kept - 1] : NULL;
-        if (last && rn_item_same_file(last, item) && last->start_s == item->start_s && last->end_s == item->end_s) {
-            int differ = strcmp(l->item_labels[kept - 1], l->item_labels[i]);
-            if (differ && l->several) {
-                char *both = NULL;
-                if (asprintf(&both, "%s|%s", l->item_labels[kept - 1], l->item_labels[i]) < 0)
-                    return rn_error_memory(err, "an item's labels", strlen(l->item_labels[i]));
-                free(l->item_labels[kept - 1]);
-                l->item_labels[kept - 1] = both;
-            } else if (differ)
-                return rn_error_set(
-                    err, RN_ERR_DATA,
-                    "%s: %.300s has the labels \"%.100s\" and \"%.100s\"; one label per item (a column named labels may have several)",
-                    d->path, item->name, l->item_labels[kept - 1], l->item_labels[i]);
-            free(item->path);
-            free(item->name);
-            free(item->source);
-            free(l->item_labels[i]);
-            memset(item, 0, sizeof *item);
-            l->item_labels[i] = NULL;
-            repeats += !differ;
-            continue;
-        }
+    for (int i = 0, end; i < d->count; i = end) {
+        rn_item *item = &d->items[i];
+        for (end = i + 1; end < d->count && rn_item_same_file(item, &d->items[end]) && item->start_s == d->items[end].start_s &&
+                          item->end_s == d->items[end].end_s;)
+            end++;
+        int status = merge_repeats(l, i, end, &repeats, err);
+        if (status)
+            return status;
         if (kept != i) {
             d->items[kept] = *item;
             memset(item, 0, sizeof *item);

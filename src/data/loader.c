@@ -87,7 +87,6 @@ int rn_loader_open(rn_loader **loader, rn_dataset *dataset, const rn_features *f
     if (!l)
         return rn_error_memory(err, "the loader", sizeof *l);
     int status = rn_supply_open(&l->supply, dataset, features, augment, options, err);
-    l->supply.skip_silent = options->skip_bad;
     if (status) {
         free(l);
         return status;

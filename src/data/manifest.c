@@ -202,29 +202,33 @@ int rn_listing_csv(rn_listing *l, const char *path, rn_error *err)
     return status;
 }
 
+/* A label of a list: a text, or a whole number as one; "" if it is neither. */
+static const char *label_of(const json_t *value, char number[24])
+{
+    snprintf(number, 24, "%lld", (long long)json_integer_value(value));
+    return json_is_string(value) ? json_string_value(value) : json_is_integer(value) ? number : "";
+}
+
 /* ["robin", 7] as "robin|7". */
 static int json_list(const json_t *values, const char *manifest, long line, char **list, rn_error *err)
 {
-    char number[24], *joined = strdup("");
-    for (size_t i = 0; i < json_array_size(values) && joined; i++) {
-        const json_t *value = json_array_get(values, i);
-        const char *text = json_string_value(value);
-        char *longer = NULL;
-        snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
-        if (!text)
-            text = json_is_integer(value) ? number : "";
-        if (!*text || strpbrk(text, "|;")) {
-            free(joined);
+    char number[24], *at;
+    size_t length = 1, i;
+    json_t *value;
+    *list = NULL;
+    json_array_foreach((json_t *)(uintptr_t)values, i, value)
+    {
+        const char *text = label_of(value, number);
+        length += strlen(text) + 1;
+        if (!*text || strpbrk(text, "|;"))
             return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: \"%.60s\" in a list of labels; a label is a text without | and ;",
                                 manifest, line, text);
-        }
-        if (asprintf(&longer, "%s%s%s", joined, i ? "|" : "", text) < 0)
-            longer = NULL;
-        free(joined);
-        joined = longer;
     }
-    *list = joined;
-    return joined ? 0 : rn_error_memory(err, "labels", 0);
+    if (!(at = *list = malloc(length)))
+        return rn_error_memory(err, "labels", length);
+    *at = 0;
+    json_array_foreach((json_t *)(uintptr_t)values, i, value) at += sprintf(at, "%s%s", i ? "|" : "", label_of(value, number));
+    return 0;
 }
 
 static int json_row(rn_listing *l, const char *manifest, long line, json_t *object, rn_error *err)
@@ -234,6 +238,7 @@ static int json_row(rn_listing *l, const char *manifest, long line, json_t *obje
     const char *key;
     json_t *value;
     int status = 0;
+    unsigned seen = 0; /* columns */
     if (!json_is_object(object))
         return rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: not a JSON object; one {\"path\": ..., \"label\": ...} a line", manifest,
                             line);
@@ -250,14 +255,18 @@ static int json_row(rn_listing *l, const char *manifest, long line, json_t *obje
                 manifest, line, key);
             goto fail;
         }
+        unsigned bit = 1u << (column == LABELS ? LABEL : column);
+        if (seen & bit) {
+            status = rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: \"%s\" comes twice, once under another name", manifest, line, key);
+            goto fail;
+        }
+        seen |= bit;
         if (column >= START && json_is_number(value)) {
             *(column == START ? &row.start_s : column == END ? &row.end_s : &row.weight) = json_number_value(value);
             continue;
         }
         const char *text = json_string_value(value);
         if ((column == LABEL || column == LABELS) && json_is_array(value)) {
-            free(list);
-            list = NULL;
             if ((status = json_list(value, manifest, line, &list, err)))
                 goto fail;
             text = list;
@@ -273,10 +282,6 @@ static int json_row(rn_listing *l, const char *manifest, long line, json_t *obje
             goto fail;
         }
         const char **slot = column == PATH ? &row.path : column <= LABELS ? &row.label : column == SPLIT ? &row.split : &row.source;
-        if (*slot) {
-            status = rn_error_set(err, RN_ERR_FORMAT, "%.400s, line %ld: \"%s\" comes twice, once under another name", manifest, line, key);
-            goto fail;
-        }
         *slot = text;
     }
     status = rn_listing_row(l, manifest, line, &row, err);

@@ -6,7 +6,7 @@
  *
  * Members that follow one another with the same key are a sample. WebDataset: the key is what stands before the first dot of the last part of
  * the name, the kind what stands behind. WeSpeaker: cut at the last dot; a shard that has a member .spk is read so. A sample is the first member
- * that can be decoded, and its class the text of .cls or .class (a number; labels.txt beside the first tar names it), of .spk, or "label" in
+ * that can be decoded, and its class the text of .cls or .class (a number; labels.txt beside the first tar, or beside the list, names it), of .spk, or "label" in
  * .json. Links, folders and other odd members are counted and left out.
  *
  * Read with libarchive as a stream of headers (ustar, pax, GNU's long names); it never gets to write anything.
@@ -165,7 +165,7 @@ static int open_tape(rn_tape *t, const char *path, rn_error *err)
     } packed[] = {{"\x1F\x8B", "gunzip", 2}, {"BZh", "bunzip2", 3}, {"\xFD\x37\x7AXZ", "unxz", 5}, {"\x28\xB5\x2F\xFD", "unzstd", 4}};
     char head[8] = "";
     struct stat info;
-    if ((t->fd = open(path, O_RDONLY | O_CLOEXEC)) < 0 || fstat(t->fd, &info))
+    if ((t->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)) < 0 || fstat(t->fd, &info)) /* a pipe without a writer must not hang */
         return rn_error_set(err, RN_ERR_IO, "%.500s: %s", path, rn_errno_text(errno));
     if (!S_ISREG(info.st_mode))
         return rn_error_set(err, RN_ERR_IO, "%.500s: not a file", path);
@@ -193,9 +193,8 @@ static int read_tar(rn_shard *s, rn_error *err)
         code = archive_read_next_header2(a, entry);
         if (code == ARCHIVE_EOF)
             break;
-        if (code == ARCHIVE_RETRY)
-            continue;
-        status = code < ARCHIVE_WARN ? rn_error_set(err, RN_ERR_FORMAT, "%.400s: %.200s; fetch it again", s->path, archive_error_string(a))
+        /* RETRY is a header that does not add up: libarchive would look for the next one, and the sample would be lost without a word. */
+        status = code == ARCHIVE_RETRY || code < ARCHIVE_WARN ? rn_error_set(err, RN_ERR_FORMAT, "%.400s: %.200s; fetch it again", s->path, archive_error_string(a))
                                      : add_member(s, a, entry, tape.size, err);
     }
     archive_entry_free(entry);
@@ -245,7 +244,7 @@ static int label_of(const rn_shard *s, const rn_member *m, char **label, rn_erro
     return status;
 }
 
-static int add_sample(rn_listing *l, const rn_shard *s, int begin, int end, rn_error *err)
+static int add_sample(rn_listing *l, rn_shard *s, int begin, int end, rn_error *err)
 {
     const rn_member *content = NULL;
     char *label = NULL, *name = NULL;
@@ -262,7 +261,7 @@ static int add_sample(rn_listing *l, const rn_shard *s, int begin, int end, rn_e
     if (!content) { /* nothing here is an item; what there is counts for the warning about kinds that are not decoded */
         for (int i = begin; i < end && status >= 0; i++)
             if (!s->members[i].text)
-                status = rn_listing_wants(l, s->members[i].name, s->members[i].name, err);
+                s->odd += (status = rn_listing_wants(l, s->members[i].name, s->members[i].name, err)) > 0; /* empty, or an array */
         status = status < 0 ? status : 0;
         goto fail;
     }
@@ -300,7 +299,7 @@ static int list_tar(rn_listing *l, const char *path, const rn_text_lines *labels
             status = add_sample(l, &s, i, end, err);
     }
     if (!status && s.odd)
-        status = rn_listing_warn(l, err, "%.300s: links, folders and other members that are no files, left out: %d", path, s.odd);
+        status = rn_listing_warn(l, err, "%.300s: links, folders, arrays and empty files, left out: %d", path, s.odd);
     drop_members(&s);
     return status;
 }
@@ -316,7 +315,7 @@ static int labels_beside(rn_text_lines *labels, const char *path, rn_error *err)
     return status;
 }
 
-/* Every number of the first {A..B} in its place, padded with zeros to the longer of the two, and so on with the next. */
+/* Every number of the first {A..B} in its place, padded with zeros to the longer of the two, and so on with the next. As in a shell, only zeros before a number are padding: {0..12} has none. */
 static int list_pattern(rn_listing *l, const char *pattern, const rn_text_lines *labels, int depth, rn_error *err)
 {
     const char *open = strchr(pattern, '{');
@@ -327,9 +326,9 @@ static int list_pattern(rn_listing *l, const char *pattern, const rn_text_lines 
     if (sscanf(open, "{%n%9lu%n..%n%9lu%n", &a, &first, &b, &c, &last, &d) != 2 || open[d] != '}' || open[a] == '-' || first > last ||
         last - first >= PATTERN_LIMIT || depth > 2)
         return rn_error_set(err, RN_ERR_ARG, "%.500s: a pattern of tars has numbers as in x-{000000..000146}.tar, twice at most", pattern);
-    int status = 0, width = b - a > d - c ? b - a : d - c;
-    if (open[a] != '0' && open[c] != '0')
-        width = 0;
+    int status = 0, padded = (open[a] == '0' && b - a > 1) || (open[c] == '0' && d - c > 1), width = 0;
+    if (padded)
+        width = b - a > d - c ? b - a : d - c;
     for (unsigned long n = first; n <= last && !status; n++) {
         char *path = NULL;
         if (asprintf(&path, "%.*s%0*lu%s", (int)(open - pattern), pattern, width, n, open + d + 1) < 0)
@@ -355,9 +354,13 @@ int rn_listing_list(rn_listing *l, const char *path, rn_error *err)
 {
     rn_text_lines labels = {0}, lines = {0};
     int status = rn_lines_read(&lines, path, err), objects = !status && lines.count && *lines.line[0] == '{';
+    if (objects) {
+        rn_lines_free(&lines);
+        return rn_listing_json_lines(l, path, err);
+    }
     if (!status)
-        status = objects ? rn_listing_json_lines(l, path, err) : labels_beside(&labels, path, err);
-    for (int i = 0; i < lines.count && !objects && !status; i++) {
+        status = labels_beside(&labels, path, err);
+    for (int i = 0; i < lines.count && !status; i++) {
         if (!*lines.line[i])
             continue;
         if (!rn_is_tar(lines.line[i])) {
@@ -392,10 +395,11 @@ int rn_listing_shard_folder(rn_listing *l, const char *path, int *found, rn_erro
     char **names = NULL;
     rn_text_lines labels = {0};
     int count = 0, others = 0, tars = 0, status = rn_names_read(path, &names, &count, err);
-    for (int i = 0; i < count && !status; i++) {
+    for (int i = 0; i < count && !status; i++)
+        tars += rn_is_tar(names[i]);
+    for (int i = 0; i < count && tars && !others && !status; i++) { /* a look at each file, only where there are tars */
         struct stat info;
         char *name = NULL;
-        tars += rn_is_tar(names[i]);
         if (asprintf(&name, "%s/%s", path, names[i]) < 0)
             status = rn_error_memory(err, "a path", strlen(path));
         else

@@ -25,6 +25,7 @@ int rn_supply_open(rn_supply *s, rn_dataset *dataset, const rn_features *feature
     s->unsplit = 1;
     for (int i = 0; i < dataset->count && s->unsplit; i++)
         s->unsplit = dataset->items[i].part == RN_PART_NONE;
+    s->skip_silent = options->skip_bad;
     s->min_seconds = options->min_seconds > 0 ? options->min_seconds : 0.1;
     s->kept_limit = options->cache_mb > 0 ? (size_t)options->cache_mb << 20 : 0;
     if (augment)
@@ -34,7 +35,7 @@ int rn_supply_open(rn_supply *s, rn_dataset *dataset, const rn_features *feature
     if (!(s->kept = calloc((size_t)dataset->count, sizeof *s->kept)))
         status = rn_error_memory(err, "the list of cached items", (unsigned long long)dataset->count * sizeof *s->kept);
     else if (rn_dataset_kind(dataset) == RN_PICTURES) {
-        if (!(status = rn_album_open(&s->album, dataset, options, err)))
+        if (!(status = rn_album_open(&s->album, dataset, options, s->unsplit, err)))
             rn_album_size(s->album, &s->c, &s->h, &s->w);
     } else if (dataset->c) {
         s->c = dataset->c;
