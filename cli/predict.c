@@ -62,7 +62,7 @@ static void print_answer(const printing *p, const rn_answer *a)
         if (a->end_s > 0)
             fprintf(p->out, "   %.1f - %4.1f s", a->start_s, a->end_s);
         if (!named)
-            fprintf(p->out, "   %s  ", several ? "none" : a->label);
+            fprintf(p->out, "   %s  ", several && !(p->least > 0) ? "none" : a->label);
         for (int i = 0; i < count; i++)
             fprintf(p->out, "%s%s %.1f %%",
                    named ? "   "

@@ -265,7 +265,8 @@ static json_t *training_options(const command *c)
     static const char *const off[] = {"augment.gain_db",   "augment.shift_s",        "augment.speed",    "augment.noise_probability",
                                       "augment.mask_time", "augment.mask_frequency", "augment.mixup",    "augment.resized_crop",
                                       "augment.flip",      "augment.brightness",     "augment.contrast", "augment.saturation",
-                                      "augment.hue",       "augment.rand_augment",   "augment.erase",    "augment.cutmix"};
+                                      "augment.hue",       "augment.rand_augment",   "augment.erase",    "augment.cutmix",
+                                      "augment.trivial_augment"};
     json_t *object = options_object(c);
     for (size_t i = 0; option_flag(c, "no-augment") && i < sizeof off / sizeof off[0]; i++)
         if (!json_object_get(object, off[i]))
@@ -339,7 +340,8 @@ static void option_as_typed(char out[80], const char *key, const char *text)
 static int print_recipe(const command *c, const json_t *given)
 {
     char *result = NULL, typed[80], mine[400] = "";
-    const char *name = option_text(c, "recipe"), *key;
+    json_t *config = option_text(c, "config") ? json_load_file(option_text(c, "config"), 0, NULL) : NULL;
+    const char *key, *name = option_text(c, "recipe") ? option_text(c, "recipe") : json_string_value(json_object_get(config, "recipe"));
     rn_error err = {0};
     json_t *all = name && !option_flag(c, "json") && !rn_tools_recipes(&result, &err) ? take_result(result) : NULL, *recipe, *value;
     size_t i;
@@ -362,8 +364,10 @@ static int print_recipe(const command *c, const json_t *given)
         }
         printf("\n%s%s%s", *mine ? "          without " : "", mine, *mine ? ", given otherwise\n" : "");
     }
+    int failed = name && !option_flag(c, "json") && !all;
     json_decref(all);
-    return name && !option_flag(c, "json") && !all ? fail_with(&err) : 0;
+    json_decref(config);
+    return failed ? fail_with(&err) : 0;
 }
 
 static int print_training_plan(const command *c, rn_training *training, watcher *w)
@@ -477,27 +481,29 @@ static void mean_of(const double *values, int count, double *mean, double *devia
     *deviation = sqrt(squares / (count - 1));
 }
 
-static void print_seeds(const seed_run *runs, long long first, int count, int json)
+static void print_seeds(const seed_run *runs, long long first, int count, int several, int json)
 {
+    const char *keys[2] = {several ? "validation_mean_average_precision" : "validation_accuracy",
+                           several ? "test_mean_average_precision" : "test_accuracy"};
     double validation[SEEDS_MOST], test[SEEDS_MOST], mean[2], deviation[2];
     json_t *rows = json_array();
     for (int i = 0; i < count; i++) {
         const rn_training_result *r = &runs[i].result;
-        validation[i] = r->validation_accuracy;
-        test[i] = r->test_items ? r->test_accuracy : NAN;
+        validation[i] = several ? r->validation_macro : r->validation_accuracy;
+        test[i] = !r->test_items ? NAN : several ? r->test_macro : r->test_accuracy;
         json_array_append_new(rows, json_pack("{s:I, s:o, s:i, s:o, s:o}", "seed", (json_int_t)(first + i), "run",
-                                              path_value(runs[i].folder), "best_epoch", r->best_epoch, "validation_accuracy",
-                                              real_or_null(validation[i]), "test_accuracy", real_or_null(test[i])));
+                                              path_value(runs[i].folder), "best_epoch", r->best_epoch, keys[0],
+                                              real_or_null(validation[i]), keys[1], real_or_null(test[i])));
     }
     mean_of(validation, count, &mean[0], &deviation[0]);
     mean_of(test, count, &mean[1], &deviation[1]);
-    json_t *all = json_pack("{s:s, s:o, s:{s:o, s:o}, s:{s:o, s:o}}", "event", "seeds", "seeds", rows, "validation_accuracy", "mean",
-                            real_or_null(mean[0]), "deviation", real_or_null(deviation[0]), "test_accuracy", "mean", real_or_null(mean[1]),
+    json_t *all = json_pack("{s:s, s:o, s:{s:o, s:o}, s:{s:o, s:o}}", "event", "seeds", "seeds", rows, keys[0], "mean",
+                            real_or_null(mean[0]), "deviation", real_or_null(deviation[0]), keys[1], "mean", real_or_null(mean[1]),
                             "deviation", real_or_null(deviation[1]));
     if (json) {
         print_json_line(all);
     } else {
-        printf("\n%-10s", "seed");
+        printf("\n%-10s", several ? "mAP, seed" : "seed");
         printf("%s%s  best of epoch\n", isnan(mean[0]) ? "" : "  validation", isnan(mean[1]) ? "" : "     test");
         for (int i = 0; i < count; i++) {
             printf("%-10lld", first + i);
@@ -560,7 +566,7 @@ static int train_seeds(session *s, json_t *options, seed_run *runs, long long fi
         if (status)
             return status;
     }
-    print_seeds(runs, first, count, s->w->json);
+    print_seeds(runs, first, count, s->w->several, s->w->json);
     return EXIT_DONE;
 }
 

@@ -244,7 +244,7 @@ static const option_row watch_options[] = {
 static const option_row eval_options[] = {
     CHOICE("part", 1, "train|validation|test|all", "which part of the split to judge [test; all without a split]"),
     PATH("split", "FILE", 1, "the split of the training [split.csv beside MODEL]"),
-    FLAG("skip-bad", 1, "leave out recordings that can't be decoded or are silent, and count them"),
+    FLAG("skip-bad", 1, "leave out what can't be decoded, is silent or of one colour, and count it"),
     NUMBER("min-seconds", "S", 1, 0, 3600, "shorter recordings count as bad [as in training]"),
     INTEGER("worst", 1, 0, 100000, "how many of the worst files to name [10]"),
     PATH("report", "FILE.html", 0, "also write a page: confusion with its recordings, curves, calibration, a map, explanations"),

@@ -194,7 +194,7 @@ typedef struct rn_listen {
 /* What the network says about one window. Pointers are valid during the callback. */
 typedef struct rn_answer {
     double start_s, end_s;      /* within the recording */
-    int best;                   /* the likeliest class */
+    int best;                   /* the likeliest class; -1, with label "" and confidence 0, where the network has no classes */
     const char *label; /* its label; "unknown" or "none" by the rules of rn_listen; with several labels "none" below its threshold too */
     float confidence;           /* its probability */
     int classes;

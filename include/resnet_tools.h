@@ -22,7 +22,7 @@ RN_API int rn_tools_threads(void); /* the cores that the process may really use 
 RN_API int rn_tools_machine(char **result, rn_error *err);
 
 /* {"path", "bytes", "arithmetic", "arch": {...}, "parameters", "labels": [...], "input": [C,H,W], "session_bytes", and the file's sections
- * "features", "training", "split", "bn_statistics", "calibration", "thresholds" where it has them, "weights", "warnings"}. A file with NaN in its weights is read too.
+ * "features" or "pictures", "training", "split", "bn_statistics", "calibration", "labels_kind", "thresholds" where it has them, "weights", "warnings"}. A file with NaN in its weights is read too.
  *
  * "weights": [{"name", "shape", "count", "mean", "std", "min", "max", "near_zero", "not_finite", "histogram": [24 counts, min to max]}]
  * of every array in order of execution, all but "not_finite" over its finite numbers; near_zero is the share of those that are within a
@@ -88,7 +88,7 @@ RN_API int rn_data_split(rn_data *data, const char *path, const char *options, c
 
 /* [{"name", "source", "options": {"lr": "0.1", ...}}] of every value of the option "recipe". */
 RN_API int rn_tools_recipes(char **result, rn_error *err);
-/* Of an open training: {"items", "parts": {"train", "validation", "test"}, "classes": [...], "bad", "seconds", "tensors",
+/* Of an open training: {"items", "parts": {"train", "validation", "test"}, "classes": [...], "bad", "seconds", "kind" ("recordings", "pictures", "arrays"),
  * "input": [C,H,W], "parameters", "macs", "steps", "left_out", "bytes": {"engine", "weights", "cache"}, "options": {...}}, and with several labels
  * "labels_kind": "several". */
 RN_API int rn_training_plan(rn_training *training, char **result, rn_error *err);

@@ -252,14 +252,14 @@ static void temperature_reaches_predict(void **state)
     heard h;
     put_noise(at("one.wav"), 1, 8000, 0.5, 9);
     put_model(at("one.safetensors"), labels, 2);
-    assert_ok(rn_model_rewrite(at("one.safetensors"), "calibration", json_pack("{s:f}", "temperature", 2.0), &err), err);
+    assert_ok(rn_model_rewrite(at("one.safetensors"), json_pack("{s:{s:f}}", "calibration", "temperature", 2.0), &err), err);
     assert_ok(rn_model_load(&model, at("one.safetensors"), &err), err);
     assert_ok(rn_session_open(&session, model, NULL, &err), err);
     assert_ok(rn_session_file(session, at("one.wav"), NULL, take, &h, &err), err);
     assert_true(fabs(h.probability[0] - 1 / (1 + exp((h.logits[1] - h.logits[0]) / 2.0))) < 1e-6);
     rn_session_close(&session);
     rn_model_close(&model);
-    assert_ok(rn_model_rewrite(at("one.safetensors"), "calibration", json_pack("{s:s}", "temperature", "warm"), &err), err);
+    assert_ok(rn_model_rewrite(at("one.safetensors"), json_pack("{s:{s:s}}", "calibration", "temperature", "warm"), &err), err);
     assert_int_equal(rn_model_load(&model, at("one.safetensors"), &err), RN_ERR_FORMAT);
     assert_non_null(strstr(err.text, "temperature"));
 }

@@ -312,18 +312,18 @@ static void model_file(void **state)
     rn_model *m;
     rn_error err;
     const char *path = at("several.safetensors");
-    assert_ok(rn_model_rewrite(path, "thresholds", json_pack("[f,f,f]", 0.25, 0.5, 0.75), &err), err);
+    assert_ok(rn_model_rewrite(path, json_pack("{s:[f,f,f]}", "thresholds", 0.25, 0.5, 0.75), &err), err);
     assert_ok(rn_model_load(&m, path, &err), err);
     float p[3];
     const float z[3] = {-100, 0, 100};
     rn_model_probabilities(m, z, p);
     assert_true(m->thresholds[2] == 0.75 && p[0] < 1e-40f && p[1] == 0.5f && p[2] == 1);
     rn_model_close(&m);
-    assert_ok(rn_model_rewrite(path, "thresholds", json_pack("[f,f]", 0.25, 0.5), &err), err);
+    assert_ok(rn_model_rewrite(path, json_pack("{s:[f,f]}", "thresholds", 0.25, 0.5), &err), err);
     assert_error(rn_model_load(&m, path, &err), RN_ERR_FORMAT, err, "--calibrate");
-    assert_ok(rn_model_rewrite(path, "thresholds", json_pack("[f,f,f]", 0.25, 0.5, 1.5), &err), err);
+    assert_ok(rn_model_rewrite(path, json_pack("{s:[f,f,f]}", "thresholds", 0.25, 0.5, 1.5), &err), err);
     assert_error(rn_model_load(&m, path, &err), RN_ERR_FORMAT, err, "from 0 to 1");
-    assert_ok(rn_model_rewrite(path, "labels_kind", json_string("ranked"), &err), err);
+    assert_ok(rn_model_rewrite(path, json_pack("{s:s}", "labels_kind", "ranked"), &err), err);
     assert_error(rn_model_load(&m, path, &err), RN_ERR_UNSUPPORTED, err, "labels_kind");
 }
 

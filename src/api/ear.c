@@ -92,8 +92,9 @@ int rn_ear_picture(const rn_ear *ear, const char *name, const rn_listen *listen,
                             ear->extractor ? "" : "; `resnet convert --preprocessing` gives it one");
     if (!in)
         status = rn_image_read(name, &options, &read, err);
-    if (!status)
-        status = rn_pictures_prepare(p, in ? in : &read, &out, err);
+    rn_error why;
+    if (!status && (status = rn_pictures_prepare(p, in ? in : &read, &out, &why)))
+        rn_error_set(err, status, "%s: %s", name, why.text);
     size_t bytes = (size_t)out.height * (size_t)out.width * (size_t)out.channels * sizeof **x;
     if (!status && !(*x = malloc(bytes)))
         status = rn_error_memory(err, name, bytes);

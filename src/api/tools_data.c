@@ -76,14 +76,15 @@ static json_t *class_object(const rn_dataset *d, const rn_check *check, const rn
     int n = 0, distinct = 0;
     double sum = 0;
     char text[32];
-    json_t *rates = json_object();
+    rn_kind kind = rn_dataset_kind(d);
+    json_t *rates = kind == RN_PICTURES ? NULL : json_object();
     for (int i = 0; i < d->count; i++) {
         if (!rn_item_has(d, &d->items[i], label))
             continue;
         seconds[n] = check->seconds[i];
         sources[n++] = d->items[i].source;
         sum += check->seconds[i];
-        if (check->rates[i] > 0) {
+        if (kind == RN_SOUND && check->rates[i] > 0) {
             snprintf(text, sizeof text, "%d", check->rates[i]);
             rn_result_set(&rates, text, json_integer(1 + json_integer_value(json_object_get(rates, text))));
         }
@@ -92,12 +93,10 @@ static json_t *class_object(const rn_dataset *d, const rn_check *check, const rn
     qsort(sources, (size_t)n, sizeof *sources, compare_texts);
     for (int i = 0; i < n; i++)
         distinct += !i || strcmp(sources[i], sources[i - 1]);
-    if (rn_dataset_kind(d) == RN_PICTURES) {
-        json_decref(rates);
+    if (kind == RN_PICTURES)
         return json_pack("{s:s, s:i, s:i, s:i, s:i, s:[i,i], s:[i,i]}", "label", d->labels[label], "items", n, "sources", distinct, "bad",
                          figures->bad, "grey", figures->grey, "widths", figures->width_low, figures->width_high, "heights",
                          figures->height_low, figures->height_high);
-    }
     return json_pack("{s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:o}", "label", d->labels[label], "items", n, "sources", distinct, "seconds", sum,
                      "shortest", n ? seconds[0] : 0.0, "median", n ? seconds[n / 2] : 0.0, "longest", n ? seconds[n - 1] : 0.0, "rates",
                      rates);

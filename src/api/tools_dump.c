@@ -142,6 +142,7 @@ static int dump_picture(rn_session *s, const char *path, const rn_listen *listen
     rn_ear *ear;
     rn_image image = {0}, sized = {0};
     float *x = NULL;
+    rn_error why;
     int height, width, status = rn_ear_get(s, path, &ear, err);
     if (status)
         return status;
@@ -149,7 +150,8 @@ static int dump_picture(rn_session *s, const char *path, const rn_listen *listen
         rn_image_options options = rn_pictures_decoding(&ear->pictures, listen ? listen->max_pixels : 0);
         status = rn_image_read(path, &options, &image, err);
         if (!status && strcmp(stage, "resize") == 0)
-            status = rn_pictures_prepare(&ear->pictures, &image, &sized, err);
+            if ((status = rn_pictures_prepare(&ear->pictures, &image, &sized, &why)))
+                rn_error_set(err, status, "%s: %s", path, why.text);
         const rn_image *from = sized.pixels ? &sized : &image;
         out->dims = 3;
         out->shape[0] = from->height;
@@ -221,6 +223,10 @@ int rn_tools_dump(const rn_model *model, const char *path, const rn_listen *list
     }
     if (array && !layer) {
         status = rn_error_set(err, RN_ERR_ARG, "%s: an array goes to the network as it is; only layer:NAME can be dumped", path);
+        goto fail;
+    }
+    if (pictures && !array && start_s >= 0) {
+        status = rn_error_set(err, RN_ERR_ARG, "%s: --start belongs to recordings", path);
         goto fail;
     }
     if ((status = rn_session_open(&s, model, NULL, err)) ||

@@ -279,6 +279,9 @@ static int open_parts(rn_evaluation *e, rn_error *err)
     if (kind == RN_PICTURES && e->pictures.channels != m->arch.in_channels)
         return rn_error_set(err, RN_ERR_MISMATCH, "%s: pictures of %d channels, the network takes %d", e->model_path, e->pictures.channels,
                             m->arch.in_channels);
+    if (kind != RN_PICTURES && (e->loading.crops || e->loading.scales_count))
+        return rn_error_set(err, RN_ERR_ARG, "--%s is for pictures; %s holds %s", e->loading.crops ? "crops" : "scales", e->dataset->path,
+                            rn_kind_name(kind));
     e->loading.pictures = &e->pictures;
     const rn_features *heard = kind == RN_SOUND ? &features : NULL;
     if ((status = rn_loader_open(&e->loader, e->dataset, heard, &none, &e->loading, err)) ||
@@ -518,12 +521,12 @@ static json_t *threshold_list(const rn_judgement *j)
 
 int rn_evaluation_calibrate(const rn_evaluation *e, rn_error *err)
 {
-    int status = e->judgement->thresholds ? rn_model_rewrite(e->model_path, "thresholds", threshold_list(e->judgement), err) : 0;
-    return status ? status
-                  : rn_model_rewrite(e->model_path, "calibration",
-                                     json_pack("{s:f, s:i, s:s}", "temperature", e->judgement->temperature, "items", e->answers->items,
-                                               "part", part_name(e->part)),
-                                     err);
+    json_t *sections =
+        json_pack("{s:{s:f, s:i, s:s}}", "calibration", "temperature", e->judgement->temperature, "items", e->answers->items, "part",
+                  part_name(e->part));
+    if (e->judgement->thresholds) /* those at this temperature: both or neither */
+        rn_result_set(&sections, "thresholds", threshold_list(e->judgement));
+    return rn_model_rewrite(e->model_path, sections, err);
 }
 
 /* RUN/run.json; NULL if there is none that can be read. */

@@ -86,8 +86,11 @@ static json_t *tensors_object(const char *path, int64_t bytes, rn_tensors *tenso
                       json_pack("{s:o, s:s, s:o}", "name", rn_result_path(t->name), "dtype", rn_dtype_name(t->dtype), "shape", shape));
         elements += t->count;
     }
-    for (int i = 0; i < tensors->metadata_count; i++)
-        rn_result_set(&metadata, tensors->keys[i], rn_result_path(tensors->values[i]));
+    for (int i = 0; i < tensors->metadata_count; i++) {
+        char *key = rn_text_printable(tensors->keys[i]); /* it goes to a terminal */
+        rn_result_set(&metadata, key ? key : "", key ? rn_result_path(tensors->values[i]) : NULL);
+        free(key);
+    }
     json_t *all = json_pack("{s:o, s:I, s:s, s:I, s:o, s:o}", "path", rn_result_path(path), "bytes", (json_int_t)bytes, "format",
                             rn_tensors_metadata(tensors, "pth.dictionary") ? "PyTorch" : "safetensors", "elements", elements, "tensors", list,
                             "metadata", metadata);
@@ -112,12 +115,12 @@ int rn_tools_model(const char *path, char **result, rn_error *err)
     int channels, height, width, status;
     *result = NULL;
     int onnx = rn_onnx_is_file(path);
-    if (onnx && ((status = rn_onnx_load(&model, path, NULL, NULL, err)) || (status = rn_model_tensors(model, &tensors, err))))
+    if (onnx && (status = rn_onnx_load(&model, path, NULL, NULL, err)))
         goto fail;
     if (!onnx && (status = rn_tensors_read(path, &tensors, err)))
         return status;
     stat(path, &file);
-    if (rn_foreign_is(&tensors)) {
+    if (!onnx && rn_foreign_is(&tensors)) {
         json_t *all = tensors_object(path, file.st_size, &tensors, err);
         *result = all ? rn_result_text(all, err) : NULL;
         status = *result ? 0 : RN_ERR_MEMORY;

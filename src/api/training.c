@@ -244,9 +244,9 @@ static json_t *plan_object(const rn_train_plan *p, const rn_dataset *dataset)
                       json_pack("{s:s, s:i, s:i, s:i}", "label", dataset->labels[i], "train", p->per_class[i * RN_PARTS + RN_PART_TRAIN],
                                 "validation", p->per_class[i * RN_PARTS + RN_PART_VALIDATION], "test",
                                 p->per_class[i * RN_PARTS + RN_PART_TEST]));
-    all = json_pack("{s:i, s:{s:i, s:i, s:i}, s:i, s:f, s:b, s:s, s:[i,i,i], s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I}, s:f, s:f, s:o, s:o}",
+    all = json_pack("{s:i, s:{s:i, s:i, s:i}, s:i, s:f, s:s, s:[i,i,i], s:I, s:I, s:I, s:I, s:{s:I, s:I, s:I}, s:f, s:f, s:o, s:o}",
                     "items", dataset->count, "parts", "train", p->parts[RN_PART_TRAIN], "validation", p->parts[RN_PART_VALIDATION], "test",
-                    p->parts[RN_PART_TEST], "bad", p->bad, "seconds", p->total_seconds, "tensors", p->kind == RN_ARRAYS, "kind",
+                    p->parts[RN_PART_TEST], "bad", p->bad, "seconds", p->total_seconds, "kind",
                     rn_kind_name(p->kind), "input", p->c, p->h, p->w, "parameters", (json_int_t)p->parameters, "macs", (json_int_t)p->macs,
                     "steps", (json_int_t)p->steps, "left_out", (json_int_t)p->left_out, "bytes", "engine", (json_int_t)p->bytes_engine,
                     "weights", (json_int_t)p->bytes_weights, "cache", (json_int_t)p->bytes_cache, "step_seconds", p->step_seconds,

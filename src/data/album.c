@@ -237,21 +237,22 @@ static int take(rn_album *a, int item, int whole, rn_image *out, int *owned, rn_
             return 0;
     }
     rn_image decoded;
+    rn_error why;
     rn_image_options options = rn_pictures_decoding(&a->pictures, a->dataset->most_pixels);
     int status = rn_album_read(a->dataset, item, &options, &decoded, err);
     if (status)
         return status;
     if (whole) {
-        status = shrink(a, &decoded, err);
+        status = shrink(a, &decoded, &why);
         *out = decoded;
         if (status)
             rn_image_free(out);
     } else {
-        status = rn_pictures_resize(&a->pictures, &decoded, out, err);
+        status = rn_pictures_resize(&a->pictures, &decoded, out, &why);
         rn_image_free(&decoded);
     }
     if (status)
-        return status;
+        return rn_error_set(err, status, "%.600s: %s", name_of(i), why.text);
     *owned = 1;
     size_t bytes = (size_t)out->height * (size_t)out->width * (size_t)out->channels;
     if (keeps) {
@@ -367,14 +368,17 @@ static int many_views(rn_album *a, int item, rn_views *views, rn_error *err)
     size_t size = (size_t)c * (size_t)a->height * (size_t)a->width;
     rn_image_options options = rn_pictures_decoding(&a->pictures, a->dataset->most_pixels);
     rn_image decoded, sized = {0};
+    rn_error why;
     int status = rn_album_read(a->dataset, item, &options, &decoded, err);
     if (status)
         return status;
     status = views_room(views, windows, c, a->height, a->width, err);
     for (int s = 0; s < scales && !status; s++) {
         float *x = views->x + (size_t)(s * a->crops) * size;
-        status = a->scales_count ? rn_image_resize_shorter(&decoded, a->scales[s], a->pictures.filter, &sized, err)
-                                 : rn_pictures_resize(&a->pictures, &decoded, &sized, err);
+        status = a->scales_count ? rn_image_resize_shorter(&decoded, a->scales[s], a->pictures.filter, &sized, &why)
+                                 : rn_pictures_resize(&a->pictures, &decoded, &sized, &why);
+        if (status)
+            rn_error_set(err, status, "%.600s: %s", name_of(&a->dataset->items[item]), why.text);
         if (!status && a->crops == 1) {
             rn_image middle;
             if (!(status = rn_image_crop_centre(&sized, a->height, a->width, &middle, err)))

@@ -147,21 +147,6 @@ rn_box rn_picture_draw_box(double low, uint64_t seed, uint32_t epoch, uint64_t p
     return (rn_box){(height - h) / 2, (width - w) / 2, h, w};
 }
 
-int rn_image_cut(const rn_image *in, rn_box box, rn_image *out, rn_error *err)
-{
-    int status = rn_image_new(out, box.height, box.width, in->channels, err);
-    if (status)
-        return status;
-    size_t channels = (size_t)in->channels, row = (size_t)box.width * channels;
-    int from = box.left < 0 ? 0 : box.left, end = in->width - box.left < box.width ? in->width : box.left + box.width;
-    memset(out->pixels, 0, (size_t)box.height * row);
-    for (int y = 0; y < box.height && end > from; y++)
-        if (box.top + y >= 0 && box.top + y < in->height)
-            memcpy(out->pixels + (size_t)y * row + (size_t)(from - box.left) * channels,
-                   in->pixels + ((size_t)(box.top + y) * (size_t)in->width + (size_t)from) * channels, (size_t)(end - from) * channels);
-    return 0;
-}
-
 void rn_image_mirror(rn_image *image)
 {
     size_t channels = (size_t)image->channels, row = (size_t)image->width * channels;

@@ -25,16 +25,9 @@ json_t *rn_picture_augment_to_json(const rn_picture_augment *a);
 /* Sets what `section` has; keys that are not ours are refused by name. */
 int rn_picture_augment_from_json(rn_picture_augment *a, const json_t *section, rn_error *err);
 
-/* A stretch of a picture. */
-typedef struct rn_box {
-    int top, left, height, width;
-} rn_box;
-
 /* torchvision's RandomResizedCrop.get_params with scale (low, 1) and ratio (3/4, 4/3): ten tries, then the largest middle of such a ratio. */
 rn_box rn_picture_draw_box(double low, uint64_t seed, uint32_t epoch, uint64_t position, int height, int width);
 
-/* Cuts `box` out; pixels beyond the picture are black. out: the caller's, empty after an error. */
-int rn_image_cut(const rn_image *in, rn_box box, rn_image *out, rn_error *err);
 void rn_image_mirror(rn_image *image); /* left to right, in place */
 
 /* A training sample of height x width out of a picture; what is too small gets black around it. */

@@ -31,6 +31,14 @@ int rn_image_new(rn_image *image, int height, int width, int channels, rn_error 
     return 0;
 }
 
+int rn_image_copy(const rn_image *in, rn_image *out, rn_error *err)
+{
+    int status = rn_image_new(out, in->height, in->width, in->channels, err);
+    if (!status)
+        memcpy(out->pixels, in->pixels, (size_t)in->height * (size_t)in->width * (size_t)in->channels);
+    return status;
+}
+
 void rn_image_free(rn_image *image)
 {
     free(image->pixels);
@@ -56,7 +64,8 @@ int rn_decoding_begin(rn_decoding *d, int64_t width, int64_t height, int grey)
         d->grey = grey;
         return HEADER_READ;
     }
-    return rn_image_new(d->out, (int)height, (int)width, d->channels, d->err);
+    int status = rn_image_new(d->out, (int)height, (int)width, d->channels, NULL);
+    return status ? rn_error_memory(d->err, d->name, (unsigned long long)width * (unsigned long long)height * (unsigned)d->channels) : 0;
 }
 
 unsigned char rn_image_grey(const unsigned char rgb[3])

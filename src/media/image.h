@@ -37,6 +37,7 @@ unsigned char rn_image_grey(const unsigned char rgb[3]); /* as a picture of one 
 
 /* Room for a picture, pixels not set. RN_ERR_ARG unless 1 or 3 channels and 1 to 2^31-1 bytes a row. */
 int rn_image_new(rn_image *image, int height, int width, int channels, rn_error *err);
+int rn_image_copy(const rn_image *in, rn_image *out, rn_error *err); /* out: the caller's; empty after an error */
 void rn_image_free(rn_image *image);
 
 #endif

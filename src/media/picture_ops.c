@@ -199,18 +199,10 @@ void rn_picture_equalize(rn_image *image)
 
 /* ---- Neighbours ---- */
 
-static int copy_of(const rn_image *image, rn_image *copy, rn_error *err)
-{
-    int status = rn_image_new(copy, image->height, image->width, image->channels, err);
-    if (!status)
-        memcpy(copy->pixels, image->pixels, bytes_of(image));
-    return status;
-}
-
 int rn_picture_sharpness(rn_image *image, float factor, rn_error *err)
 {
     rn_image in;
-    int status = copy_of(image, &in, err);
+    int status = rn_image_copy(image, &in, err);
     size_t step = (size_t)image->channels, row = (size_t)image->width * step;
     for (int y = 0; y < image->height && !status; y++)
         for (size_t x = 0; x < row; x++) {
@@ -238,7 +230,7 @@ static int64_t fixed(double v)
 int rn_picture_affine(rn_image *image, const double a[6], rn_error *err)
 {
     rn_image in;
-    int status = copy_of(image, &in, err);
+    int status = rn_image_copy(image, &in, err);
     if (status)
         return status;
     size_t step = (size_t)image->channels;

@@ -22,6 +22,7 @@
 #include "media/foreign.h"
 
 #define RN_BITS 22
+#define RN_MOST_PIXELS ((int64_t)1 << 28) /* 16384 x 16384 */
 
 static double triangle(double x)
 {
@@ -168,14 +169,6 @@ static void resize_column(const axis *a, const rn_image *in, rn_image *out, int 
     }
 }
 
-static int copy_of(const rn_image *in, rn_image *out, rn_error *err)
-{
-    int status = rn_image_new(out, in->height, in->width, in->channels, err);
-    if (!status)
-        memcpy(out->pixels, in->pixels, (size_t)in->height * (size_t)in->width * (size_t)in->channels);
-    return status;
-}
-
 int rn_image_resize(const rn_image *in, int height, int width, rn_resize filter, rn_image *out, rn_error *err)
 {
     axis across = {0}, down = {0};
@@ -187,7 +180,10 @@ int rn_image_resize(const rn_image *in, int height, int width, rn_resize filter,
         return rn_error_set(err, RN_ERR_ARG, "a picture of %dx%d cannot be made %dx%d (filter %d): sides are 1 or more", in->width,
                             in->height, width, height, (int)filter);
     if (height == in->height && width == in->width)
-        return copy_of(in, out, err);
+        return rn_image_copy(in, out, err);
+    if ((int64_t)height * width > RN_MOST_PIXELS || (width != in->width && (int64_t)in->height * width > RN_MOST_PIXELS))
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "a picture of %d x %d pixels cannot be made %d x %d: more than %lld pixels on the way",
+                            in->width, in->height, width, height, (long long)RN_MOST_PIXELS);
     if (width != in->width) {
         if ((status = rn_image_new(&wide, in->height, width, in->channels, err)) ||
             (status = axis_make(&across, in->width, width, filter, err)))
@@ -226,7 +222,7 @@ int rn_image_resize_shorter(const rn_image *in, int size, rn_resize filter, rn_i
     int64_t other = size > 0 ? (int64_t)size * longer / shorter : 0;
     if (size < 1 || other > INT_MAX) {
         memset(out, 0, sizeof *out);
-        return rn_error_set(err, RN_ERR_ARG, "a picture of %dx%d cannot get a shorter side of %d", in->width, in->height, size);
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "a picture of %d x %d pixels cannot get a shorter side of %d", in->width, in->height, size);
     }
     return in->width <= in->height ? rn_image_resize(in, (int)other, size, filter, out, err)
                                    : rn_image_resize(in, size, (int)other, filter, out, err);
@@ -241,18 +237,22 @@ static int crop_origin(int have, int want)
     return rest % 2 ? (rest / 2 % 2 ? rest / 2 + 1 : rest / 2) : rest / 2;
 }
 
-int rn_image_crop_centre(const rn_image *in, int height, int width, rn_image *out, rn_error *err)
+int rn_image_cut(const rn_image *in, rn_box box, rn_image *out, rn_error *err)
 {
-    int status = rn_image_new(out, height, width, in->channels, err);
+    int status = rn_image_new(out, box.height, box.width, in->channels, err);
     if (status)
         return status;
-    size_t channels = (size_t)in->channels;
-    int top = crop_origin(in->height, height), left = crop_origin(in->width, width);
-    int to = left < 0 ? -left : 0, from = left > 0 ? left : 0, count = in->width < width ? in->width : width;
-    memset(out->pixels, 0, (size_t)height * (size_t)width * channels);
-    for (int y = 0; y < height; y++)
-        if (top + y >= 0 && top + y < in->height)
-            memcpy(out->pixels + ((size_t)y * (size_t)width + (size_t)to) * channels,
-                   in->pixels + ((size_t)(top + y) * (size_t)in->width + (size_t)from) * channels, (size_t)count * channels);
+    size_t channels = (size_t)in->channels, row = (size_t)box.width * channels;
+    int from = box.left < 0 ? 0 : box.left, end = in->width - box.left < box.width ? in->width : box.left + box.width;
+    memset(out->pixels, 0, (size_t)box.height * row);
+    for (int y = 0; y < box.height && end > from; y++)
+        if (box.top + y >= 0 && box.top + y < in->height)
+            memcpy(out->pixels + (size_t)y * row + (size_t)(from - box.left) * channels,
+                   in->pixels + ((size_t)(box.top + y) * (size_t)in->width + (size_t)from) * channels, (size_t)(end - from) * channels);
     return 0;
+}
+
+int rn_image_crop_centre(const rn_image *in, int height, int width, rn_image *out, rn_error *err)
+{
+    return rn_image_cut(in, (rn_box){crop_origin(in->height, height), crop_origin(in->width, width), height, width}, out, err);
 }

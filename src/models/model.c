@@ -569,22 +569,22 @@ int rn_model_save(const rn_model *model, const char *path, rn_error *err)
     return status;
 }
 
-int rn_model_rewrite(const char *path, const char *section, json_t *value, rn_error *err)
+int rn_model_rewrite(const char *path, json_t *sections, rn_error *err)
 {
     rn_tensors tensors = {0};
     json_t *config = NULL;
     char *text = NULL;
-    int status = value ? rn_safetensors_read(path, &tensors, err) : rn_error_memory(err, "a model's description", 1);
+    int status = sections ? rn_safetensors_read(path, &tensors, err) : rn_error_memory(err, "a model's description", 1);
     if (!status)
         status = rn_config_read(path, &tensors, &config, err);
-    if (!status && json_object_set(config, section, value))
+    if (!status && json_object_update(config, sections))
         status = rn_error_memory(err, "a model's description", 1);
     if (!status && !(status = rn_json_dump(config, JSON_COMPACT | JSON_SORT_KEYS, &text, err)) &&
         !(status = rn_tensors_set_metadata(&tensors, RN_MODEL_CONFIG, text, err)))
         status = rn_safetensors_write(path, &tensors, err);
     free(text);
     json_decref(config);
-    json_decref(value);
+    json_decref(sections);
     rn_tensors_free(&tensors);
     return status;
 }

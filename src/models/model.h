@@ -59,8 +59,8 @@ int rn_model_check(const rn_graph *graph, const char *network, const char *name,
 /* BN entries are written as PyTorch names them, num_batches_tracked (I64, always 0) included. NaN or infinite weights are refused by name
  * on loading (RN_ERR_NUMBER) and saving. Same model, same bytes. */
 int rn_model_save(const rn_model *model, const char *path, rn_error *err);
-/* Writes one section of a model file or checkpoint anew; its tensors and the other sections stay as they are. Takes the value. Atomic. */
-int rn_model_rewrite(const char *path, const char *section, json_t *value, rn_error *err);
+/* Writes sections ({"calibration": ...}) of a model file or checkpoint anew; its tensors and the other sections stay as they are. Takes them. Atomic. */
+int rn_model_rewrite(const char *path, json_t *sections, rn_error *err);
 /* Appends the model's tensors and metadata to `out` for a checkpoint; the data point into the model. */
 int rn_model_tensors(const rn_model *model, rn_tensors *out, rn_error *err);
 void rn_model_close(rn_model **model);

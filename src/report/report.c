@@ -105,7 +105,7 @@ static void advise_class(rn_page *p, const rn_report *r)
     if (worst >= 0 && m->per_class[worst].recall < 1) {
         rn_page_put(p, "<li>The hardest class is <b>");
         rn_page_text(p, r->model->labels[worst]);
-        rn_page_put(p, "</b>: %.1f&#160;%% of its %d items are recognised. More recordings of it help most.</li>\n",
+        rn_page_put(p, "</b>: %.1f&#160;%% of its %d items are recognised. More of it helps most.</li>\n",
                     100 * m->per_class[worst].recall, m->per_class[worst].support);
     }
     if (answer >= 0) {
@@ -326,7 +326,7 @@ static int map(rn_page *p, const rn_report *r, const rn_items *items, rn_error *
     sample(r, items, step, count, x, who);
     rn_scatter scatter = {"Principal components of the embeddings", count, plane, who, who + count, who + 2 * count, items->names};
     rn_page_put(p,
-                "<p>What the network turns each recording into, %d numbers, laid into the plane%s. A point opens its item; wrong answers "
+                "<p>What the network turns each item into, %d numbers, laid into the plane%s. A point opens its item; wrong answers "
                 "have a ring.</p>\n<div class=\"plots\">",
                 size, step > 1 ? " (a part of the items, evenly chosen)" : "");
     if ((status = rn_pca(x, count, size, r->pool, plane, share, err)))

@@ -96,7 +96,7 @@ void rn_several_advise(rn_page *p, const rn_report *r)
     if (worst >= 0 && m->per_class[worst].average_precision < 1) {
         rn_page_put(p, "<li>The hardest class is <b>");
         rn_page_text(p, r->model->labels[worst]);
-        rn_page_put(p, "</b>: average precision %.1f&#160;%% on its %d items. More recordings of it help most.</li>\n",
+        rn_page_put(p, "</b>: average precision %.1f&#160;%% on its %d items. More of it helps most.</li>\n",
                     100 * m->per_class[worst].average_precision, m->per_class[worst].support);
     }
     for (int c = 0; c < m->classes; c++)
