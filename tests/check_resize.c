@@ -181,9 +181,15 @@ static void test_refused(void **state)
     assert_null(out.pixels);
     assert_int_equal(rn_image_resize(&in, 5, 5, RN_RESIZE_COUNT, &out, &err), RN_ERR_ARG);
     assert_int_equal(rn_image_resize_shorter(&in, 0, RN_RESIZE_BOX, &out, &err), RN_ERR_ARG);
-    assert_int_equal(rn_image_resize_shorter(&in, INT32_MAX, RN_RESIZE_BOX, &out, &err), RN_ERR_ARG);
-    assert_int_equal(rn_image_resize(&in, 3, INT32_MAX, RN_RESIZE_BOX, &out, &err), RN_ERR_ARG);
+    assert_int_equal(rn_image_resize_shorter(&in, INT32_MAX, RN_RESIZE_BOX, &out, &err), RN_ERR_UNSUPPORTED);
+    assert_int_equal(rn_image_resize(&in, 3, INT32_MAX, RN_RESIZE_BOX, &out, &err), RN_ERR_UNSUPPORTED);
     assert_null(out.pixels);
+    /* A strip that would become gigabytes, and one that only would on the way. */
+    rn_image strip = pattern(1, 50000, 3);
+    assert_int_equal(rn_image_resize_shorter(&strip, 256, RN_RESIZE_BOX, &out, &err), RN_ERR_UNSUPPORTED);
+    assert_int_equal(rn_image_resize(&strip, 16, 16384, RN_RESIZE_BOX, &out, &err), RN_ERR_UNSUPPORTED);
+    assert_null(out.pixels);
+    rn_image_free(&strip);
     assert_int_equal(rn_image_crop_centre(&in, -1, 2, &out, &err), RN_ERR_ARG);
     assert_int_equal(rn_image_new(&out, 2, 2, 2, &err), RN_ERR_ARG);
     assert_int_equal(rn_resize_named("Lanczos"), RN_RESIZE_LANCZOS);

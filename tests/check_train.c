@@ -119,6 +119,19 @@ static void loss_mixes(void **state)
 
 /* ---- Options ---- */
 
+/* A member of the family's table that the list of options lacks could not be trained with. */
+static void members_are_options(void **state)
+{
+    (void)state;
+    char key[96];
+    int count;
+    const rn_arch_field *fields = rn_arch_fields(&count);
+    for (int i = 0; i < count; i++) {
+        snprintf(key, sizeof key, "arch.%s", fields[i].key);
+        assert_true(rn_train_options_known(key));
+    }
+}
+
 /* Every field must survive JSON, or config.json would not reproduce the run. */
 static void options_round_trip(void **state)
 {
@@ -756,7 +769,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loss_is_pytorchs),   cmocka_unit_test(loss_weights_items),
-        cmocka_unit_test(loss_mixes),         cmocka_unit_test(options_round_trip),
+        cmocka_unit_test(loss_mixes),         cmocka_unit_test(members_are_options), cmocka_unit_test(options_round_trip),
         cmocka_unit_test(options_leave_auto), cmocka_unit_test(conventions_bring_their_defaults),
         cmocka_unit_test(options_are_refused_by_name),
         cmocka_unit_test(whole_run),          cmocka_unit_test(config_reproduces),

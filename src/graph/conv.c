@@ -202,16 +202,24 @@ static int64_t max_floats(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/* Of slices, what the hungriest wants. */
+static int64_t most_of_slices(const rn_conv *c, const rn_map *x, const rn_map *y, int64_t (*wanted)(const rn_conv *, const rn_map *, const rn_map *))
+{
+    rn_conv first = rn_grouped_slice(c, 0), last = rn_grouped_slice(c, rn_grouped_slices(c) - 1);
+    return max_floats(wanted(&first, x, y), wanted(&last, x, y));
+}
+
 int64_t rn_conv_forward_scratch(const rn_conv *c, const rn_map *x, const rn_map *y)
 {
-    rn_conv slice = c->groups > 1 ? rn_grouped_slice(c, 0) : *c;
-    return c->forward == RN_WINOGRAD ? rn_winograd_scratch(&slice, x, y) : rn_direct_scratch(&slice, x, y);
+    if (c->groups > 1)
+        return most_of_slices(c, x, y, rn_conv_forward_scratch);
+    return c->forward == RN_WINOGRAD ? rn_winograd_scratch(c, x, y) : rn_direct_scratch(c, x, y);
 }
 
 int64_t rn_conv_scratch(const rn_conv *c, const rn_map *x, const rn_map *y)
 {
-    rn_conv slice = c->groups > 1 ? rn_grouped_slice(c, 0) : *c;
-    c = &slice;
+    if (c->groups > 1)
+        return most_of_slices(c, x, y, rn_conv_scratch);
     int64_t most = 2 * (int64_t)(x->w + 2) * RN_LANES; /* backward-data: rows of two blocks */
     int64_t taps = (int64_t)c->kernel_h * c->kernel_w * (c->plain ? c->channels_in : RN_LANES);
     int64_t weights = 2 * taps * RN_LANES * rn_conv_weights_group(c); /* backward-weights: a chunk's sums and the total */

@@ -13,7 +13,7 @@ static int slice_channels(const rn_conv *c)
     return rn_min(c->channels_in, group / a * RN_LANES);
 }
 
-static int slices(const rn_conv *c)
+int rn_grouped_slices(const rn_conv *c)
 {
     return rn_divide_up(c->channels_in, slice_channels(c));
 }
@@ -86,21 +86,21 @@ static void gather_task(void *context, int k, int thread)
 int64_t rn_grouped_forward_size(const rn_conv *c)
 {
     rn_conv first = rn_grouped_slice(c, 0);
-    return slices(c) * rn_conv_forward_size(&first) + dense_size(c);
+    return rn_grouped_slices(c) * rn_conv_forward_size(&first) + dense_size(c);
 }
 
 int64_t rn_grouped_backward_size(const rn_conv *c)
 {
     rn_conv first = rn_grouped_slice(c, 0);
-    return slices(c) * rn_conv_backward_size(&first) + dense_size(c);
+    return rn_grouped_slices(c) * rn_conv_backward_size(&first) + dense_size(c);
 }
 
 void rn_grouped_pack_forward(const rn_machine *m, const rn_conv *c, const float *w, const double *scale, float *packed)
 {
     rn_conv first = rn_grouped_slice(c, 0);
     int64_t size = rn_conv_forward_size(&first);
-    spreading s = {.c = c, .w = w, .dense = packed + slices(c) * size};
-    for (int i = 0; i < slices(c); i++) {
+    spreading s = {.c = c, .w = w, .dense = packed + rn_grouped_slices(c) * size};
+    for (int i = 0; i < rn_grouped_slices(c); i++) {
         rn_conv slice = rn_grouped_slice(c, i);
         s.slice = i;
         rn_pool_run(m->pool, slice.channels_out, spread_task, &s);
@@ -112,8 +112,8 @@ void rn_grouped_pack_backward(const rn_machine *m, const rn_conv *c, const float
 {
     rn_conv first = rn_grouped_slice(c, 0);
     int64_t size = rn_conv_backward_size(&first);
-    spreading s = {.c = c, .w = w, .dense = packed + slices(c) * size};
-    for (int i = 0; i < slices(c); i++) {
+    spreading s = {.c = c, .w = w, .dense = packed + rn_grouped_slices(c) * size};
+    for (int i = 0; i < rn_grouped_slices(c); i++) {
         rn_conv slice = rn_grouped_slice(c, i);
         s.slice = i;
         rn_pool_run(m->pool, slice.channels_out, spread_task, &s);
@@ -141,7 +141,7 @@ void rn_grouped_forward(const rn_machine *m, const rn_conv *c, int n, const rn_v
 {
     rn_conv first = rn_grouped_slice(c, 0);
     int64_t size = rn_conv_forward_size(&first);
-    for (int i = 0; i < slices(c); i++) {
+    for (int i = 0; i < rn_grouped_slices(c); i++) {
         rn_conv slice = rn_grouped_slice(c, i);
         rn_map in = map_slice(c, x->map, i), out = map_slice(c, y, i), residual;
         int64_t lanes = (int64_t)i * slice_channels(c);
@@ -167,7 +167,7 @@ void rn_grouped_backward(const rn_machine *m, const rn_conv *c, rn_part part, co
 {
     rn_conv first = rn_grouped_slice(c, 0);
     int64_t size = rn_conv_backward_size(&first);
-    for (int i = 0; i < slices(c); i++) {
+    for (int i = 0; i < rn_grouped_slices(c); i++) {
         rn_conv slice = rn_grouped_slice(c, i);
         rn_map in = map_slice(c, dy, i), out = map_slice(c, dx, i);
         moved_row moved = {row, context, i * slice_channels(c) / RN_LANES};
@@ -177,16 +177,18 @@ void rn_grouped_backward(const rn_machine *m, const rn_conv *c, rn_part part, co
 
 int64_t rn_grouped_kept(const rn_conv *c, const rn_map *dy, int n)
 {
-    rn_conv first = rn_grouped_slice(c, 0);
-    rn_map slice = map_slice(c, dy, 0);
-    return dense_size(c) + rn_conv_kept(&first, &slice, n);
+    int end = rn_grouped_slices(c) - 1;
+    rn_conv first = rn_grouped_slice(c, 0), last = rn_grouped_slice(c, end);
+    rn_map a = map_slice(c, dy, 0), b = map_slice(c, dy, end);
+    int64_t most = rn_conv_kept(&first, &a, n), other = rn_conv_kept(&last, &b, n);
+    return dense_size(c) + (most > other ? most : other);
 }
 
 void rn_grouped_weights(const rn_machine *m, const rn_conv *c, int n, const rn_view *x, const rn_map *dy, rn_segment *segments, float *kept,
                         float *dw)
 {
     spreading s = {.c = c, .dense = kept, .dw = dw};
-    for (int i = 0; i < slices(c); i++) {
+    for (int i = 0; i < rn_grouped_slices(c); i++) {
         rn_conv slice = rn_grouped_slice(c, i);
         rn_map in = map_slice(c, x->map, i), out = map_slice(c, dy, i);
         int64_t lanes = (int64_t)i * slice_channels(c);

@@ -9,7 +9,9 @@
 
 #include "graph/conv.h"
 
-/* The i-th slice as a dense convolution; the first is the largest. */
+/* The i-th slice as a dense convolution: all are of one size, but for the last, which may have fewer channels. It may need more room than the
+ * others all the same, since fewer channels are worked on in longer pieces. */
+int rn_grouped_slices(const rn_conv *c);
 rn_conv rn_grouped_slice(const rn_conv *c, int i);
 
 /* As the functions of conv.h. Packed weights have room for one slice's dense weights behind them, and so has what is kept. */

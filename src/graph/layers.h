@@ -17,8 +17,8 @@ int rn_layer_folds(const rn_graph *g, int bn);
 /* The ReLU that is all that reads an addition, or -1: a block's end. */
 int rn_layer_end(const rn_graph *g, int add);
 
-/* Checks what the engine takes for granted beyond rn_graph_finish: every convolution is followed by its BN alone, every addition by
- * ReLU, taps within the kernels' limits. The message names the node. */
+/* Checks what the engine takes for granted beyond rn_graph_finish: convolutions are read by BN,
+ * additions or pools, additions join what their step can end in, taps are within the kernels' limits. The message names the node. */
 int rn_layer_check(const rn_graph *g, rn_error *err);
 
 /* Plain [n][C][h][w] of the caller into a map of the plain kind, halo written as zeros. */
@@ -63,10 +63,6 @@ typedef struct rn_merge {
     const rn_map *gate;               /* one pixel; NULL: 1 */
     const float *kept;                /* [n]; NULL: 1 */
 } rn_merge;
-extern const float rn_layer_zeros[RN_LANES];
-void rn_layer_factors(const rn_merge *end, int n, int block, float factors[RN_LANES]);
-/* A row of a view: where it lies, or activated into `line`. */
-const float *rn_layer_seen_row(const rn_machine *m, const rn_view *x, int n, int block, int row, float *line);
 void rn_layer_merge(const rn_machine *m, int n, const rn_merge *end, const rn_map *y);
 /* The gate's gradient: for each row a chain of fma(dz, v, sum), rows added in order in double, times kept, rounded once. */
 void rn_layer_gate_back(const rn_machine *m, int n, const rn_merge *end, const rn_map *dz, const rn_map *dgate);

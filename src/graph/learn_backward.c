@@ -137,23 +137,6 @@ static void dy_task(void *context, int task, int thread)
     }
 }
 
-/* The activated input of a convolution, for dw. */
-static void x_task(void *context, int task, int thread)
-{
-    const passing *p = context;
-    const rn_learn *e = p->e;
-    rn_view in = rn_learn_view(e, p->s->in);
-    int block = task % in.map->blocks, n = task / in.map->blocks;
-    rn_affine_row call = {.scale = in.scale + block * RN_LANES, .shift = in.shift + block * RN_LANES, .relu = in.relu, .pixels = in.map->w};
-    (void)thread;
-    for (int row = 0; row < in.map->h; row++) {
-        call.y = rn_map_at(in.map, n, block, row);
-        call.dst = rn_map_at(&p->s->x, n, block, row);
-        e->machine.kernels.affine_row(&call);
-        rn_map_zero_halo(&p->s->x, n, block, row);
-    }
-}
-
 static rn_segment *segments(const rn_learn *e)
 {
     return (rn_segment *)(void *)(e->arena.memory + e->buffers[e->segments].offset);
@@ -183,8 +166,10 @@ static void conv_backward(rn_learn *e, const rn_learn_step *s)
     rn_view x = s->x_buffer >= 0 ? (rn_view){.map = &s->x} : rn_learn_view(e, s->in);
     receiving r = s->wants_dx ? receive(e, s) : (receiving){0};
     const float *weights = NULL;
-    if (s->x_buffer >= 0)
-        rn_pool_run(m->pool, e->n * s->x.blocks, x_task, &p);
+    if (s->x_buffer >= 0) { /* activated, for dw */
+        rn_view in = rn_learn_view(e, s->in);
+        rn_layer_affine(m, e->n, &in, &s->x);
+    }
     for (rn_part part = {.count = e->n}; part.first < e->n; part.first = part.last) {
         part.last = part.first + step < e->n ? part.first + step : e->n;
         p.first = part.first;

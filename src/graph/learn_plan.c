@@ -516,7 +516,7 @@ static void shared_buffers(rn_learn *e)
             if ((want = rn_conv_scratch(&s->conv, &e->maps[e->values[s->in].map], out)) > scratch)
                 scratch = want;
         }
-        if (s->branch >= 0 && (want = rn_layer_pool_scratch(&e->maps[e->values[s->branch].map])) > scratch)
+        if (s->branch >= 0 && (want = (int64_t)e->maps[e->values[s->branch].map].w * RN_LANES) > scratch) /* a row */
             scratch = want;
         if (s->in >= 0 && s->kind != RN_LEARN_CONV && s->kind != RN_LEARN_LINEAR && (want = rn_layer_pool_scratch(&e->maps[e->values[s->in].map])) > scratch)
             scratch = want;

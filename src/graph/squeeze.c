@@ -6,7 +6,7 @@
 
 #include "base/maths.h"
 
-const float rn_layer_zeros[RN_LANES];
+static const float zeros[RN_LANES];
 
 /* --- normalisation as a step --------------------------------------------------------------------------------------------------- */
 
@@ -75,7 +75,7 @@ void rn_layer_relu_back(int n, const rn_map *y, const rn_map *dy, const rn_map *
 
 /* --- the end of a scaled block --------------------------------------------------------------------------------------------------- */
 
-void rn_layer_factors(const rn_merge *e, int n, int block, float factors[RN_LANES])
+static void factors_of(const rn_merge *e, int n, int block, float factors[RN_LANES])
 {
     for (int k = 0; k < RN_LANES; k++) {
         float gate = e->gate ? e->gate->data[n * e->gate->sample + block * RN_LANES + k] : 1;
@@ -83,7 +83,8 @@ void rn_layer_factors(const rn_merge *e, int n, int block, float factors[RN_LANE
     }
 }
 
-const float *rn_layer_seen_row(const rn_machine *m, const rn_view *x, int n, int block, int row, float *line)
+/* A row of a view: where it lies, or activated into `line`. */
+static const float *seen_row(const rn_machine *m, const rn_view *x, int n, int block, int row, float *line)
 {
     const float *at = rn_map_at(x->map, n, block, row);
     if (!x->scale)
@@ -108,14 +109,14 @@ static void merge_row(const merging *g, int n, int block, int row, const float *
     const rn_merge *e = g->e;
     const rn_map *s = e->shortcut->map;
     int there = block < s->blocks;
-    const float *v = rn_layer_seen_row(g->m, e->branch, n, block, row, line),
+    const float *v = seen_row(g->m, e->branch, n, block, row, line),
                 *shortcut = there ? rn_map_at(s, n, block, row * e->stride) : NULL;
     float *dst = rn_map_at(g->y, n, block, row);
     int64_t step = (int64_t)e->stride * RN_LANES;
     if (e->relu) {
         rn_merge_row call = {.y = v,
                              .scale = factors,
-                             .shift = rn_layer_zeros,
+                             .shift = zeros,
                              .shortcut = shortcut,
                              .dst = dst,
                              .shortcut_pixel = step,
@@ -129,7 +130,7 @@ static void merge_row(const merging *g, int n, int block, int row, const float *
         return;
     }
     if (e->gate || e->kept) {
-        g->m->kernels.affine_row(&(rn_affine_row){.y = v, .scale = factors, .shift = rn_layer_zeros, .dst = dst, .pixels = g->y->w});
+        g->m->kernels.affine_row(&(rn_affine_row){.y = v, .scale = factors, .shift = zeros, .dst = dst, .pixels = g->y->w});
         v = dst;
     }
     g->m->kernels.add_row(
@@ -141,7 +142,7 @@ static void merge_task(void *context, int task, int thread)
     const merging *g = context;
     int block = task % g->y->blocks, n = task / g->y->blocks;
     float factors[RN_LANES];
-    rn_layer_factors(g->e, n, block, factors);
+    factors_of(g->e, n, block, factors);
     for (int row = 0; row < g->y->h; row++) {
         merge_row(g, n, block, row, factors, g->m->scratch + thread * g->m->scratch_size);
         rn_map_zero_halo(g->y, n, block, row);
@@ -168,9 +169,9 @@ static void gate_task(void *context, int task, int thread)
     double total[RN_LANES] = {0};
     float sums[2 * RN_LANES];
     for (int row = 0; row < dz->h; row++) {
-        const float *v = rn_layer_seen_row(g->m, g->e->branch, n, block, row, g->m->scratch + thread * g->m->scratch_size);
+        const float *v = seen_row(g->m, g->e->branch, n, block, row, g->m->scratch + thread * g->m->scratch_size);
         g->m->kernels.mask_row(
-            &(rn_mask_row){.dz = rn_map_at(dz, n, block, row), .y = {v}, .mean = {rn_layer_zeros}, .sums = {sums}, .pixels = dz->w});
+            &(rn_mask_row){.dz = rn_map_at(dz, n, block, row), .y = {v}, .mean = {zeros}, .sums = {sums}, .pixels = dz->w});
         for (int k = 0; k < RN_LANES; k++)
             total[k] += (double)sums[RN_LANES + k];
     }
@@ -199,7 +200,7 @@ static void branch_task(void *context, int task, int thread)
     int block = task % dx->blocks, n = task / dx->blocks;
     float factors[RN_LANES], share[RN_LANES] = {0}, pixels = (float)dx->h * (float)dx->w;
     (void)thread;
-    rn_layer_factors(b->e, n, block, factors);
+    factors_of(b->e, n, block, factors);
     for (int k = 0; b->dsqueezed && k < RN_LANES; k++)
         share[k] = b->dsqueezed->data[n * b->dsqueezed->sample + block * RN_LANES + k] / pixels;
     for (int row = 0; row < dx->h; row++) {
@@ -253,7 +254,7 @@ static void tstp_task(void *context, int task, int thread)
     const rn_map *x = s->x->map, *y = s->y;
     int block = task % x->blocks, n = task / x->blocks;
     for (int h = 0; h < y->h; h++) {
-        const float *row = rn_layer_seen_row(s->m, s->x, n, block, h, s->m->scratch + thread * s->m->scratch_size);
+        const float *row = seen_row(s->m, s->x, n, block, h, s->m->scratch + thread * s->m->scratch_size);
         for (int c = block * RN_LANES; c < rn_min((block + 1) * RN_LANES, x->channels); c++) {
             double mean, deviation;
             moments(row + c % RN_LANES, x->w, s->eps, &mean, &deviation);
@@ -277,15 +278,15 @@ static void tstpback_task(void *context, int task, int thread)
     const rn_map *x = s->x->map, *dx = s->dx;
     int block = task % x->blocks, n = task / x->blocks;
     for (int h = 0; h < x->h; h++) {
-        const float *row = rn_layer_seen_row(s->m, s->x, n, block, h, s->m->scratch + thread * s->m->scratch_size);
+        const float *row = seen_row(s->m, s->x, n, block, h, s->m->scratch + thread * s->m->scratch_size);
         float *out = rn_map_at(dx, n, block, h);
         memset(out, 0, (size_t)dx->w * RN_LANES * sizeof *out);
         for (int c = block * RN_LANES; c < rn_min((block + 1) * RN_LANES, x->channels); c++) {
             double mean, deviation;
             moments(row + c % RN_LANES, x->w, s->eps, &mean, &deviation);
             double share = (double)*lane(s->dy, n, c, h) / x->w,
-                   slope = (double)*lane(s->dy, n, x->channels + c, h) / ((x->w - 1) * deviation);
-            for (int w = 0; deviation > 0 && w < x->w; w++) /* without eps and without variance there is no slope */
+                   slope = deviation == 0 ? 0 : (double)*lane(s->dy, n, x->channels + c, h) / ((x->w - 1) * deviation);
+            for (int w = 0; w < x->w; w++) /* without eps and without variance the deviation has no slope */
                 out[(int64_t)w * RN_LANES + c % RN_LANES] =
                     (float)fma((double)row[(int64_t)w * RN_LANES + c % RN_LANES] - mean, slope, share);
         }

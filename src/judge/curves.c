@@ -45,13 +45,15 @@ static int allocate(rn_curve *c)
     return c->threshold && c->false_positive_rate && c->true_positive_rate && c->precision;
 }
 
-static void set_point(rn_curve *c, double threshold, int true_yes, int false_yes)
+static void set_point(rn_curve *c, double threshold, int true_yes, int false_yes, double precision)
 {
-    int at = c->points++, negatives = c->items - c->positives, yes = true_yes + false_yes;
+    int at = c->points++, negatives = c->items - c->positives;
+    if (!c->threshold) /* only the areas are wanted */
+        return;
     c->threshold[at] = threshold;
     c->false_positive_rate[at] = negatives ? (double)false_yes / negatives : NAN;
     c->true_positive_rate[at] = c->positives ? (double)true_yes / c->positives : NAN;
-    c->precision[at] = yes ? (double)true_yes / yes : 1;
+    c->precision[at] = precision;
 }
 
 static void trace(rn_curve *c, const scored *sorted)
@@ -59,7 +61,7 @@ static void trace(rn_curve *c, const scored *sorted)
     int true_yes = 0, false_yes = 0, negatives = c->items - c->positives;
     int64_t doubled = 0;
     double sum = 0;
-    set_point(c, INFINITY, 0, 0);
+    set_point(c, INFINITY, 0, 0, 1);
     for (int i = 0; i < c->items;) {
         int p = 0, n = 0;
         double score = sorted[i].score;
@@ -70,29 +72,40 @@ static void trace(rn_curve *c, const scored *sorted)
         doubled += (int64_t)n * (2 * (int64_t)true_yes + p);
         true_yes += p;
         false_yes += n;
-        set_point(c, score, true_yes, false_yes);
-        sum += p * c->precision[c->points - 1];
+        double precision = (double)true_yes / (true_yes + false_yes);
+        set_point(c, score, true_yes, false_yes, precision);
+        sum += p * precision;
     }
     c->roc_area = c->positives && negatives ? (double)doubled / (2.0 * c->positives * negatives) : NAN;
     c->average_precision = c->positives ? sum / c->positives : 0;
 }
 
-int rn_curve_compute(const double *score, const unsigned char *positive, int n, rn_curve **curve, rn_error *err)
+static int compute(const double *score, const unsigned char *positive, int n, int points, rn_curve *c, rn_error *err)
 {
-    *curve = NULL;
     if (n < 0)
         return rn_error_set(err, RN_ERR_ARG, "a curve of %d items: give 0 or more", n);
-    rn_curve *c = calloc(1, sizeof *c);
-    scored *sorted = c ? sort_items(score, positive, n, c) : NULL;
-    if (!sorted || !allocate(c)) {
-        free(sorted);
-        rn_curve_close(&c);
-        return rn_error_memory(err, "a curve", (unsigned long long)n * (sizeof *sorted + 4 * sizeof(double)));
-    }
-    trace(c, sorted);
+    scored *sorted = sort_items(score, positive, n, c);
+    int short_of_memory = !sorted || (points && !allocate(c));
+    if (!short_of_memory)
+        trace(c, sorted);
     free(sorted);
+    return short_of_memory ? rn_error_memory(err, "a curve", (unsigned long long)n * (sizeof *sorted + (points ? 4 * sizeof(double) : 0))) : 0;
+}
+
+int rn_curve_areas(const double *score, const unsigned char *positive, int n, rn_curve *areas, rn_error *err)
+{
+    *areas = (rn_curve){0};
+    return compute(score, positive, n, 0, areas, err);
+}
+
+int rn_curve_compute(const double *score, const unsigned char *positive, int n, rn_curve **curve, rn_error *err)
+{
+    rn_curve *c = calloc(1, sizeof *c);
+    int status = c ? compute(score, positive, n, 1, c, err) : rn_error_memory(err, "a curve", sizeof *c);
+    if (status)
+        rn_curve_close(&c);
     *curve = c;
-    return 0;
+    return status;
 }
 
 void rn_curve_close(rn_curve **curve)

@@ -24,6 +24,8 @@ typedef struct rn_curve {
 /* score [n] in any range, infinities too; positive [n] 0 or 1. O(n log n). Counts are integers, and average_precision is summed point by
  * point: the order of items changes no bit. The curve is the caller's (rn_curve_close). RN_ERR_ARG if n is negative; RN_ERR_MEMORY. */
 int rn_curve_compute(const double *score, const unsigned char *positive, int n, rn_curve **curve, rn_error *err);
+/* The counts and areas alone: no points, nothing to close. */
+int rn_curve_areas(const double *score, const unsigned char *positive, int n, rn_curve *areas, rn_error *err);
 void rn_curve_close(rn_curve **curve);
 
 #endif

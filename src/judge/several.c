@@ -43,20 +43,19 @@ static double f1(double right, double support, double predicted)
 /* The curve's figures for one class; score and positive have room for every item. */
 static int judge_class(const rn_answers *a, rn_class_metrics *k, int c, double *score, unsigned char *positive, rn_error *err)
 {
-    rn_curve *curve = NULL;
+    rn_curve curve;
     for (int i = 0; i < a->items; i++) {
         score[i] = a->probability[(int64_t)i * a->classes + c];
         positive[i] = a->truth[(int64_t)i * a->classes + c];
     }
-    int status = rn_curve_compute(score, positive, a->items, &curve, err);
+    int status = rn_curve_areas(score, positive, a->items, &curve, err);
     if (status)
         return status;
-    k->average_precision = curve->positives ? curve->average_precision : NAN;
-    k->roc_area = curve->roc_area;
+    k->average_precision = curve.positives ? curve.average_precision : NAN;
+    k->roc_area = curve.roc_area;
     k->recall = k->support ? (double)k->right / k->support : 0;
     k->precision = k->predicted ? (double)k->right / k->predicted : 0;
     k->f1 = f1(k->right, k->support, k->predicted);
-    rn_curve_close(&curve);
     return 0;
 }
 
@@ -90,8 +89,11 @@ static void average_classes(rn_metrics *m)
 int rn_metrics_several(const rn_answers *a, rn_metrics *m, rn_error *err)
 {
     size_t all = (size_t)a->items * (size_t)a->classes;
-    double *score = all <= INT32_MAX ? malloc((all + 1) * sizeof *score) : NULL;
-    rn_curve *micro = NULL;
+    if (all > INT32_MAX)
+        return rn_error_set(err, RN_ERR_UNSUPPORTED, "%d items of %d classes: more than 2^31 answers cannot be judged as one list", a->items,
+                            a->classes);
+    double *score = malloc((all + 1) * sizeof *score);
+    rn_curve micro;
     rn_reliability reliability;
     int status = 0;
     if (!score)
@@ -105,15 +107,14 @@ int rn_metrics_several(const rn_answers *a, rn_metrics *m, rn_error *err)
         status = judge_class(a, &m->per_class[c], c, score, positive, err);
     for (size_t i = 0; i < all; i++)
         score[i] = a->probability[i];
-    if (!status && !(status = rn_curve_compute(score, a->truth, (int)all, &micro, err))) {
-        m->micro_average_precision = micro->average_precision;
+    if (!status && !(status = rn_curve_areas(score, a->truth, (int)all, &micro, err))) {
+        m->micro_average_precision = micro.average_precision;
         average_classes(m);
         rn_reliability_measure_several(a->probability, a->truth, a->items, a->classes, &reliability);
         m->ece = reliability.ece;
         m->accuracy = a->items ? (double)m->correct / a->items : 0;
         m->loss = a->items ? m->loss / a->items : 0;
     }
-    rn_curve_close(&micro);
     free(positive);
     free(score);
     return status;

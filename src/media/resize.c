@@ -222,7 +222,8 @@ int rn_image_resize_shorter(const rn_image *in, int size, rn_resize filter, rn_i
     int64_t other = size > 0 ? (int64_t)size * longer / shorter : 0;
     if (size < 1 || other > INT_MAX) {
         memset(out, 0, sizeof *out);
-        return rn_error_set(err, RN_ERR_UNSUPPORTED, "a picture of %d x %d pixels cannot get a shorter side of %d", in->width, in->height, size);
+        return rn_error_set(err, size < 1 ? RN_ERR_ARG : RN_ERR_UNSUPPORTED, "a picture of %d x %d pixels cannot get a shorter side of %d",
+                            in->width, in->height, size);
     }
     return in->width <= in->height ? rn_image_resize(in, (int)other, size, filter, out, err)
                                    : rn_image_resize(in, size, (int)other, filter, out, err);

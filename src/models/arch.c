@@ -291,6 +291,8 @@ static int check_together(const rn_arch *arch, rn_error *err)
                  {basic && arch->group_width != 64, "--group-width: basic blocks have no inner width; add --block bottleneck"},
                  {inner_width(arch, arch->width << (arch->stages - 1)) > 1 << 20 || inner_width(arch, arch->width) < 1,
                   "--group-width, --groups: a bottleneck's inner channels must be from 1 to 1048576"},
+                 {arch->stem >= RN_STEM_DEEP && (arch->stem_width ? arch->stem_width : arch->width) < (arch->stem == RN_STEM_DEEP ? 2 : 3),
+                  "--stem: its first layers would have no channel; take a larger --stem-width"},
                  {none && arch->se, "--se: a plain net has no blocks to scale; take another --shortcut"},
                  {tstp && arch->pool_rows < 1, "--pool tstp: --pool-rows is wanted, the rows of the map before it"},
                  {arch->embedding2 && !arch->embedding, "--embedding2: it is a second layer behind the first; give --embedding a size"},

@@ -40,10 +40,6 @@ static json_t *record_options(const rn_train_options *options, rn_kind kind)
     for (size_t i = 0; all && i < sizeof left_out / sizeof *left_out; i++)
         json_object_del(all, left_out[i]);
     json_object_del(json_object_get(all, "augment"), "noise_folder");
-    if (!options->bn_recompute) /* younger than the record: runs without it keep their bytes */
-        json_object_del(all, "bn_recompute");
-    if (!options->milestones_count)
-        json_object_del(all, "milestones");
     return all;
 }
 

@@ -64,7 +64,7 @@ static int search_ghost(rn_trainer *t, const rn_batch *batch, int first, int n, 
     if (status || f->found)
         return status;
     rn_loss_options loss = {t->model->arch.classes, t->class_weights, t->options.label_smoothing};
-    int mixed = t->options.augment.mixup > 0;
+    int mixed = rn_trainer_mixes(t);
     rn_targets all = {batch->labels, batch->weights, mixed ? t->labels2 : NULL, mixed ? t->share : NULL, t->targets}, part = all;
     part.labels += first;
     part.targets = part.targets ? part.targets + (int64_t)first * t->model->arch.classes : NULL;

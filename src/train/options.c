@@ -315,7 +315,14 @@ static int set_arch(rn_train_options *o, const field *f, const json_t *value, co
     json_t *v = rn_option_typed(value);
     int wrong = rn_arch_set_member(&o->arch, strchr(f->key, '.') + 1, v, want);
     json_decref(v);
-    return wrong ? refuse(err, file, f->key, want) : 0;
+    if (wrong)
+        return refuse(err, file, f->key, want);
+    int count;
+    const rn_arch_field *members = rn_arch_fields(&count);
+    for (int i = 0; i < count; i++)
+        if (strcmp(members[i].key, strchr(f->key, '.') + 1) == 0)
+            o->arch_said |= UINT32_C(1) << i;
+    return 0;
 }
 
 static int set_field(rn_train_options *o, const field *f, const json_t *value, const char *file, rn_error *err)
@@ -447,13 +454,21 @@ static int set_section(rn_train_options *o, const char *name, const json_t *sect
     return 0;
 }
 
+static int refuse_recipe(rn_error *err, const char *file)
+{
+    char want[200] = "one of";
+    for (int i = 0; rn_recipe_at(i); i++)
+        snprintf(want + strlen(want), sizeof want - strlen(want), " %s", rn_recipe_at(i)->name);
+    return refuse(err, file, "recipe", want);
+}
+
 static int set_recipe(rn_train_options *o, const json_t *value, const char *file, rn_error *err)
 {
     const char *name = json_string_value(value);
     const rn_recipe *recipe = name ? rn_recipe_find(name) : NULL;
     int status = 0;
     if (!recipe)
-        return refuse(err, file, "recipe", "one of he-cifar he-imagenet torchvision");
+        return refuse_recipe(err, file);
     for (int i = 0; recipe->options[i].key && !status; i++) {
         json_t *text = json_string(recipe->options[i].text);
         status = text ? set_one(o, recipe->options[i].key, text, file, err) : rn_error_memory(err, "options", sizeof *o);

@@ -25,6 +25,7 @@ typedef struct rn_train_options {
     /* network: keys "arch": {"name", "width", ...}, "init_weights", "zero_last", "init", "freeze" */
     rn_arch arch;         /* resnet18; classes 0 and in_channels 0: auto */
     int arch_open;        /* no name was given: pictures take a row of their own (resolve_pictures.c). No key */
+    uint32_t arch_said;   /* bit i: member i of rn_arch_fields was given, and holds whatever the row. No key */
     rn_init init_weights; /* "pytorch" (default), "he" */
     int zero_last;        /* last BN of each block starts at 0; 0 */
     char init_path[1024]; /* key "init": a model to start from; "" for none */

@@ -125,23 +125,20 @@ static int choose_network(rn_trainer *t, rn_error *err)
 {
     rn_train_options *o = &t->options;
     const rn_pictures *p = &o->pictures;
-    rn_arch usual, chosen;
+    rn_arch chosen;
     char want[RN_ARCH_WANT];
-    int count, small = p->crop_h < IMAGENET_SIDE || p->crop_w < IMAGENET_SIDE, status;
+    int count, small = p->crop_h < IMAGENET_SIDE || p->crop_w < IMAGENET_SIDE;
     const rn_arch_field *fields = rn_arch_fields(&count);
-    if ((status = rn_arch_default(&usual, o->arch.name, err)) ||
-        (status = rn_arch_default(&chosen, small ? "resnet20" : "imagenet18", err)))
-        return status;
-    chosen.classes = usual.classes = o->arch.classes;
-    chosen.in_channels = usual.in_channels = o->arch.in_channels;
+    int status = rn_arch_default(&chosen, small ? "resnet20" : "imagenet18", err);
+    chosen.classes = o->arch.classes;
+    chosen.in_channels = o->arch.in_channels;
     for (int i = 0; i < count && !status; i++) {
-        json_t *said = rn_arch_member(&o->arch, fields[i].key), *is = rn_arch_member(&usual, fields[i].key);
-        if (!said || !is)
-            status = rn_error_memory(err, "a network", sizeof chosen);
-        else if (!json_equal(said, is))
+        json_t *said = o->arch_said >> i & 1 ? rn_arch_member(&o->arch, fields[i].key) : NULL;
+        if (said)
             rn_arch_set_member(&chosen, fields[i].key, said, want);
+        else if (o->arch_said >> i & 1)
+            status = rn_error_memory(err, "a network", sizeof chosen);
         json_decref(said);
-        json_decref(is);
     }
     o->arch = chosen;
     o->arch_open = 0;
@@ -151,8 +148,9 @@ static int choose_network(rn_trainer *t, rn_error *err)
 int rn_resolve_pictures(rn_trainer *t, rn_error *err)
 {
     rn_pictures *p = &t->options.pictures;
-    sizes s;
-    int status = measure(t, &s, err);
+    sizes s = {0};
+    int open = !p->channels || p->crop_h <= 0 || p->resize_h == RN_OPEN; /* of a resolved run nothing is: no file is read for it */
+    int status = open ? measure(t, &s, err) : 0;
     if (status)
         return status;
     if (!p->channels)
@@ -163,6 +161,6 @@ int rn_resolve_pictures(rn_trainer *t, rn_error *err)
     if (t->options.arch_open && (status = choose_network(t, err)))
         return status;
     if (p->crop_h >= 96 && p->crop_w >= 96 && t->options.arch.stem == RN_STEM_3X3)
-        rn_trainer_note(t, "the 3x3 stem looks at every pixel of %d x %d: --stem 7x7 takes a tenth of the time", p->crop_w, p->crop_h);
+        rn_trainer_note(t, "the 3x3 stem looks at every pixel of %d x %d: --stem 7x7 is many times faster", p->crop_w, p->crop_h);
     return rn_pictures_check(p, err);
 }

@@ -92,7 +92,7 @@ static int set_pictures(rn_train_options *o, const json_t *section, const char *
     if (!status && preset) {
         int channels = p.channels;
         if (!json_is_string(preset))
-            status = rn_error_set(err, RN_ERR_ARG, "--preprocessing wants a name");
+            status = rn_error_set(err, RN_ERR_ARG, "%s%s--preprocessing wants a name", file ? file : "", file ? ": " : "");
         else if (!(status = rn_pictures_preset(&p, json_string_value(preset), err)))
             rn_pictures_set_channels(&p, channels == 1 ? 1 : 3);
         if (!status && !channels)

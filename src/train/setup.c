@@ -88,7 +88,7 @@ static int make_class_weights(rn_trainer *t, rn_error *err)
         }
     for (int c = 0; c < classes && t->dataset->several; c++) {
         double yes = t->class_weights[c], ratio = yes > 0 ? (total - yes) / yes : 1;
-        t->class_weights[c] = ratio > MOST_WEIGHT ? MOST_WEIGHT : ratio;
+        t->class_weights[c] = ratio > MOST_WEIGHT ? MOST_WEIGHT : ratio < 1.0 / MOST_WEIGHT ? 1.0 / MOST_WEIGHT : ratio; /* never 0 */
     }
     for (int c = 0; c < classes && !t->dataset->several; c++)
         t->class_weights[c] = t->class_weights[c] > 0 ? total / (classes * t->class_weights[c]) : 0;
