@@ -159,6 +159,10 @@ int verb_convert(const command *c)
     char *options = NULL, *result = NULL, bytes[32];
     struct stat file;
     int status = EXIT_WORK, dry = option_flag(c, "dry-run");
+    if (out && dry) {
+        complain("convert: --dry-run writes nothing: leave %s out", out);
+        return EXIT_USE;
+    }
     if (!out && !dry) {
         complain("convert: say where to write: resnet convert %s OUT.safetensors, or only look with --dry-run", c->arguments[0]);
         return EXIT_USE;

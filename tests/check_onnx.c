@@ -368,6 +368,17 @@ static void golden_files(void **state)
     assert_int_equal(refused, 4);
 }
 
+/* A graph that looks like a network and computes something else: a map cut to whole numbers, a bias added behind an output that is without it;
+ * sizes whose product overflows; a second output that nobody reads, which once was read all the same. The fuzzer's corpus has them. */
+static void look_alikes(void **state)
+{
+    (void)state;
+    expect_refusal(RN_TEST_DIR "/fuzz/corpus/onnx/cast", "a cast of a map");
+    expect_refusal(RN_TEST_DIR "/fuzz/corpus/onnx/tapped", "(Add): a constant added");
+    expect_refusal(RN_TEST_DIR "/fuzz/corpus/onnx/overflow", "larger than any image");
+    expect_refusal(RN_TEST_DIR "/fuzz/corpus/onnx/dropout", "the graph's output y");
+}
+
 static void count_report(void *context, const char *text)
 {
     assert_non_null(text);
@@ -479,7 +490,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(protobuf_numbers),      cmocka_unit_test(kept_comes_back), cmocka_unit_test(shape_is_recognised),
         cmocka_unit_test(size_is_asked_for),     cmocka_unit_test(data_beside_it),  cmocka_unit_test(names_that_lead_away),
-        cmocka_unit_test(golden_files),          cmocka_unit_test(reports),         cmocka_unit_test(broken_bytes),
+        cmocka_unit_test(golden_files), cmocka_unit_test(look_alikes),          cmocka_unit_test(reports),         cmocka_unit_test(broken_bytes),
         cmocka_unit_test(description_is_proved),
     };
     return cmocka_run_group_tests_name("onnx", tests, make_folder, remove_folder);

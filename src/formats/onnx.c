@@ -570,7 +570,7 @@ static int get_model(const reader *r, rn_proto message)
     rn_onnx *m = r->m;
     rn_proto_field f, graph = {0};
     int entries = count_fields(message, MODEL_METADATA), status = 0;
-    m->producer = m->producer_version = m->name = m->doc = "";
+    m->producer = m->producer_version = m->name = "";
     if (entries < 0 || count_fields(message, MODEL_GRAPH) != 1)
         return rn_error_set(r->err, RN_ERR_FORMAT, "%s: no ONNX file, or one that is cut off", r->name);
     status = get_room(r, &m->metadata, entries, MOST_LIST, sizeof *m->metadata, "entries of metadata");

@@ -67,7 +67,7 @@ typedef struct rn_onnx_entry {
 
 typedef struct rn_onnx {
     int64_t ir_version, opset; /* opset: of the domain "" */
-    const char *producer, *producer_version, *name, *doc;
+    const char *producer, *producer_version, *name;
     int nodes_count, tensors_count, inputs_count, outputs_count, metadata_count;
     rn_onnx_node *nodes;     /* each reads what came before */
     rn_onnx_tensor *tensors; /* initialisers */

@@ -225,10 +225,49 @@ int rn_arch_rows(const rn_arch *arch, int height)
     return rows;
 }
 
-/* "stem_width" as its option, "--stem-width". */
-static void option_name(const char *key, char out[32])
+static int same_member(const rn_arch *a, const rn_arch *b, const rn_arch_field *field)
 {
-    snprintf(out, 32, "--%s", key);
+    const char *x = (const char *)a + field->offset, *y = (const char *)b + field->offset;
+    switch (field->kind) {
+    case RN_ARCH_BLOCKS:
+        return a->stages == b->stages && memcmp(a->blocks, b->blocks, sizeof a->blocks) == 0;
+    case RN_ARCH_POOL:
+        return a->pooling == b->pooling && a->pool_h == b->pool_h && a->pool_w == b->pool_w;
+    case RN_ARCH_REAL:
+        return memcmp(x, y, sizeof(double)) == 0;
+    default:
+        return memcmp(x, y, sizeof(int)) == 0;
+    }
+}
+
+/* Members in which two networks agree. */
+static int agreement(const rn_arch *a, const rn_arch *b)
+{
+    int same = 0;
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        same += same_member(a, b, &fields[i]);
+    return same;
+}
+
+void rn_arch_nearest(rn_arch *a)
+{
+    int best = -1;
+    for (int i = 0; i < rn_arch_count(); i++) {
+        rn_arch row;
+        if (rn_arch_default(&row, rn_arch_name(i), NULL))
+            continue;
+        int blocks = row.block == a->block && row.stages == a->stages && !memcmp(row.blocks, a->blocks, sizeof row.blocks);
+        int score = blocks * 1000 + agreement(&row, a);
+        if (score > best) {
+            best = score;
+            strcpy(a->name, row.name);
+        }
+    }
+}
+
+void rn_arch_option(const char *key, char out[32])
+{
+    snprintf(out, 32, "--%.28s", key);
     for (char *p = out; *p; p++)
         if (*p == '_')
             *p = '-';
@@ -238,7 +277,7 @@ static int check_field(const rn_arch *arch, const rn_arch_field *f, rn_error *er
 {
     const char *at = (const char *)arch + f->offset;
     char option[32];
-    option_name(f->key, option);
+    rn_arch_option(f->key, option);
     if (f->kind == RN_ARCH_REAL) {
         double value = *(const double *)(const void *)at;
         if (!(value >= f->low && value <= f->high))

@@ -76,6 +76,11 @@ const rn_arch_field *rn_arch_fields(int *count);
 /* Rows of the map before the pool for an input of `height` rows: what pool_rows must be. */
 int rn_arch_rows(const rn_arch *arch, int height);
 
+/* "--stem-width" of "stem_width". */
+void rn_arch_option(const char *key, char out[32]);
+/* Names the network by the row that is most like it: the same blocks first, then most other members. */
+void rn_arch_nearest(rn_arch *arch);
+
 /* The defaults of a name. RN_ERR_ARG, listing the names, if there is none. */
 int rn_arch_default(rn_arch *arch, const char *name, rn_error *err);
 int rn_arch_count(void);

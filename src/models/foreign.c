@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/utf8.h"
 #include "formats/json.h"
 #include "models/config.h"
 
@@ -49,32 +50,23 @@ const char *rn_foreign_question(int index)
     return questions[index].key;
 }
 
-/* "--stride-at" of "stride_at". */
-static void option_text(const char *key, char option[24])
-{
-    snprintf(option, 24, "--%.20s", key);
-    for (char *c = option; *c; c++)
-        if (*c == '_')
-            *c = '-';
-}
-
 /* The option with what is usual. */
-static void usual_text(const rn_foreign *f, const struct question *q, char text[60])
+static void usual_text(const rn_foreign *f, const struct question *q, char text[80])
 {
-    char option[24], pool[32];
+    char option[32], pool[32];
     const char *usual = q->bit == RN_FOREIGN_STRIDE ? "3x3" : q->bit == RN_FOREIGN_SHORTCUT ? "A2" : pool;
     snprintf(pool, sizeof pool, "%dx%d", f->arch.pool_h, f->arch.pool_w);
     if (q->bit == RN_FOREIGN_PREPROCESSING)
         usual = f->names->speaker ? "wespeaker" : f->arch.stem == RN_STEM_3X3 ? "cifar" : f->names->preprocessing;
-    option_text(q->key, option);
-    snprintf(text, 60, "%s %s", option, usual);
+    rn_arch_option(q->key, option);
+    snprintf(text, 80, "%s %s", option, usual);
 }
 
 /* The sentence that asks for what is open. Where nobody could answer yet, it has the whole command. */
 static void ask(rn_foreign *f, unsigned open, int answerable)
 {
-    const char *name = f->name;
-    char what[300] = "", options[400] = "", usual[60];
+    const char *name = f->name, *dot = strrchr(name, '.'), *slash = strrchr(name, '/');
+    char what[300] = "", options[400] = "", usual[80];
     for (int i = 0; i < RN_FOREIGN_QUESTIONS; i++) {
         const struct question *q = &questions[i];
         size_t w = strlen(what), o = strlen(options);
@@ -90,8 +82,8 @@ static void ask(rn_foreign *f, unsigned open, int answerable)
     if (answerable)
         blame(f, RN_ERR_ARG, "%s: the file does not say %s: give %s", name, what, options);
     else
-        blame(f, RN_ERR_UNSUPPORTED, "%s: the file does not say %s; make a model of it, as is usual: resnet convert %s %.*s.safetensors%s",
-              name, what, name, (int)(strrchr(name, '.') ? strrchr(name, '.') - name : (long)strlen(name)), name, options);
+        blame(f, RN_ERR_UNSUPPORTED, "%s: the file does not say %s; make a model of it, as is usual: resnet convert %s %.*s-model.safetensors%s",
+              name, what, name, (int)(dot && (!slash || dot > slash) ? dot - name : (long)strlen(name)), name, options);
 }
 
 /* ---- Labels ---- */
@@ -105,7 +97,7 @@ static int take_labels(rn_foreign *f, const char *name, const json_t *texts, rn_
     json_array_foreach((json_t *)texts, i, text)
     {
         const char *label = json_string_value(text);
-        if (bad || !label || !*label)
+        if (bad || !label || !*label || !rn_text_is_clean(label))
             break;
         bad = json_array_append_new(labels, json_object_get(seen, label) ? json_sprintf("%s (%zu)", label, i) : json_string(label)) ||
               json_object_set_new(seen, label, json_true());
@@ -113,7 +105,7 @@ static int take_labels(rn_foreign *f, const char *name, const json_t *texts, rn_
     if (bad)
         status = rn_error_memory(err, "labels", json_array_size(texts));
     else if (i < json_array_size(texts))
-        blame(f, RN_ERR_ARG, "%s: label %zu is empty or no text", name, i);
+        blame(f, RN_ERR_ARG, "%s: label %zu is empty or no clean text", name, i);
     else if (json_array_size(labels) != (size_t)f->arch.classes)
         blame(f, RN_ERR_ARG, "%s: %zu labels were given, the network has %d classes", name, json_array_size(labels), f->arch.classes);
     json_decref(seen);
@@ -290,8 +282,9 @@ static int set_config(rn_foreign *f, const json_t *old, rn_error *err)
                                                                : rn_labels_json(NULL, f->arch.classes);
     int status = 0;
     f->config = old ? json_copy((json_t *)(uintptr_t)old) : json_pack("{s:i}", "arithmetic", RN_ARITHMETIC);
-    if (!f->config || (old && json_object_size(f->config) != json_object_size(old)) || !arch || !labels ||
-        json_object_set(f->config, "arch", arch) || json_object_set(f->config, "labels", labels))
+    /* a file of ours without labels is refused as such when it is read as a model */
+    if (!f->config || (old && json_object_size(f->config) != json_object_size(old)) || !arch || (!labels && !old) ||
+        json_object_set(f->config, "arch", arch) || (labels && json_object_set(f->config, "labels", labels)))
         status = rn_error_memory(err, "a model's description", sizeof *f);
     json_decref(labels);
     json_decref(arch);
@@ -320,20 +313,25 @@ static void check(rn_foreign *f)
     json_decref(missing);
 }
 
-/* What the user and the file's neighbours say of the network. */
-static int settle(rn_foreign *f, const rn_foreign_given *given, unsigned open, rn_error *err)
+/* What the user and the file's neighbours say of the network. A file that describes itself needs neither. */
+static int settle(rn_foreign *f, const rn_foreign_given *given, int described, unsigned open, rn_error *err)
 {
     const char *key;
-    char want[RN_ARCH_WANT], option[24];
+    char want[RN_ARCH_WANT], option[32];
     json_t *value;
     int status = given && given->labels ? take_labels(f, f->name, given->labels, err) : 0;
-    if (!status && given && given->folder && !strcmp(f->names->name, "huggingface"))
+    if (!status && given && given->folder && !described && !strcmp(f->names->name, "huggingface"))
         status = read_huggingface(f, f->name, &open, err);
     json_object_foreach(given ? given->arch : NULL, key, value)
     {
-        option_text(key, option);
+        rn_arch_option(key, option);
+        json_t *before = rn_arch_member(&f->arch, key), *after = NULL;
         if (rn_arch_set_member(&f->arch, key, value, want))
             blame(f, RN_ERR_ARG, "%s: want %s", option, want);
+        else if (described && !json_equal(before, after = rn_arch_member(&f->arch, key)))
+            blame(f, RN_ERR_ARG, "%s: the file says itself what %s asks for, and something else; leave the option out", f->name, option);
+        json_decref(before);
+        json_decref(after);
         for (int i = 0; i < RN_FOREIGN_QUESTIONS; i++)
             if (!strcmp(key, questions[i].key))
                 open &= ~questions[i].bit;
@@ -356,7 +354,7 @@ static int describe(rn_foreign *f, const json_t *config, const rn_foreign_given 
         blame(f, why.code, "%s", why.text);
         return status == RN_ERR_MEMORY ? rn_error_set(err, status, "%s", why.text) : 0;
     }
-    status = settle(f, given, open, err);
+    status = settle(f, given, config != NULL, open, err);
     if (!status && !config)
         status = add_head(f, given && given->weights, err);
     if (status)

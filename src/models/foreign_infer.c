@@ -92,14 +92,15 @@ static int infer_blocks(const char *name, const rn_tensors *t, rn_arch *a, rn_er
 static void infer_shortcut(const rn_names *names, const rn_tensors *t, rn_arch *a, unsigned *open)
 {
     int expansion = a->block == RN_BLOCK_BOTTLENECK ? 4 : 1, some = 0, all = 1;
+    int more = expansion == 1 && !a->stem_width; /* blocks among those that keep their shape */
     int changes = a->stages > 1 || expansion * a->width != (a->stem_width ? a->stem_width : a->width);
     for (int s = 1; s <= a->stages; s++)
         for (int b = 0; b < 2 && b < a->blocks[s - 1]; b++) {
             int here = find(t, 4, "layer%d.%d.shortcut.0.weight", s, b) != NULL;
             some += here;
             all &= here;
+            more |= b == 1;
         }
-    int more = a->blocks[0] > 1 || (expansion == 1 && !a->stem_width); /* blocks among those that keep their shape */
     a->shortcut = some && all && more ? RN_SHORTCUT_C : some || !changes ? RN_SHORTCUT_B : RN_SHORTCUT_A2;
     a->shortcut_pool = names->pooled_shortcut;
     if (!some && changes)
@@ -133,48 +134,6 @@ static int infer_head(const char *name, const rn_names *names, const rn_tensors 
     return 0;
 }
 
-static int same_member(const rn_arch *a, const rn_arch *b, const rn_arch_field *field)
-{
-    const char *x = (const char *)a + field->offset, *y = (const char *)b + field->offset;
-    switch (field->kind) {
-    case RN_ARCH_BLOCKS:
-        return a->stages == b->stages && memcmp(a->blocks, b->blocks, sizeof a->blocks) == 0;
-    case RN_ARCH_POOL:
-        return a->pooling == b->pooling && a->pool_h == b->pool_h && a->pool_w == b->pool_w;
-    case RN_ARCH_REAL:
-        return memcmp(x, y, sizeof(double)) == 0;
-    default:
-        return memcmp(x, y, sizeof(int)) == 0;
-    }
-}
-
-/* Members in which two networks agree. */
-static int agreement(const rn_arch *a, const rn_arch *b)
-{
-    int count, same = 0;
-    const rn_arch_field *fields = rn_arch_fields(&count);
-    for (int i = 0; i < count; i++)
-        same += same_member(a, b, &fields[i]);
-    return same;
-}
-
-/* Names the network by the row that is most like it: the same blocks first, then most other members. */
-static void choose_row(rn_arch *a)
-{
-    int best = -1;
-    for (int i = 0; i < rn_arch_count(); i++) {
-        rn_arch row;
-        if (rn_arch_default(&row, rn_arch_name(i), NULL))
-            continue;
-        int blocks = row.block == a->block && row.stages == a->stages && !memcmp(row.blocks, a->blocks, sizeof row.blocks);
-        int score = blocks * 1000 + agreement(&row, a);
-        if (score > best) {
-            best = score;
-            strcpy(a->name, row.name);
-        }
-    }
-}
-
 int rn_foreign_infer(const char *name, const rn_names *names, const rn_tensors *ours, rn_arch *arch, unsigned *open, rn_error *err)
 {
     int status = rn_arch_default(arch, rn_arch_name(0), err);
@@ -194,6 +153,6 @@ int rn_foreign_infer(const char *name, const rn_names *names, const rn_tensors *
         *open |= RN_FOREIGN_STRIDE;
     if (arch->in_channels == 3 || names->speaker)
         *open |= RN_FOREIGN_PREPROCESSING;
-    choose_row(arch);
+    rn_arch_nearest(arch);
     return 0;
 }

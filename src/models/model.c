@@ -14,6 +14,7 @@
 #include "base/cpu.h"
 #include "formats/json.h"
 #include "formats/onnx.h"
+#include "formats/pth.h"
 #include "models/config.h"
 #include "models/onnx.h"
 #include "models/foreign.h"
@@ -471,7 +472,7 @@ static int from_any(rn_model **model, const char *name, rn_tensors *tensors, con
     if (foreign->why.code)
         status = rn_error_set(err, foreign->why.code, "%s", foreign->why.text);
     else
-        status = rn_model_from_tensors(model, name, &foreign->ours, err);
+        status = from_tensors(model, name, &foreign->ours, 0, err); /* its numbers were looked at */
     rn_foreign_close(&foreign);
     return status;
 }
@@ -506,9 +507,15 @@ int rn_model_parse(rn_model **model, const char *name, const void *data, size_t 
     rn_tensors tensors = {0};
     unsigned state = rn_fp_enter();
     *model = NULL;
-    int status = rn_safetensors_parse(name, data, size, &tensors, err);
+    int status;
+    if (rn_onnx_known(data, size)) {
+        status = rn_onnx_load_bytes(model, name, data, size, err);
+        goto fail;
+    }
+    status = rn_pth_known(data, size) ? rn_pth_parse(name, data, size, &tensors, err) : rn_safetensors_parse(name, data, size, &tensors, err);
     if (!status)
         status = from_any(model, name, &tensors, NULL, err);
+fail:
     rn_tensors_free(&tensors);
     rn_fp_leave(state);
     return status;

@@ -166,7 +166,7 @@ static int read_stem(shape *s, int at)
 /* No addition anywhere: the convolutions behind the first are blocks. */
 static int read_plain(shape *s, int at)
 {
-    int *convs = malloc((size_t)s->net->layers_count * sizeof *convs), count = 0, status = 0, taken = 1;
+    int *convs = malloc((size_t)s->net->layers_count * sizeof *convs), count = 0, status = 0;
     if (!convs)
         return rn_error_memory(s->err, "a list of layers", (unsigned long long)s->net->layers_count * sizeof *convs);
     for (; at >= 0; at = layer_of(s, at)->a)
@@ -181,7 +181,7 @@ static int read_plain(shape *s, int at)
         s->stem[s->stem_count++] = convs[count - 1];
     for (int i = 0; !status && i + each < count; i += each) {
         block *b = add_block(s, -1);
-        for (int k = each - 1; b && k >= 0; k--, taken++)
+        for (int k = each - 1; b && k >= 0; k--)
             b->convs[b->count++] = convs[i + k];
         status = b ? 0 : RN_ERR_UNSUPPORTED;
     }
@@ -373,39 +373,6 @@ static double eps_of(const shape *s)
     return 1e-5;
 }
 
-/* How far a row of the family is from the network: its blocks weigh most. */
-static int distance(const rn_arch *a, const rn_arch *row)
-{
-    int count, far = 0;
-    const rn_arch_field *fields = rn_arch_fields(&count);
-    for (int i = 0; i < count; i++) {
-        const char *x = (const char *)a + fields[i].offset, *y = (const char *)row + fields[i].offset;
-        size_t size = fields[i].kind == RN_ARCH_REAL ? sizeof(double) : fields[i].kind == RN_ARCH_BLOCKS ? sizeof a->blocks : sizeof(int);
-        int heavy = fields[i].kind == RN_ARCH_BLOCKS || strcmp(fields[i].key, "block") == 0;
-        if (memcmp(x, y, size) != 0)
-            far += heavy ? 10 : 1;
-    }
-    return far + (a->pool_h != row->pool_h || a->pool_w != row->pool_w);
-}
-
-static int set_name(rn_arch *a, rn_error *err)
-{
-    int best = -1, least = 0;
-    for (int i = 0; i < rn_arch_count(); i++) {
-        rn_arch row;
-        int status = rn_arch_default(&row, rn_arch_name(i), err);
-        if (status)
-            return status;
-        int far = distance(a, &row);
-        if (best < 0 || far < least) {
-            best = i;
-            least = far;
-        }
-    }
-    strcpy(a->name, rn_arch_name(best));
-    return 0;
-}
-
 /* A network over statistics that ends with one layer ends with its embedding, as those of speakers do; one over averages with its classes. */
 static void set_head(const shape *s, rn_arch *a)
 {
@@ -432,7 +399,8 @@ static int describe(const shape *s, rn_arch *a)
     set_stem(s, a);
     set_head(s, a);
     a->bn_eps = eps_of(s);
-    return set_name(a, s->err);
+    rn_arch_nearest(a);
+    return 0;
 }
 
 int rn_onnx_arch(const rn_onnx_net *net, rn_arch *arch, rn_error *err)

@@ -64,7 +64,7 @@ static int get_window(lowering *l, const value *v, window *w)
 static int out_size(int size, int kernel, int stride, int pads, int ceil)
 {
     int64_t rest = (int64_t)size + pads - kernel;
-    return size == 0 ? 0 : rest < 0 ? -1 : (int)((rest + (ceil ? stride - 1 : 0)) / stride) + 1;
+    return size == 0 ? 0 : rest < 0 || rest > 1 << 20 ? -1 : (int)((rest + (ceil ? stride - 1 : 0)) / stride) + 1;
 }
 
 /* The window and the output's size into a new layer. */
@@ -230,7 +230,7 @@ int rn_lower_gemm(lowering *l)
 /* Does row i of the matrix (turned: column i) average the rows that PyTorch's adaptive pool puts into bin i? */
 static int is_pool_matrix(const rn_onnx_tensor *t, int turned)
 {
-    if (t->dims != 2 || t->count < 1 || t->count > 1 << 20)
+    if (t->dims != 2 || t->count < 1 || t->count > 1 << 14) /* looked at number by number */
         return 0;
     int64_t bins = t->shape[turned], rows = t->shape[!turned];
     for (int64_t i = 0; i < bins; i++) {

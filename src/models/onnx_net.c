@@ -113,7 +113,7 @@ void rn_lower_alias(lowering *l, const value *from)
     value copy = *from;
     value *v = result(l);
     copy.name = v->name;
-    copy.uses = v->uses;
+    copy.uses = v->uses > from->uses ? v->uses : from->uses; /* whoever reads the one reads the layer of the other */
     *v = copy;
 }
 
@@ -291,11 +291,34 @@ static int lower_same(lowering *l)
     if (!v || v->kind == NOTHING)
         return REFUSE(l, "it reads %s, which nothing before it gives",
                       l->node->inputs_count ? rn_show(l->node->inputs[0]).text : "nothing");
-    for (int i = 1; i < l->node->outputs_count; i++)
-        if (l->node->outputs[i][0] && find(l, l->node->outputs[i])->uses)
+    for (int i = 1; i < l->node->outputs_count; i++) {
+        const value *other = l->node->outputs[i][0] ? find(l, l->node->outputs[i]) : NULL; /* what nobody reads has no value */
+        if (other && other->uses)
             return REFUSE(l, "its second output is used");
+    }
     rn_lower_alias(l, v);
     return 0;
+}
+
+/* Between floating-point types a map stays what it is; whole numbers would cut it. */
+static int lower_cast(lowering *l)
+{
+    const value *v = rn_lower_input(l, 0);
+    int to;
+    if (rn_lower_int(l, "to", 0, &to))
+        return RN_ERR_UNSUPPORTED;
+    if (v && v->kind == LAYER && to != RN_ONNX_FLOAT && to != RN_ONNX_FLOAT16 && to != RN_ONNX_BFLOAT16 && to != RN_ONNX_DOUBLE)
+        return REFUSE(l, "a cast of a map to what is no floating-point type");
+    return lower_same(l);
+}
+
+static int lower_dropout(lowering *l)
+{
+    const value *training = rn_lower_input(l, 2);
+    if (training &&
+        (training->kind != CONSTANT || training->constant->count != 1 || !training->constant->data || rn_onnx_real(training->constant, 0) != 0))
+        return REFUSE(l, "a dropout in training; export the network in its evaluation mode");
+    return lower_same(l);
 }
 
 static int lower_relu(lowering *l)
@@ -320,6 +343,8 @@ static int lower_norm(lowering *l)
     if (!v || rn_lower_int(l, "training_mode", 0, &training) || rn_lower_int(l, "spatial", 1, &spatial) ||
         rn_lower_int(l, "is_test", 1, &old))
         return RN_ERR_UNSUPPORTED;
+    for (int i = 1; i < l->node->outputs_count; i++) /* before opset 14 these are what says so */
+        training |= l->node->outputs[i][0] != 0;
     if (training || !old || !spatial)
         return REFUSE(l, "a batch normalisation in training; export the network in its evaluation mode");
     if (v->layout == CHANNELS_LAST)
@@ -437,7 +462,7 @@ static int lower_softmax(lowering *l)
         return RN_ERR_UNSUPPORTED;
     for (int i = 0; i < l->file->outputs_count; i++)
         is_output |= strcmp(l->file->outputs[i].name, l->node->outputs[0]) == 0;
-    if (v->layout != FLAT || (axis != -1 && axis != 1) || !is_output)
+    if (v->layout != FLAT || (axis != -1 && axis != 1) || !is_output || find(l, l->node->outputs[0])->uses != 1)
         return REFUSE(l, "a softmax that does not end the network");
     l->net->softmax = 1;
     rn_lower_alias(l, v);
@@ -455,13 +480,13 @@ static const struct {
     {"Add", lower_add, 2, 2, " axis broadcast "},
     {"AveragePool", rn_lower_pool, 1, 1, " kernel_shape strides pads auto_pad ceil_mode count_include_pad dilations "},
     {"BatchNormalization", lower_norm, 5, 5, " epsilon momentum training_mode spatial is_test "},
-    {"Cast", lower_same, 1, 1, " to saturate "},
+    {"Cast", lower_cast, 1, 1, " to saturate "},
     {"Concat", rn_lower_concat, 2, 2, " axis "},
     {"Constant", lower_constant, 0, 0, " value value_int value_ints value_float "},
     {"ConstantOfShape", lower_filled, 1, 1, " value "},
     {"Conv", rn_lower_conv, 2, 3, " kernel_shape strides pads auto_pad dilations group "},
     {"Div", rn_lower_divide, 2, 2, " "},
-    {"Dropout", lower_same, 1, 3, " ratio is_test seed "},
+    {"Dropout", lower_dropout, 1, 3, " ratio is_test seed "},
     {"Flatten", rn_lower_reshape, 1, 1, " axis "},
     {"Gemm", rn_lower_gemm, 2, 3, " alpha beta transA transB "},
     {"GlobalAveragePool", rn_lower_global, 1, 1, " "},
@@ -555,7 +580,7 @@ static int lower_input(lowering *l)
     if ((in->dims != 4 && in->dims != 3) || (in->type != RN_ONNX_FLOAT && in->type != RN_ONNX_FLOAT16 && in->type != RN_ONNX_DOUBLE))
         return REFUSE(l, "what it reads (%s) is no batch of images or spectrograms of floating-point numbers", rn_show(in->name).text);
     for (int d = 1; d < in->dims; d++)
-        if (in->shape[d] > 1 << 24)
+        if (in->shape[d] > 1 << 20)
             return REFUSE(l, "its input is larger than any image");
     rn_onnx_layer *layer = &l->net->layers[l->net->layers_count++];
     *layer = (rn_onnx_layer){.kind = RN_LAYER_INPUT, .node = -1, .a = -1, .b = -1};

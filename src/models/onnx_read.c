@@ -340,19 +340,6 @@ static int match_all(reading *r)
 
 /* ---- The model ---- */
 
-/* The description in the file's metadata, where one of ours has it; else NULL. */
-static int own_description(reading *r, json_t **config)
-{
-    const char *text = rn_onnx_metadata(&r->file, RN_MODEL_CONFIG);
-    json_error_t why;
-    *config = text ? json_loads(text, JSON_REJECT_DUPLICATES, &why) : NULL;
-    if (text && !*config && json_error_code(&why) == json_error_out_of_memory)
-        return rn_error_memory(r->err, "a model's description", strlen(text));
-    if (text && !json_is_object(*config))
-        return rn_error_set(r->err, RN_ERR_FORMAT, "%s: its " RN_MODEL_CONFIG " is no JSON object", r->path);
-    return 0;
-}
-
 /* What a file of others is described by: the network, and numbers for labels. */
 static int new_description(reading *r)
 {
@@ -370,11 +357,12 @@ static int new_description(reading *r)
 
 static int describe(reading *r)
 {
+    const char *text = rn_onnx_metadata(&r->file, RN_MODEL_CONFIG); /* where one of ours has it */
     json_t *config = NULL;
-    int status = own_description(r, &config);
-    if (!status && config && !(status = rn_arch_from_json(&r->arch, r->path, json_object_get(config, "arch"), r->err)))
-        status = rn_tensors_set_metadata(&r->tensors, RN_MODEL_CONFIG, rn_onnx_metadata(&r->file, RN_MODEL_CONFIG), r->err);
-    else if (!status && !(status = rn_onnx_arch(&r->net, &r->arch, r->err)))
+    int status = text ? rn_tensors_set_metadata(&r->tensors, RN_MODEL_CONFIG, text, r->err) : 0;
+    if (!status && text && !(status = rn_config_read(r->path, &r->tensors, &config, r->err)))
+        status = rn_arch_from_json(&r->arch, r->path, json_object_get(config, "arch"), r->err);
+    else if (!status && !text && !(status = rn_onnx_arch(&r->net, &r->arch, r->err)))
         status = new_description(r);
     json_decref(config);
     return status;

@@ -52,7 +52,7 @@ static int pad_channels(lowering *l, const value *v, int64_t front, int64_t behi
 {
     const rn_onnx_layer *in = rn_lower_layer_of(l, v);
     int stride = v->every[0] ? v->every[0] : 1;
-    if (front + behind > 1 << 20 || v->every[0] != v->every[1])
+    if (in->channels + front + behind > 1 << 20 || v->every[0] != v->every[1])
         return REFUSE(l, "it adds channels to a map that is not thinned out evenly");
     int a = v->layer, channels = in->channels;
     rn_onnx_layer *layer = rn_lower_layer(l, RN_LAYER_PADSHORT, a, CHANNELS_FIRST);
@@ -94,7 +94,8 @@ int rn_lower_pad(lowering *l)
                    : REFUSE(l, "it adds channels to a padded map, or one whose channels stand last");
     v = alias(l, v);
     for (int i = 0; i < 4; i++)
-        v->pads[i] += (int)pads[h + i % 2 + i / 2 * 4];
+        if ((v->pads[i] += (int)pads[h + i % 2 + i / 2 * 4]) > 1 << 20)
+            return REFUSE(l, "paddings of more than a million pixels");
     return 0;
 }
 

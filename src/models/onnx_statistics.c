@@ -22,6 +22,12 @@ static int get_number(const value *v, double *out)
 }
 
 /* What a node of arithmetic on shapes gives, as far as it is the width of a map, perhaps less something. */
+/* A map as its layer has it: not padded, not thinned out. */
+static int is_plain(const value *v)
+{
+    return v->layout == CHANNELS_FIRST && !v->pads[0] && !v->pads[1] && !v->pads[2] && !v->pads[3] && !v->every[0] && !v->every[1];
+}
+
 void rn_lower_follow_width(lowering *l)
 {
     static const char *const same[] = {"Cast", "ReduceProd", "Squeeze", "Unsqueeze", "Identity"};
@@ -32,7 +38,7 @@ void rn_lower_follow_width(lowering *l)
     out->of = NO_SHAPE;
     if (!in)
         return;
-    if (strcmp(op, "Shape") == 0 && in->kind == LAYER && in->layout == CHANNELS_FIRST && !l->node->attributes_count) {
+    if (strcmp(op, "Shape") == 0 && in->kind == LAYER && is_plain(in) && !l->node->attributes_count) {
         out->of = ALL_SIZES;
         out->layer = in->layer;
     } else if (strcmp(op, "Gather") == 0 && in->of == ALL_SIZES && get_number(second, &number) && (number == LAST_AXIS || number == -1)) {
@@ -86,7 +92,7 @@ static const value *spread_at(const lowering *l, int i, rn_spread step)
 int rn_lower_centre(lowering *l, int *status)
 {
     const value *x = rn_lower_input(l, 0), *mean = rn_lower_input(l, 1);
-    if (!x || !mean || x->kind != LAYER || mean->kind != LAYER || x->layout != CHANNELS_FIRST || mean->layout != CHANNELS_FIRST)
+    if (!x || !mean || x->kind != LAYER || mean->kind != LAYER || !is_plain(x) || !is_plain(mean))
         return 0;
     const rn_onnx_layer *pool = rn_lower_layer_of(l, mean);
     if (pool->kind != RN_LAYER_POOL || pool->out_h || pool->out_w != 1 || pool->a != x->layer)

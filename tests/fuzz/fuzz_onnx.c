@@ -1,4 +1,4 @@
-/* Any bytes as an ONNX file: refused with a sentence that names it, or a model that can be written again. Memory and time are bounded by libFuzzer's limits. */
+/* Any bytes as an ONNX file: refused with a sentence that names it, or a model whose tensors can be listed. Memory and time are bounded by libFuzzer's limits. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
