@@ -256,7 +256,6 @@ def group_cases(out):
 
 
 def squeeze_cases(out):
-    from timm.layers import get_attn
     net = randomise(timm_net("Bottleneck", block_args={"attn_layer": "se"}), 12)
     out.case("timm_se.pth", net, "timm", {"se": 16, "stem_width": 64}, [("layer3.0.se.fc2.bias", "layer3.0.se.fc2.bias")], (3, 64, 64), {"stride_at": "3x3"})
 
